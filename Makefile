@@ -1,0 +1,62 @@
+# What a person types here. `make` alone tells. Every target works in a fresh clone; what a test needs and can be installed
+# is installed, what cannot is said loudly.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+CARGO ?= cargo
+# Where `make run` listens and keeps its demo data.
+LISTEN ?= 127.0.0.1:7400
+DEMO_DIR ?= data/demo
+# Events that `make bench` loads.
+ANNALS_BENCH_EVENTS ?= 1000000
+export ANNALS_BENCH_EVENTS
+
+.PHONY: help run fmt lint test bench soak check deny tools
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build the release binary and serve a demo on http://127.0.0.1:7400
+	$(CARGO) build --release --locked
+	mkdir -p $(dir $(DEMO_DIR))
+	exec target/release/annals serve --demo --no-auth --data $(DEMO_DIR) --listen $(LISTEN)
+
+fmt: ## put the source in its usual shape
+	$(CARGO) fmt
+
+lint: ## shape, and clippy with every warning an error
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+test: tools ## unit tests, then the integration tests against a real server
+	$(CARGO) test --locked
+
+bench: ## figures on a release build: one line each (ANNALS_BENCH_EVENTS=1000000)
+	$(CARGO) bench --locked
+
+soak: tools ## the long versions: 50 kills, more random cases
+	ANNALS_SOAK=1 PROPTEST_CASES=20000 $(CARGO) test --locked --profile release
+
+check: lint test deny ## what must pass before a change goes in
+
+# Licences and advisories of the dependencies (deny.toml).
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		$(CARGO) deny --log-level error check; \
+	else \
+		printf '\n  ******  NOT CHECKED: licences and advisories (cargo install --locked cargo-deny)  ******\n\n'; \
+	fi
+
+# The CSV test reads our export with a reader that is not ours, and the time zones with it.
+tools:
+	@if ! python3 -c 'import zoneinfo; zoneinfo.ZoneInfo("Europe/Berlin")' >/dev/null 2>&1; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get install -y --no-install-recommends python3 tzdata >/dev/null \
+				|| printf '\n  ******  python3 could not be installed: the CSV test will be skipped  ******\n\n'; \
+		else \
+			printf '\n  ******  no python3 with time zones: the CSV test will be skipped  ******\n\n'; \
+		fi; \
+	fi

@@ -1,0 +1,270 @@
+//! What the benches share: a real server process of the same build, loaded with generated events over HTTP, and a few
+//! numbers about it from `/proc`. Clients and server share the machine, as they do on a small one; figures are for it.
+
+#![allow(dead_code, reason = "each bench uses its own part of this")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+/// Events in one request of a bulk load.
+pub const BATCH: usize = 1_000;
+/// Clients of a bulk load: one more than is in the writer thread, so that it never waits for us.
+const LOADERS: usize = 3;
+
+/// A server process and a client.
+pub struct Server {
+    child: Child,
+    pub url: String,
+    pub dir: PathBuf,
+    pub agent: ureq::Agent,
+    _own: Option<tempfile::TempDir>,
+}
+
+/// How many events to use: `ANNALS_BENCH_EVENTS`, 1,000,000 by default.
+pub fn events_wanted() -> u64 {
+    match std::env::var("ANNALS_BENCH_EVENTS") {
+        Ok(text) => text.replace('_', "").parse().expect("ANNALS_BENCH_EVENTS is a number"),
+        Err(_) => 1_000_000,
+    }
+}
+
+/// Now, ms since 1970: generated events end here, so that relative ranges find some.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_millis() as u64
+}
+
+/// Requests of `BATCH` events each, as NDJSON.
+pub fn batches(n: u64, seed: u64) -> impl Iterator<Item = String> {
+    let mut events = annals::demo::volume(n, seed, now_ms(), 365);
+    std::iter::from_fn(move || {
+        let mut batch = String::with_capacity(BATCH * 700);
+        for event in events.by_ref().take(BATCH) {
+            batch.push_str(&event);
+            batch.push('\n');
+        }
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+impl Server {
+    /// A server over an empty temporary directory.
+    pub fn empty() -> Server {
+        let own = tempfile::tempdir().expect("a temporary directory");
+        Server::start(own.path().join("data"), Some(own))
+    }
+
+    /// A server with this many events. With `ANNALS_BENCH_DIR` set they are loaded once and kept there between runs.
+    pub fn with_events(n: u64) -> Server {
+        let Some(root) = std::env::var_os("ANNALS_BENCH_DIR") else {
+            let server = Server::empty();
+            server.load(n);
+            return server;
+        };
+        let dir = Path::new(&root).join(format!("volume-{n}"));
+        let server = Server::start(dir, None);
+        let there = server.get("/v1/events?limit=1")["total"].as_u64().expect("total");
+        match there {
+            0 => drop(server.load(n)),
+            _ if there == n => {}
+            _ => panic!("{} holds {there} events, not {n}: delete it", server.dir.display()),
+        }
+        server
+    }
+
+    fn start(dir: PathBuf, own: Option<tempfile::TempDir>) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_annals"))
+            .arg("serve")
+            .arg("--data")
+            .arg(&dir)
+            .args(["--listen", "127.0.0.1:0", "--no-auth"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("annals starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("the server's first line");
+        let url = line.trim().strip_prefix("listening on ").expect("the server's address").to_owned();
+        thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
+        let server = Server { child, url, dir, agent: new_agent(), _own: own };
+        while server.agent.get(format!("{}/readyz", server.url)).call().map_or(true, |answer| answer.status() != 200) {
+            thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// Appends `n` events from several clients and waits until all are searchable.
+    pub fn load(&self, n: u64) -> Load {
+        let batches = Mutex::new(batches(n, 1));
+        let cpu_before = self.cpu_seconds();
+        let began = Instant::now();
+        let bytes: usize = thread::scope(|scope| {
+            let clients: Vec<_> = (0..LOADERS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let agent = new_agent();
+                        let mut bytes = 0;
+                        loop {
+                            let Some(batch) = batches.lock().expect("no one panics").next() else {
+                                return bytes;
+                            };
+                            bytes += batch.len();
+                            post(&agent, &self.url, &batch);
+                        }
+                    })
+                })
+                .collect();
+            clients.into_iter().map(|client| client.join().expect("a client")).sum()
+        });
+        let acked = began.elapsed();
+        self.settle();
+        Load { bytes, acked, searchable: began.elapsed(), cpu_seconds: self.cpu_seconds() - cpu_before }
+    }
+
+    /// Waits until everything durable is searchable.
+    pub fn settle(&self) {
+        loop {
+            let marks = &self.get("/v1/events?limit=1&count=none")["watermarks"];
+            if marks["searchable"].as_u64().expect("searchable") >= marks["durable"].as_u64().expect("durable") {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// GET of some JSON.
+    pub fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&self.text(path)).expect("JSON")
+    }
+
+    /// GET of some text, which must work.
+    pub fn text(&self, path: &str) -> String {
+        let mut answer = self.agent.get(format!("{}{path}", self.url)).call().expect("an answer");
+        let text = answer.body_mut().with_config().limit(1 << 30).read_to_string().expect("a body");
+        assert_eq!(answer.status(), 200, "{path}: {text}");
+        text
+    }
+
+    /// CPU time that the server has used, user and system, all threads.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("/proc");
+        // Fields after the command's name, which is in parentheses: 14 and 15 of the line are utime and stime.
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        let ticks: f64 = fields[11..13].iter().map(|field| field.parse::<f64>().expect("ticks")).sum();
+        // USER_HZ, which /proc counts in, is 100 on all Linux platforms we build for.
+        ticks / 100.0
+    }
+
+    /// A line of `/proc/<pid>/status`, in MiB: `VmHWM`, `RssAnon` …
+    pub fn memory_mib(&self, name: &str) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("/proc");
+        let line = status.lines().find(|line| line.starts_with(name)).expect("a line of that name");
+        let kib: f64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
+        kib / 1024.0
+    }
+
+    /// Bytes of disk that a part of the data directory takes (blocks, so that preallocated space counts too).
+    pub fn disk_bytes(&self, part: &str) -> u64 {
+        disk_bytes(&self.dir.join(part))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Politely, so that a kept directory is clean. A server that does not end is killed.
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|status| status.success());
+        let patience = Instant::now();
+        while asked && patience.elapsed() < Duration::from_secs(60) {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What a bulk load took.
+pub struct Load {
+    /// NDJSON sent.
+    pub bytes: usize,
+    /// Until the last ack.
+    pub acked: Duration,
+    /// Until all of it could be found.
+    pub searchable: Duration,
+    /// Of the server, all threads.
+    pub cpu_seconds: f64,
+}
+
+/// A client of its own.
+pub fn new_agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).no_delay(true).build().new_agent()
+}
+
+/// Posts NDJSON, which must be taken.
+pub fn post(agent: &ureq::Agent, url: &str, lines: &str) {
+    let mut answer = agent
+        .post(format!("{url}/v1/events"))
+        .header("content-type", "application/x-ndjson")
+        .send(lines)
+        .expect("an answer");
+    let text = answer.body_mut().read_to_string().expect("a body");
+    assert_eq!(answer.status(), 201, "{text}");
+}
+
+/// A path with an escaped query string.
+pub fn with_params(path: &str, params: &[(&str, &str)]) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
+    format!("{path}?{query}")
+}
+
+/// How long a call takes.
+pub fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
+    let began = Instant::now();
+    let answer = call();
+    (answer, began.elapsed())
+}
+
+/// The time that this share of the calls did not exceed, in ms.
+pub fn percentile_ms(times: &mut [Duration], percent: usize) -> f64 {
+    times.sort_unstable();
+    let at = (times.len() * percent / 100).min(times.len() - 1);
+    times[at].as_secs_f64() * 1e3
+}
+
+/// Median time of a 4 KiB write with `fdatasync` on the disk of this directory, ms: what one ack costs at least.
+pub fn sync_ms(dir: &Path) -> f64 {
+    use std::io::Write;
+    let mut file = tempfile::tempfile_in(dir).expect("a file");
+    let mut times: Vec<Duration> = (0..100)
+        .map(|_| {
+            timed(|| {
+                file.write_all(&[7u8; 4096]).expect("write");
+                file.sync_data().expect("fdatasync");
+            })
+            .1
+        })
+        .collect();
+    percentile_ms(&mut times, 50)
+}
+
+fn disk_bytes(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return 0;
+    };
+    if !metadata.is_dir() {
+        return metadata.blocks() * 512;
+    }
+    let entries = std::fs::read_dir(path).expect("a directory");
+    entries.map(|entry| disk_bytes(&entry.expect("an entry").path())).sum()
+}

@@ -1,0 +1,213 @@
+//! `POST /v1/events`: one object, an array, or NDJSON; packed or not; stored whole or not at all.
+
+use std::borrow::Cow;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use super::params::Params;
+use super::{App, json};
+use crate::event::{Draft, Kind};
+use crate::ingest::{self, Encoding, Format, ItemFault, REQUEST_BYTES_MAX};
+use crate::json::write_string;
+use crate::store::{Append, AppendError, Verdict};
+use crate::wire::{self, Refused};
+
+/// A body up to this size is checked where it is received; a larger one on a thread that may take its time. Bytes.
+const INLINE_BYTES_MAX: usize = 16 << 10;
+/// Faults listed in one answer, at most.
+const FAULTS_MAX: usize = 1_000;
+
+/// `?on_error=`
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnError {
+    Fail,
+    Skip,
+}
+
+struct Options {
+    on_error: OnError,
+    is_dry_run: bool,
+    wait_searchable: bool,
+}
+
+pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    let mut params = Params::of(&uri)?;
+    let options = Options {
+        on_error: params
+            .take_word("on_error", &[("fail", OnError::Fail), ("skip", OnError::Skip)])?
+            .unwrap_or(OnError::Fail),
+        is_dry_run: params.take_flag("dry_run")?,
+        wait_searchable: params.take_word("wait", &[("searchable", ())])?.is_some(),
+    };
+    params.finish()?;
+    let encoding = encoding_of(&headers)?;
+    let is_ndjson = is_ndjson(&headers)?;
+    let key = idempotency_key(&headers)?;
+    let body = to_bytes(body, REQUEST_BYTES_MAX).await.map_err(|error| body_error(&error))?;
+
+    let (checked_app, skip) = (app.clone(), options.on_error == OnError::Skip);
+    let check = move || check(&checked_app, &body, encoding, is_ndjson, key.as_deref(), skip);
+    let (drafts, faults) = match headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|n| n.to_str().ok()?.parse::<usize>().ok())
+    {
+        Some(n) if n <= INLINE_BYTES_MAX => check(),
+        _ => tokio::task::spawn_blocking(check).await.unwrap_or_else(|_| Err(ApiError::internal("a check panicked"))),
+    }?;
+    if options.is_dry_run {
+        let events = drafts.len();
+        return Ok(json(format!("{{\"dry_run\":true,\"events\":{events},\"refused\":{}}}", faults.len())));
+    }
+    let (lines, drafts): (Vec<usize>, Vec<Draft>) = drafts.into_iter().unzip();
+    let verdicts = store(&app, drafts, skip).await?;
+    answer(&app, &options, &lines, verdicts, faults).await
+}
+
+/// Unpacks, cuts and checks. The drafts with their lines, and (where lines may be skipped) the faults of the others.
+fn check(
+    app: &App,
+    body: &[u8],
+    encoding: Encoding,
+    is_ndjson: bool,
+    key: Option<&str>,
+    skip: bool,
+) -> Result<(Vec<(usize, Draft)>, Vec<ItemFault>), ApiError> {
+    let body = ingest::decompress(body, encoding, REQUEST_BYTES_MAX)?;
+    let format = if is_ndjson { Format::Ndjson } else { Format::of_json(&body) };
+    let body = match (key, format) {
+        (Some(key), Format::Object) => with_id(body, key),
+        (Some(_), Format::Array | Format::Ndjson) => {
+            let detail = "Idempotency-Key goes with one event; give the events of a batch their own ids";
+            return Err(ApiError::new(StatusCode::BAD_REQUEST, "bad_header", detail));
+        }
+        (None, _) => body,
+    };
+    let items = ingest::split(&body, format).map_err(|faults| ApiError::faults(&faults))?;
+    let mut drafts = Vec::with_capacity(items.len());
+    let mut faults = Vec::new();
+    for (item, verdict) in items.iter().zip(ingest::validate_all(&items, &app.store.intake())) {
+        match verdict {
+            Ok(draft) => drafts.push((item.line, draft)),
+            Err(found) => faults.extend(found.into_iter().map(|fault| ItemFault { line: item.line, fault })),
+        }
+    }
+    if !faults.is_empty() && !skip {
+        faults.truncate(FAULTS_MAX);
+        return Err(ApiError::faults(&faults));
+    }
+    Ok((drafts, faults))
+}
+
+async fn store(app: &App, drafts: Vec<Draft>, skip_conflicts: bool) -> Result<Vec<Verdict>, ApiError> {
+    if drafts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let answer = app.store.append(Append { drafts, skip_conflicts, kind: Kind::Event })?;
+    // The writer drops a request unanswered only when it dies.
+    Ok(answer.await.unwrap_or(Err(AppendError::SyncFailed))?)
+}
+
+async fn answer(
+    app: &App,
+    options: &Options,
+    lines: &[usize],
+    verdicts: Vec<Verdict>,
+    faults: Vec<ItemFault>,
+) -> Result<Response, ApiError> {
+    let mut refused: Vec<Refused> = faults.iter().map(Refused::of).collect();
+    let mut receipts = Vec::with_capacity(verdicts.len());
+    for (line, verdict) in lines.iter().zip(verdicts) {
+        match verdict {
+            Verdict::Stored(receipt) => receipts.push((*line, receipt)),
+            Verdict::Conflict { id: _, seq } => refused.push(Refused {
+                line: *line,
+                pointer: "/id".into(),
+                code: "conflict",
+                message: format!("the id is taken by another event at seq {seq}"),
+            }),
+        }
+    }
+    refused.sort_by_key(|refused| refused.line);
+    refused.truncate(FAULTS_MAX);
+    if options.wait_searchable
+        && let Some(last) = receipts.iter().map(|(_, receipt)| receipt.seq).max()
+    {
+        app.store.watermarks().searchable(last.plus(1)).await;
+    }
+    let is_new = receipts.iter().any(|(_, receipt)| !receipt.duplicate);
+    let refused = (options.on_error == OnError::Skip).then_some(refused);
+    let body = wire::receipts(&receipts, refused.as_deref(), app.store.marks());
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, json(body)).into_response())
+}
+
+/// The event with the header's key as its id, if it has none of its own. A body that is no object is left alone: the
+/// check says what is wrong with it.
+fn with_id<'a>(body: Cow<'a, [u8]>, key: &str) -> Cow<'a, [u8]> {
+    let has_id = std::str::from_utf8(&body)
+        .ok()
+        .and_then(|text| crate::json::parse(text, crate::event::limits::DEPTH_MAX).ok())
+        .is_none_or(|event| event.get("id").is_some());
+    let Some(open) = body.iter().position(|byte| *byte == b'{').filter(|_| !has_id) else {
+        return body;
+    };
+    let mut id = String::from("\"id\":");
+    write_string(key, &mut id);
+    let is_empty = body[open + 1..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
+    if !is_empty {
+        id.push(',');
+    }
+    let mut with = body[..=open].to_vec();
+    with.extend_from_slice(id.as_bytes());
+    with.extend_from_slice(&body[open + 1..]);
+    Cow::Owned(with)
+}
+
+fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
+    let word = header_text(headers, "content-encoding")?.unwrap_or_default();
+    Encoding::from_word(word).ok_or_else(|| {
+        let detail = format!("Content-Encoding is {word:?}, expected gzip, zstd or identity");
+        ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", detail)
+    })
+}
+
+fn is_ndjson(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let whole = header_text(headers, "content-type")?.unwrap_or("application/json");
+    match whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "application/json" => Ok(false),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(true),
+        _ => {
+            let detail = format!("Content-Type is {whole:?}, expected application/json or application/x-ndjson");
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail))
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    Ok(header_text(headers, "idempotency-key")?
+        .map(|key| key.trim_matches('"').to_owned())
+        .filter(|key| !key.is_empty()))
+}
+
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+    let text = headers.get(name).map(|value| value.to_str());
+    text.transpose().map_err(|_| {
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_header", format!("{name} has characters other than visible ASCII"))
+    })
+}
+
+fn body_error(error: &axum::Error) -> ApiError {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            let detail = format!("the request has more than {REQUEST_BYTES_MAX} bytes");
+            return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail);
+        }
+        cause = error.source();
+    }
+    ApiError::new(StatusCode::BAD_REQUEST, "bad_body", "the request's body could not be read to its end")
+}

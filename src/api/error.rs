@@ -1,0 +1,203 @@
+//! Every failure as an RFC 9457 problem: this is the one file that chooses status codes.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tracing::error;
+
+use crate::index::EngineError;
+use crate::ingest::{DecompressError, ItemFault};
+use crate::json::write_string;
+use crate::query::ParamError;
+use crate::store::AppendError;
+use crate::store::cursor::CursorError;
+use crate::wire::{self, HistogramError, Refused};
+
+/// A refusal, ready to be sent.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    /// Where in the request: extra members of the problem.
+    place: Place,
+    retry_after_s: Option<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    parameter: Option<String>,
+    position: Option<usize>,
+    faults: Vec<Refused>,
+}
+
+impl ApiError {
+    /// A refusal with a stable code and a sentence.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> ApiError {
+        ApiError { status, code, detail: detail.into(), place: Place::default(), retry_after_s: None }
+    }
+
+    /// 400 for one parameter.
+    pub fn parameter(name: &str, code: &'static str, detail: impl Into<String>) -> ApiError {
+        let mut error = ApiError::new(StatusCode::BAD_REQUEST, code, detail);
+        error.place.parameter = Some(name.to_owned());
+        error
+    }
+
+    /// 404 for an entry.
+    pub fn not_found(what: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, "not_found", what)
+    }
+
+    /// The faults of a request's events, all at once. The first one gives status and code.
+    pub fn faults(faults: &[ItemFault]) -> ApiError {
+        let faults: Vec<Refused> = faults.iter().map(Refused::of).collect();
+        let Some(first) = faults.first() else {
+            return ApiError::internal("a request was refused without a fault");
+        };
+        let others = match faults.len() - 1 {
+            0 => String::new(),
+            1 => "; and 1 more".to_owned(),
+            n => format!("; and {n} more"),
+        };
+        let detail = format!("line {}: {}{others}", first.line, first.message);
+        let mut error = ApiError::new(fault_status(first.code), first.code, detail);
+        error.place.faults = faults;
+        error
+    }
+
+    /// A fault of ours. The cause goes to the log, not to the caller.
+    pub fn internal(why: &str) -> ApiError {
+        error!("a request failed: {why}");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server could not answer; its log says why")
+    }
+
+    fn retry(mut self, seconds: u32) -> ApiError {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    fn body(&self) -> String {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        let mut out = format!(
+            "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\"code\":\"{}\",\"detail\":",
+            self.status.as_u16(),
+            self.code
+        );
+        write_string(&self.detail, &mut out);
+        if let Some(parameter) = &self.place.parameter {
+            out.push_str(",\"parameter\":");
+            write_string(parameter, &mut out);
+        }
+        if let Some(position) = self.place.position {
+            wire::put(&mut out, format_args!(",\"at\":{position}"));
+        }
+        if let Some(first) = self.place.faults.first() {
+            wire::put(&mut out, format_args!(",\"line\":{},\"pointer\":", first.line));
+            write_string(&first.pointer, &mut out);
+            out.push_str(",\"errors\":");
+            wire::array(&mut out, &self.place.faults, |out, fault| fault.write(out));
+        }
+        out.push('}');
+        out
+    }
+}
+
+/// What a sender has to change decides the status: the bytes (400), the size (413) or the meaning (422).
+fn fault_status(code: &str) -> StatusCode {
+    match code {
+        "invalid_json" | "invalid_utf8" | "duplicate_key" | "nul" => StatusCode::BAD_REQUEST,
+        "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = self.body();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> ApiError {
+        match error {
+            EngineError::Rebuilding { .. } => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "index_rebuilding", error.to_string()).retry(5)
+            }
+            EngineError::TooComplex { .. } => {
+                ApiError::new(StatusCode::BAD_REQUEST, "pattern_too_complex", error.to_string())
+            }
+            EngineError::Index(_) | EngineError::Log(_) | EngineError::Record { .. } => {
+                ApiError::internal(&error.to_string())
+            }
+        }
+    }
+}
+
+impl From<AppendError> for ApiError {
+    fn from(error: AppendError) -> ApiError {
+        let unavailable =
+            |code, seconds| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).retry(seconds);
+        match &error {
+            AppendError::Conflict { line, id: _, seq: _ } => {
+                let mut conflict = ApiError::new(StatusCode::CONFLICT, "conflict", error.to_string());
+                conflict.place.faults =
+                    vec![Refused { line: *line, pointer: "/id".into(), code: "conflict", message: error.to_string() }];
+                conflict
+            }
+            AppendError::DiskFull { .. } => {
+                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", error.to_string())
+            }
+            AppendError::QueueFull => unavailable("queue_full", 1),
+            AppendError::IdsRebuilding => unavailable("ids_rebuilding", 2),
+            AppendError::ClockStepped { .. } | AppendError::LogAhead { .. } => unavailable("clock", 60),
+            AppendError::ReadOnly { .. } => unavailable("read_only", 60),
+            AppendError::SyncFailed => unavailable("outcome_unknown", 5),
+            AppendError::Stopping => unavailable("stopping", 2),
+            AppendError::Read { why } => ApiError::internal(why),
+        }
+    }
+}
+
+impl From<ParamError> for ApiError {
+    fn from(error: ParamError) -> ApiError {
+        let mut refused = ApiError::parameter(&error.param, error.error.code, error.error.message);
+        refused.place.position = Some(error.error.at);
+        refused
+    }
+}
+
+impl From<CursorError> for ApiError {
+    fn from(error: CursorError) -> ApiError {
+        let code = match error {
+            CursorError::Unreadable => "bad_cursor",
+            CursorError::OtherCall | CursorError::Mismatch => "cursor_mismatch",
+        };
+        ApiError::parameter("cursor", code, error.to_string())
+    }
+}
+
+impl From<HistogramError> for ApiError {
+    fn from(error: HistogramError) -> ApiError {
+        ApiError::parameter("histogram", "bad_value", error.to_string())
+    }
+}
+
+impl From<DecompressError> for ApiError {
+    fn from(error: DecompressError) -> ApiError {
+        match error {
+            DecompressError::TooLarge { .. } => {
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", error.to_string())
+            }
+            DecompressError::Damaged { .. } => {
+                ApiError::new(StatusCode::BAD_REQUEST, "bad_encoding", error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! `GET /v1/export`: everything that matches, as a stream: no row limit, constant memory, a snapshot taken at the start.
+//!
+//! How many rows there were and the last `seq` of the snapshot stand in the trailers. If anything fails on the way the
+//! connection breaks: half an export never looks like a whole one.
+
+use std::io::{self, Write};
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use axum::response::Response;
+use chrono_tz::Tz;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tracing::error;
+
+use super::App;
+use super::error::ApiError;
+use super::events::ORDERS;
+use super::params::Params;
+use crate::export::csv::{self, CsvOptions};
+use crate::export::{Format, ndjson};
+use crate::index::{Engine, Order, Within};
+use crate::query::Query;
+use crate::seq::Seq;
+use crate::store::Store;
+
+/// Bytes sent at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Chunks made ahead of the client: a slow one holds no more than this.
+const CHUNKS_AHEAD: usize = 8;
+
+const ROWS: &str = "annals-rows";
+const SNAPSHOT: &str = "annals-last-seq";
+
+/// What to export and how.
+struct Export {
+    query: Query,
+    order: Order,
+    format: Format,
+    csv: CsvOptions,
+}
+
+type Chunks = mpsc::Sender<io::Result<Frame<Bytes>>>;
+
+pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
+    let mut params = Params::of(&uri)?;
+    let format = params.take_word("format", &[("csv", Format::Csv), ("ndjson", Format::Ndjson)])?;
+    let format =
+        format.ok_or_else(|| ApiError::parameter("format", "required", "format is missing, expected csv, ndjson"))?;
+    let order = params.take_word("order", &ORDERS)?.unwrap_or(Order::TimeDesc);
+    let tz = params.take_as("tz", "an IANA time zone such as Europe/Berlin", |_: &Tz| true)?.unwrap_or(Tz::UTC);
+    let bom = params.take_flag("bom")?;
+    let query = params.into_strict_filter(&app)?.query;
+    let export = Export { query, order, format, csv: CsvOptions { tz, bom } };
+    let is_gzip = accepts_gzip(&headers);
+
+    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+    let store = app.store.clone();
+    // A plain thread: an export may take minutes and should not hold one of the threads that questions share.
+    let thread = std::thread::Builder::new().name("export".into()).spawn(move || {
+        let ended = match is_gzip {
+            true => {
+                let mut out = GzEncoder::new(Out::new(sender.clone()), Compression::fast());
+                run(&store, &export, &mut out).and_then(|ended| out.finish()?.finish().map(|()| ended))
+            }
+            false => {
+                let mut out = Out::new(sender.clone());
+                run(&store, &export, &mut out).and_then(|ended| out.finish().map(|()| ended))
+            }
+        };
+        let last = match ended {
+            Ok(ended) => Ok(Frame::trailers(ended.trailers())),
+            Err(error) => {
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    error!("an export broke off: {error}");
+                }
+                Err(error)
+            }
+        };
+        // The client may have gone.
+        let _ = sender.blocking_send(last);
+    });
+    thread.map_err(|error| ApiError::internal(&format!("no thread for an export: {error}")))?;
+
+    let mut response = Response::new(Body::new(StreamBody::new(ReceiverStream::new(receiver))));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    headers.insert(header::TRAILER, HeaderValue::from_static("annals-rows, annals-last-seq"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    let name = format!("attachment; filename=\"audit-log.{}\"", format.extension());
+    headers.extend(HeaderValue::from_str(&name).ok().map(|name| (header::CONTENT_DISPOSITION, name)));
+    if is_gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    Ok(response)
+}
+
+/// How an export ended.
+struct Ended {
+    rows: u64,
+    snapshot: Seq,
+}
+
+impl Ended {
+    fn trailers(&self) -> HeaderMap {
+        let mut trailers = HeaderMap::new();
+        trailers.insert(HeaderName::from_static(ROWS), HeaderValue::from(self.rows));
+        // The last seq of the snapshot; absent for an empty log.
+        let last = self.snapshot.0.checked_sub(1);
+        trailers.extend(last.map(|last| (HeaderName::from_static(SNAPSHOT), HeaderValue::from(last))));
+        trailers
+    }
+}
+
+fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended> {
+    let view = store.view();
+    let snapshot = view.searchable();
+    let catalogue = store.catalogue();
+    let (mut bytes, mut text) = (Vec::new(), String::new());
+    if export.format == Format::Csv {
+        out.write_all(&csv::header(&export.csv))?;
+    }
+    let mut rows = 0;
+    let hits = view.hits(&export.query, export.order, None, Within::below(snapshot)).map_err(io::Error::other)?;
+    for hit in hits {
+        let seq = hit.map_err(io::Error::other)?.seq;
+        let written = store.source().with_row(seq, |row| {
+            let category = catalogue.category_of(&row.head.action);
+            match export.format {
+                Format::Csv => {
+                    bytes.clear();
+                    csv::write_row_from_body(
+                        row.seq,
+                        row.received_ms,
+                        &row.hash,
+                        category,
+                        row.body,
+                        &export.csv,
+                        &mut bytes,
+                    )
+                    .map_err(io::Error::other)?;
+                    out.write_all(&bytes)
+                }
+                Format::Ndjson => {
+                    text.clear();
+                    ndjson::write_row_from_body(row.seq, row.received_ms, &row.hash, category, row.body, &mut text);
+                    out.write_all(text.as_bytes())
+                }
+            }
+        });
+        written.map_err(io::Error::other)??;
+        rows += 1;
+    }
+    Ok(Ended { rows, snapshot })
+}
+
+/// Collects bytes into chunks for the connection; waits while the client is slow.
+struct Out {
+    chunk: Vec<u8>,
+    chunks: Chunks,
+}
+
+impl Out {
+    fn new(chunks: Chunks) -> Out {
+        Out { chunk: Vec::with_capacity(CHUNK_BYTES), chunks }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK_BYTES));
+        let sent = self.chunks.blocking_send(Ok(Frame::data(Bytes::from(chunk))));
+        sent.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the client went away"))
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        if self.chunk.is_empty() { Ok(()) } else { self.send() }
+    }
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.chunk.extend_from_slice(bytes);
+        if self.chunk.len() >= CHUNK_BYTES {
+            self.send()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        parts.next() == Some("gzip") && !parts.any(|part| part.replace(' ', "") == "q=0")
+    })
+}

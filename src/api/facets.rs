@@ -1,0 +1,92 @@
+//! `GET /v1/facets`: how the matching entries spread, each facet ignoring its own filter.
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use chrono_tz::Tz;
+
+use super::error::ApiError;
+use super::params::Params;
+use super::{App, ENGINES, EngineChoice, ask, json};
+use crate::index::{Engine, Order, Within};
+use crate::query::{FacetField, Query};
+use crate::store::Answers;
+use crate::text::fold;
+use crate::wire::{self, FacetAnswer, Histogram, Step};
+
+/// Values of one facet, at most.
+const TOP_MAX: usize = 10_000;
+const TOP_DEFAULT: usize = 50;
+/// Actions shown in the tree unless `top` says otherwise.
+const TREE_DEFAULT: usize = 1_000;
+
+pub async fn facets(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+    let mut params = Params::of(&uri)?;
+    let fields = fields(params.take("fields")?.as_deref().unwrap_or("actor,action,target_type"))?;
+    let expected = format!("a number from 1 to {TOP_MAX}");
+    let top = params.take_as("top", &expected, |n| (1..=TOP_MAX).contains(n))?;
+    let find = params.take("find")?;
+    let step = params.take("histogram")?.map(|word| Step::from_word(&word)).transpose()?;
+    let tz = params.take_as("tz", "an IANA time zone such as Europe/Berlin", |_: &Tz| true)?.unwrap_or(Tz::UTC);
+    let engine = params.take_word("engine", &ENGINES)?.unwrap_or(EngineChoice::Index);
+    let filter = params.into_strict_filter(&app)?;
+
+    let (total, answers, histogram) = ask(&app, engine, move |answers, view| {
+        let within = Within::below(view.searchable());
+        let counts = answers.engine.counts(&filter.query, within, &fields)?;
+        let mut named = Vec::with_capacity(counts.facets.len());
+        for facet in counts.facets {
+            let default = if facet.field == FacetField::Action { TREE_DEFAULT } else { TOP_DEFAULT };
+            let mut values = facet.values;
+            if let Some(find) = &find {
+                values.retain(|(value, _)| value.value.contains(&*fold(find)));
+            }
+            let all: u64 = values.iter().map(|(_, count)| count).sum();
+            let values = answers.name_top(facet.field, values, top.unwrap_or(default), within)?;
+            let others = all - values.iter().map(|value| value.count).sum::<u64>();
+            named.push(FacetAnswer { field: facet.field, values, others });
+        }
+        let histogram = match step {
+            Some(step) => Some(histogram(&answers, &filter.query, within, step, tz)?),
+            None => None,
+        };
+        Ok((counts.total, named, histogram))
+    })
+    .await?;
+    Ok(json(wire::facets(total, &answers, histogram.as_ref(), app.store.catalogue(), app.store.marks())))
+}
+
+fn fields(text: &str) -> Result<Vec<FacetField>, ApiError> {
+    let mut fields = Vec::new();
+    for word in text.split(',') {
+        let field = FacetField::ALL.into_iter().find(|field| field.as_str() == word).ok_or_else(|| {
+            let names = FacetField::ALL.map(FacetField::as_str).join(", ");
+            ApiError::parameter("fields", "bad_value", format!("there is no facet {word:?}, expected some of {names}"))
+        })?;
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    Ok(fields)
+}
+
+/// Over the range the query asks for, or else from the oldest match to the newest.
+fn histogram(
+    answers: &Answers<'_, dyn Engine>,
+    query: &Query,
+    within: Within,
+    step: Step,
+    tz: Tz,
+) -> Result<Histogram, ApiError> {
+    let end = |order| Ok::<_, ApiError>(answers.engine.hits(query, order, None, within)?.next().transpose()?);
+    let (from, to) = query.time_bounds();
+    let oldest = end(Order::TimeAsc)?.map(|hit| hit.time_ms);
+    let newest = end(Order::TimeDesc)?.map(|hit| hit.time_ms);
+    let (Some(oldest), Some(newest)) = (oldest, newest) else {
+        return Ok(Histogram { step: "auto", edges: vec![0], counts: vec![] });
+    };
+    let (first, last) = (from.unwrap_or(oldest), to.map_or(newest, |to| to - 1));
+    let mut histogram = Histogram::over(step, tz, first, last)?;
+    histogram.counts = answers.engine.histogram(query, within, &histogram.edges)?;
+    Ok(histogram)
+}

@@ -1,0 +1,35 @@
+//! `/healthz`: the process answers. `/readyz`: it can do its work, or why not.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::{App, json};
+use crate::index::tantivy::view::SCANNED_EVENTS_MAX;
+use crate::json::write_string;
+
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+pub async fn readyz(State(app): State<App>) -> Response {
+    let store = &app.store;
+    let missing = store.view().missing();
+    let mut reasons = Vec::new();
+    if let Some(refusal) = store.refusal() {
+        reasons.push(refusal.to_string());
+    }
+    if !store.ids_ready() {
+        reasons.push("the ids of earlier events are being read again".to_owned());
+    }
+    if missing > SCANNED_EVENTS_MAX {
+        reasons.push(format!("{missing} events are not indexed yet"));
+    }
+    reasons.extend(store.index_fault());
+    let mut body = format!("{{\"ready\":{},\"reasons\":", reasons.is_empty());
+    crate::wire::array(&mut body, &reasons, |out, reason| write_string(reason, out));
+    crate::wire::watermarks(&mut body, store.marks());
+    body.push('}');
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, json(body)).into_response()
+}

@@ -1,0 +1,139 @@
+//! `/metrics` in the text format of Prometheus: watermarks and lag, queue, sync times, free bytes, requests.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
+
+use super::App;
+use crate::store::metrics::SYNC_BOUNDS_US;
+
+/// Requests by route and status.
+#[derive(Default)]
+pub struct HttpMetrics {
+    /// Guards the counters; held for one addition, or for one rendering.
+    routes: Mutex<BTreeMap<(String, u16), Served>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Served {
+    requests: u64,
+    us: u64,
+}
+
+/// A request that is being served.
+pub struct Timer {
+    metrics: Arc<HttpMetrics>,
+    route: String,
+    began: Instant,
+}
+
+impl HttpMetrics {
+    /// A request begins. Routes are patterns, so their number is bounded.
+    pub fn start(self: &Arc<Self>, route: Option<String>) -> Timer {
+        let route = route.unwrap_or_else(|| "none".to_owned());
+        Timer { metrics: self.clone(), route, began: Instant::now() }
+    }
+}
+
+impl Timer {
+    /// Its answer begins.
+    pub fn finish(self, status: StatusCode) {
+        let us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut routes = self.metrics.routes.lock();
+        let served = routes.entry((self.route, status.as_u16())).or_default();
+        served.requests += 1;
+        served.us += us;
+    }
+}
+
+pub async fn metrics(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], render(&app)).into_response()
+}
+
+fn render(app: &App) -> String {
+    let store = &app.store;
+    let (marks, counted) = (store.marks(), store.metrics());
+    let (requests, bytes) = store.queued();
+    let mut page = Page::default();
+    page.gauge("annals_durable", "Events synced to disk", marks.durable.0);
+    page.gauge("annals_searchable", "Events below this are found by every search", marks.searchable.0);
+    page.gauge("annals_signed", "Events covered by HEAD", marks.signed.0);
+    page.gauge(
+        "annals_index_lag_events",
+        "Events durable and not searchable yet",
+        marks.durable.0 - marks.searchable.0.min(marks.durable.0),
+    );
+    page.gauge("annals_queue_requests", "Requests waiting for the writer", requests as u64);
+    page.gauge("annals_queue_bytes", "Bytes waiting for the writer", bytes as u64);
+    page.gauge("annals_index_segments", "Tantivy segments searched", store.view().piece_count() as u64);
+    page.gauge("annals_free_bytes", "Bytes free when the writer last looked", counted.space_free.load(Relaxed));
+    page.gauge("annals_free_bytes_min", "Bytes that must stay free", counted.space_floor.load(Relaxed));
+    page.counter("annals_appended_events_total", "Events appended since the start", counted.events.load(Relaxed));
+    page.counter(
+        "annals_appended_bytes_total",
+        "Bytes of frames appended since the start",
+        counted.bytes.load(Relaxed),
+    );
+    page.head("annals_sync_seconds", "Time to write and sync a batch", "histogram");
+    let mut below = 0;
+    for (bucket, bound) in counted.sync_buckets.iter().zip(SYNC_BOUNDS_US) {
+        below += bucket.load(Relaxed);
+        page.line(format_args!("annals_sync_seconds_bucket{{le=\"{}\"}} {below}", seconds(bound)));
+    }
+    let batches = counted.batches.load(Relaxed);
+    page.line(format_args!("annals_sync_seconds_bucket{{le=\"+Inf\"}} {batches}"));
+    page.line(format_args!("annals_sync_seconds_sum {}", seconds(counted.sync_us.load(Relaxed))));
+    page.line(format_args!("annals_sync_seconds_count {batches}"));
+    let routes = app.metrics.routes.lock().clone();
+    page.head("annals_http_requests_total", "Requests answered", "counter");
+    for ((route, status), served) in &routes {
+        page.line(format_args!(
+            "annals_http_requests_total{{route=\"{route}\",status=\"{status}\"}} {}",
+            served.requests
+        ));
+    }
+    page.head("annals_http_seconds_total", "Time until answers began", "counter");
+    for ((route, status), served) in &routes {
+        page.line(format_args!(
+            "annals_http_seconds_total{{route=\"{route}\",status=\"{status}\"}} {}",
+            seconds(served.us)
+        ));
+    }
+    page.text
+}
+
+fn seconds(us: u64) -> f64 {
+    us as f64 / 1e6
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "gauge");
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "counter");
+        self.line(format_args!("{name} {value}"));
+    }
+
+    fn line(&mut self, what: std::fmt::Arguments<'_>) {
+        writeln!(self.text, "{what}").expect("writing to a String cannot fail");
+    }
+}

@@ -1,0 +1,122 @@
+//! The HTTP API: every route on this page, a file per noun. A handler takes apart, calls once, puts together.
+
+mod actions;
+mod append;
+mod error;
+mod events;
+mod export;
+mod facets;
+mod feed;
+mod health;
+mod metrics;
+mod params;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::index::Engine;
+use crate::index::tantivy::view::View;
+use crate::store::{Answers, Store};
+use error::ApiError;
+pub use metrics::HttpMetrics;
+
+/// What every handler works with.
+#[derive(Clone)]
+pub struct App {
+    /// The store.
+    pub store: Arc<Store>,
+    /// Counts requests.
+    pub metrics: Arc<HttpMetrics>,
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/v1/events", get(events::list).post(append::append))
+        .route("/v1/events/{id}", get(events::one))
+        .route("/v1/feed", get(feed::feed))
+        .route("/v1/facets", get(facets::facets))
+        .route("/v1/actions", get(actions::actions))
+        .route("/v1/export", get(export::export))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(app.clone(), count_and_harden))
+        // Bodies are read and limited by `append`, the only call that takes one.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(app)
+}
+
+async fn no_such_route(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is nothing at {}", uri.path()))
+}
+
+async fn wrong_method() -> ApiError {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take that method")
+}
+
+async fn count_and_harden(State(app): State<App>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let timer = app.metrics.start(route);
+    let mut response = next.run(request).await;
+    timer.finish(response.status());
+    let headers = response.headers_mut();
+    // Answers are data: nothing in them may be run, framed, sniffed or kept by a cache.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// Which engine answers. `scan` is there to be compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EngineChoice {
+    Index,
+    Scan,
+}
+
+const ENGINES: [(&str, EngineChoice); 2] = [("index", EngineChoice::Index), ("scan", EngineChoice::Scan)];
+
+/// Runs a question on a thread that may block, over one snapshot of the index.
+async fn ask<T: Send + 'static>(
+    app: &App,
+    engine: EngineChoice,
+    question: impl FnOnce(Answers<'_, dyn Engine>, &View) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let store = app.store.clone();
+    let answered = tokio::task::spawn_blocking(move || {
+        let view = store.view();
+        let scan = store.scan(view.searchable());
+        let engine: &dyn Engine = match engine {
+            EngineChoice::Index => &*view,
+            EngineChoice::Scan => &scan,
+        };
+        question(Answers { engine, source: store.source(), catalogue: store.catalogue() }, &view)
+    });
+    answered.await.unwrap_or_else(|_| Err(ApiError::internal("a question panicked")))
+}
+
+/// A JSON answer from ready text.
+fn json(body: String) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+/// `<path?pairs>; rel="next"` and the bare address.
+fn next_link(path: &str, pairs: &[(&str, &str)]) -> (String, Option<HeaderValue>) {
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let address = format!("{path}?{query}");
+    let link = HeaderValue::from_str(&format!("<{address}>; rel=\"next\"")).ok();
+    (address, link)
+}

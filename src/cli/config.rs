@@ -1,0 +1,52 @@
+//! `annals config`: every setting with its meaning, default and minimum, and what it is now.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::{Config, Layer};
+
+/// Which file to read.
+#[derive(Args)]
+pub struct ConfigArgs {
+    /// The settings file
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Print what the settings are now, as JSON, and nothing else
+    #[arg(long)]
+    json: bool,
+}
+
+const SETTINGS: &str = "\
+Settings of `annals serve`. A flag wins over the environment, that over annals.toml, that over the default.
+
+data            ANNALS_DATA            --data          the data directory; default ./data
+listen          ANNALS_LISTEN          --listen        address and port, port 0 picks one; default 127.0.0.1:7400
+no_auth         ANNALS_NO_AUTH         --no-auth       serve without keys, loopback only; default false
+free_bytes_min  ANNALS_FREE_BYTES_MIN                  bytes that must stay free, below it events get 507;
+                                                       default 1 GiB or 5 % of the disk, whichever is more;
+                                                       minimum 67108864, or 0 to switch it off
+accept_clock    ANNALS_ACCEPT_CLOCK    --accept-clock  take the clock as it is, although it jumped; default false
+read_only       ANNALS_READ_ONLY       --read-only     serve reads of a corrupt log, refuse writes; default false
+actions         ANNALS_ACTIONS                         a TOML file with further categories and actions; default none
+log             ANNALS_LOG                             error, warn, info, debug, or a filter per module; default info
+";
+
+impl ConfigArgs {
+    /// Explains.
+    pub fn run(self) -> anyhow::Result<()> {
+        let environment = Layer::from_environment(|name| std::env::var(name).ok())?;
+        let file = Layer::from_file(self.config.as_deref())?;
+        let config = Config::sanitize(environment.over(file), &mut |what| eprintln!("{what}"));
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&config)?);
+            return Ok(());
+        }
+        print!("{SETTINGS}\nNow, without flags:\n");
+        let now = serde_json::to_value(&config)?;
+        for (name, value) in now.as_object().into_iter().flatten() {
+            println!("{name} = {value}");
+        }
+        Ok(())
+    }
+}

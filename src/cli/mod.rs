@@ -1,0 +1,93 @@
+//! The commands. stdout is data, stderr is talk; exit codes stand in `--help`; a broken pipe is no error.
+
+mod append;
+mod client;
+mod config;
+mod demo;
+mod export;
+mod progress;
+mod reindex;
+mod search;
+mod serve;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 the log is corrupt, 5 a write to disk could not be confirmed.";
+
+/// Annals: who did what, when? A full-text search-indexed audit store.
+#[derive(Parser)]
+#[command(name = "annals", version, about, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve a data directory over HTTP
+    Serve(serve::Serve),
+    /// Send events (NDJSON, from a file or `-`) to a server
+    Append(append::AppendArgs),
+    /// Search on a server and print what is found
+    Search(search::Search),
+    /// Write everything that matches as CSV or NDJSON
+    Export(export::ExportArgs),
+    /// Build the index of a data directory anew from its log (while no server runs on it)
+    Reindex(reindex::Reindex),
+    /// Print made-up VeloConnect events as NDJSON
+    Demo(demo::Demo),
+    /// Explain every setting, and show what they are now
+    Config(config::ConfigArgs),
+}
+
+/// Runs the command of the process's arguments.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.verb {
+        Verb::Serve(args) => args.run(),
+        Verb::Append(args) => args.run(),
+        Verb::Search(args) => args.run(),
+        Verb::Export(args) => args.run(),
+        Verb::Reindex(args) => args.run(),
+        Verb::Demo(args) => args.run(),
+        Verb::Config(args) => args.run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("annals: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    use crate::server::ServeError;
+    use crate::store::StoreError;
+    match error.downcast_ref::<ServeError>() {
+        Some(ServeError::Store(StoreError::Corrupt(_) | StoreError::Log(crate::log::OpenError::Corrupt(_)))) => 4,
+        Some(ServeError::SyncFailed) => 5,
+        Some(ServeError::Config(_)) => 2,
+        _ => 1,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is_it = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<io::Error>().is_some_and(is_it)
+}
+
+/// Our own talk goes to stderr. `filter` is a level or a filter per module.
+fn start_log(filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    // Tantivy tells of every commit; that is only of use to who asks for it.
+    let filter = ["tantivy=warn"].iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
+    // A second call, in tests, changes nothing.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).try_init();
+}

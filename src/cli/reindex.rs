@@ -1,0 +1,61 @@
+//! `annals reindex`: throws the index away and builds it again from the log.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+
+use super::progress::Progress;
+use super::start_log;
+use crate::config::{Config, Layer};
+use crate::durable::OsDisk;
+use crate::server::open_store;
+
+/// Which directory.
+#[derive(Args)]
+pub struct Reindex {
+    /// The data directory; no server may run on it
+    #[arg(long)]
+    data: PathBuf,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Reindex {
+    /// Builds the index.
+    pub fn run(self) -> anyhow::Result<()> {
+        start_log("warn");
+        let index = self.data.join("index");
+        anyhow::ensure!(self.data.join("log").is_dir(), "{} holds no log", self.data.display());
+        // Held only while the index is removed: a server that runs keeps its lock and is told from here.
+        drop(OsDisk::shared().lock(&self.data.join("LOCK"))?);
+        if index.exists() {
+            std::fs::remove_dir_all(&index).with_context(|| format!("cannot remove {}", index.display()))?;
+        }
+        let layer = Layer { data: Some(self.data), ..Layer::default() };
+        let store = open_store(&Config::sanitize(layer, &mut |_| {}))?;
+        let events = store.marks().durable;
+        let mut progress = Progress::new("events indexed");
+        let mut closing = false;
+        thread::scope(|scope| {
+            let work = scope.spawn(|| store.close());
+            while !closing {
+                thread::sleep(Duration::from_millis(100));
+                closing = work.is_finished();
+                progress.at(store.spans_progress().0);
+            }
+        });
+        let (indexed, is_whole) = store.spans_progress();
+        progress.finish(indexed);
+        let fault = store.index_fault().unwrap_or_else(|| "it stopped before the end".to_owned());
+        anyhow::ensure!(is_whole, "the index is not whole: {fault}");
+        match self.json {
+            true => println!("{{\"events\":{events}}}"),
+            false => println!("{events} events indexed"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! Every setting: meaning, default, minimum. A flag wins over the environment (`ANNALS_…`), that over the file
+//! (`annals.toml`), that over the default. `sanitize` runs once and says what it changed.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Where a setting may come from, besides its flag.
+const FILE: &str = "annals.toml";
+/// Free bytes below this are pointless: a batch and a span need room. It may be 0 to switch the check off.
+const FREE_BYTES_FLOOR: u64 = 64 << 20;
+
+/// The settings of `annals serve`, all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Config {
+    /// The data directory. Default `./data`. `ANNALS_DATA`.
+    pub data: PathBuf,
+    /// Address and port to listen on; port 0 picks one. Default `127.0.0.1:7400`. `ANNALS_LISTEN`.
+    pub listen: SocketAddr,
+    /// Serve without keys; only on loopback. Default false. `ANNALS_NO_AUTH`.
+    pub no_auth: bool,
+    /// Bytes that must stay free on the disk: below it events get 507 while reads go on. Default: 1 GiB or 5 % of the
+    /// disk, whichever is more. 0 switches it off; else at least 64 MiB. `ANNALS_FREE_BYTES_MIN`.
+    pub free_bytes_min: Option<u64>,
+    /// Take the clock as it is, although it jumped or the log is ahead of it. Default false. `ANNALS_ACCEPT_CLOCK`.
+    pub accept_clock: bool,
+    /// Serve reads only; the way to look at a corrupt log. Default false. `ANNALS_READ_ONLY`.
+    pub read_only: bool,
+    /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
+    pub actions: Option<PathBuf>,
+    /// What is said on stderr: `error`, `warn`, `info`, `debug`, or a filter per module. Default `info`. `ANNALS_LOG`.
+    pub log: String,
+}
+
+/// Settings from one place; what it does not say is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained at `Config`")]
+pub struct Layer {
+    pub data: Option<PathBuf>,
+    pub listen: Option<SocketAddr>,
+    pub no_auth: Option<bool>,
+    pub free_bytes_min: Option<u64>,
+    pub accept_clock: Option<bool>,
+    pub read_only: Option<bool>,
+    pub actions: Option<PathBuf>,
+    pub log: Option<String>,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable of the environment.
+    #[error("{name} is {value:?}, expected {expected}")]
+    Environment {
+        /// Its name.
+        name: String,
+        /// What it is.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("{path}: {why}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Where and what.
+        why: String,
+    },
+    /// Access control does not exist yet, so the only way to run is on purpose without it.
+    #[error("there are no keys yet: start with --no-auth, which works on a loopback address only")]
+    NoAuthNeeded,
+    /// Without keys nobody else may reach it.
+    #[error("--no-auth works on a loopback address only, and {0} is none")]
+    NotLoopback(SocketAddr),
+}
+
+impl Layer {
+    /// What the environment says. `read` gives a variable.
+    pub fn from_environment(read: impl Fn(&str) -> Option<String>) -> Result<Layer, ConfigError> {
+        let parsed = |name: &str, expected| Environment { value: read(name), name: name.to_owned(), expected };
+        Ok(Layer {
+            data: read("ANNALS_DATA").map(PathBuf::from),
+            listen: parsed("ANNALS_LISTEN", "an address and port such as 127.0.0.1:7400").parse()?,
+            no_auth: parsed("ANNALS_NO_AUTH", "1, true, 0 or false").flag()?,
+            free_bytes_min: parsed("ANNALS_FREE_BYTES_MIN", "a number of bytes").parse()?,
+            accept_clock: parsed("ANNALS_ACCEPT_CLOCK", "1, true, 0 or false").flag()?,
+            read_only: parsed("ANNALS_READ_ONLY", "1, true, 0 or false").flag()?,
+            actions: read("ANNALS_ACTIONS").map(PathBuf::from),
+            log: read("ANNALS_LOG"),
+        })
+    }
+
+    /// What a file says: the one that was named, or `annals.toml` here if there is one.
+    pub fn from_file(named: Option<&Path>) -> Result<Layer, ConfigError> {
+        let path = named.unwrap_or(Path::new(FILE));
+        let text = match std::fs::read_to_string(path) {
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Layer::default());
+            }
+            text => text.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?,
+        };
+        toml::from_str(&text).map_err(|error| ConfigError::File { path: path.to_owned(), why: error.to_string() })
+    }
+
+    /// This layer, and where it says nothing the one below.
+    pub fn over(self, below: Layer) -> Layer {
+        Layer {
+            data: self.data.or(below.data),
+            listen: self.listen.or(below.listen),
+            no_auth: self.no_auth.or(below.no_auth),
+            free_bytes_min: self.free_bytes_min.or(below.free_bytes_min),
+            accept_clock: self.accept_clock.or(below.accept_clock),
+            read_only: self.read_only.or(below.read_only),
+            actions: self.actions.or(below.actions),
+            log: self.log.or(below.log),
+        }
+    }
+}
+
+impl Config {
+    /// The settings that the layers amount to; `changed` is told what could not stay as it was.
+    pub fn sanitize(layer: Layer, changed: &mut dyn FnMut(String)) -> Config {
+        let mut free_bytes_min = layer.free_bytes_min;
+        if let Some(bytes) = free_bytes_min.filter(|bytes| (1..FREE_BYTES_FLOOR).contains(bytes)) {
+            changed(format!("free_bytes_min is {bytes}, raised to its minimum of {FREE_BYTES_FLOOR} bytes"));
+            free_bytes_min = Some(FREE_BYTES_FLOOR);
+        }
+        Config {
+            data: layer.data.unwrap_or_else(|| PathBuf::from("data")),
+            listen: layer.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7400))),
+            no_auth: layer.no_auth.unwrap_or(false),
+            free_bytes_min,
+            accept_clock: layer.accept_clock.unwrap_or(false),
+            read_only: layer.read_only.unwrap_or(false),
+            actions: layer.actions,
+            log: layer.log.unwrap_or_else(|| "info".to_owned()),
+        }
+    }
+
+    /// Refuses to serve in a way that would let strangers in.
+    pub fn check_access(&self) -> Result<(), ConfigError> {
+        if !self.no_auth {
+            return Err(ConfigError::NoAuthNeeded);
+        }
+        match self.listen.ip().is_loopback() {
+            true => Ok(()),
+            false => Err(ConfigError::NotLoopback(self.listen)),
+        }
+    }
+}
+
+struct Environment {
+    name: String,
+    value: Option<String>,
+    expected: &'static str,
+}
+
+impl Environment {
+    fn parse<T: std::str::FromStr>(self) -> Result<Option<T>, ConfigError> {
+        let Environment { name, value, expected } = self;
+        let Some(value) = value else {
+            return Ok(None);
+        };
+        value.parse().map(Some).map_err(|_| ConfigError::Environment { name, value, expected })
+    }
+
+    fn flag(self) -> Result<Option<bool>, ConfigError> {
+        match self.value.as_deref() {
+            None => Ok(None),
+            Some("1" | "true") => Ok(Some(true)),
+            Some("0" | "false" | "") => Ok(Some(false)),
+            Some(value) => {
+                Err(ConfigError::Environment { name: self.name, value: value.to_owned(), expected: self.expected })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Result<Layer, ConfigError> {
+        Layer::from_environment(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
+        let flags = Layer { data: Some("flag".into()), ..Layer::default() };
+        let environment = environment(&[("ANNALS_DATA", "env"), ("ANNALS_LISTEN", "127.0.0.1:1")]).unwrap();
+        let file: Layer = toml::from_str("data = 'file'\nlisten = '127.0.0.1:2'\naccept_clock = true").unwrap();
+        let config = Config::sanitize(flags.over(environment).over(file), &mut |_| {});
+        assert_eq!(config.data, PathBuf::from("flag"));
+        assert_eq!(config.listen.port(), 1);
+        assert!(config.accept_clock && !config.no_auth);
+        assert_eq!(config.log, "info");
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        for (name, value) in [
+            ("ANNALS_LISTEN", "here"),
+            ("ANNALS_NO_AUTH", "maybe"),
+            ("ANNALS_FREE_BYTES_MIN", "-1"),
+            ("ANNALS_READ_ONLY", "x"),
+        ] {
+            let error = environment(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
+        assert!(toml::from_str::<Layer>("colour = 'blue'").is_err());
+    }
+
+    #[test]
+    fn a_value_below_its_minimum_is_raised_and_said() {
+        let mut said = Vec::new();
+        let layer = Layer { free_bytes_min: Some(5), ..Layer::default() };
+        let config = Config::sanitize(layer, &mut |what| said.push(what));
+        assert_eq!(config.free_bytes_min, Some(FREE_BYTES_FLOOR));
+        assert_eq!(said.len(), 1);
+        let off = Config::sanitize(Layer { free_bytes_min: Some(0), ..Layer::default() }, &mut |_| {});
+        assert_eq!(off.free_bytes_min, Some(0));
+    }
+}

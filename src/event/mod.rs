@@ -1,0 +1,21 @@
+//! What an event is: its model, its limits, the check at the door, its stored bytes and its one JSON rendering.
+//! Pure: no clock, no disk. What the bytes are framed in, `log` knows; what can be found in them, `text` and `query`.
+
+mod body;
+mod catalogue;
+mod fault;
+mod head;
+pub mod limits;
+mod model;
+pub mod row;
+mod same;
+mod time;
+mod validate;
+
+pub use body::BodyError;
+pub use catalogue::{ActionInfo, Catalogue, CatalogueError, Category, fold_name};
+pub use fault::{Fault, FaultCode};
+pub use head::BodyHead;
+pub use model::{Change, Context, Entry, Event, Kind, Object, Outcome, Party, Subject, Time, noun};
+pub use same::same_content;
+pub use validate::{DEFAULT_ID, DEFAULT_OUTCOME, DEFAULT_TENANT, DEFAULT_TIME, Draft, Intake, validate};

@@ -1,0 +1,48 @@
+//! The one JSON rendering of an entry: what the API answers, what exports and streams carry.
+
+use std::fmt::Write;
+
+use crate::clock::rfc3339_ms;
+use crate::seq::Seq;
+
+/// Appends `{"seq":…,"received":"…Z","category":"…","hash":"<64 hex>",<members of body>}` (no line end).
+///
+/// The body is spliced in as stored: what was hashed is what is shown. It must be the body of an event.
+pub fn write_row(seq: Seq, received_ms: u64, hash: &[u8; 32], category: &str, body: &str, out: &mut String) {
+    out.reserve(body.len() + category.len() + 160);
+    write!(out, "{{\"seq\":{seq},\"received\":\"").expect("writing to a String cannot fail");
+    out.push_str(&rfc3339_ms(i64::try_from(received_ms).unwrap_or(i64::MAX)));
+    out.push_str("\",\"category\":");
+    crate::json::write_string(category, out);
+    out.push_str(",\"hash\":\"");
+    push_hex(hash, out);
+    out.push_str("\",");
+    out.push_str(body.strip_prefix('{').unwrap_or(body));
+}
+
+/// Appends lower-case hexadecimal digits.
+pub fn push_hex(bytes: &[u8], out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        out.push(char::from(HEX[usize::from(byte >> 4)]));
+        out.push(char::from(HEX[usize::from(byte & 15)]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_the_servers_members_and_then_the_body() {
+        let mut out = String::new();
+        write_row(Seq(7), 1_795_181_527_412, &[0xab; 32], "contacts", r#"{"id":"1","n":1.0}"#, &mut out);
+        let hash = "ab".repeat(32);
+        assert_eq!(
+            out,
+            format!(
+                r#"{{"seq":7,"received":"2026-11-20T13:32:07.412Z","category":"contacts","hash":"{hash}","id":"1","n":1.0}}"#
+            )
+        );
+    }
+}

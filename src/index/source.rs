@@ -1,0 +1,127 @@
+//! Reads entries out of the log: record, payload, event. Scan, spans and rows all come through here.
+
+use crate::event::{BodyHead, Entry, Event, Kind};
+use crate::index::{EngineError, Within};
+use crate::log::payload::Payload;
+use crate::log::{Reader, Record};
+use crate::seq::Seq;
+use crate::tree;
+
+/// The log, read as entries.
+#[derive(Clone)]
+pub struct Source {
+    reader: Reader,
+}
+
+/// A stored event as bytes, for callers that render or copy it without taking it apart.
+pub struct Row<'a> {
+    /// Its place in the log.
+    pub seq: Seq,
+    /// Our clock when it was appended, ms.
+    pub received_ms: u64,
+    /// Its leaf hash.
+    pub hash: [u8; 32],
+    /// What the record is.
+    pub kind: Kind,
+    /// Id, tenant and action.
+    pub head: BodyHead<'a>,
+    /// The body bytes, a JSON object.
+    pub body: &'a str,
+    /// Which members we filled in (`Draft::defaults`).
+    pub defaults: u8,
+}
+
+impl Source {
+    /// Reads through `reader`.
+    pub fn new(reader: Reader) -> Source {
+        Source { reader }
+    }
+
+    /// The log's reader.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// One row, handed to `each` as bytes.
+    pub fn with_row<T>(&self, seq: Seq, each: impl FnOnce(Row<'_>) -> T) -> Result<T, EngineError> {
+        let record = self.reader.read(seq)?;
+        Ok(each(row(&record)?))
+    }
+
+    /// One entry.
+    pub fn entry(&self, seq: Seq) -> Result<Entry, EngineError> {
+        let record = self.reader.read(seq)?;
+        entry(&record)
+    }
+
+    /// The entries of a range, in order, with the length of each body in bytes.
+    pub fn range(&self, within: Within) -> impl Iterator<Item = Result<(Entry, usize), EngineError>> + Send + use<> {
+        self.reader.range(within.from, within.to).map(|record| {
+            let record = record?;
+            let row = row(&record)?;
+            Ok((entry_of(&row)?, row.body.len()))
+        })
+    }
+
+    /// The rows of a range, in order, as bytes.
+    pub fn rows(
+        &self,
+        within: Within,
+        mut each: impl FnMut(Row<'_>) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        for record in self.reader.range(within.from, within.to) {
+            each(row(&record?)?)?;
+        }
+        Ok(())
+    }
+
+    /// The first seq below `to` whose `received` is at or after `ms`, or `to`. `received` never falls along the log.
+    pub fn first_received_at(&self, ms: u64, to: Seq) -> Result<Seq, EngineError> {
+        let (mut low, mut high) = (0, to.0);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.with_row(Seq(middle), |row| row.received_ms)? < ms {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        Ok(Seq(low))
+    }
+}
+
+fn entry(record: &Record) -> Result<Entry, EngineError> {
+    entry_of(&row(record)?)
+}
+
+fn entry_of(row: &Row<'_>) -> Result<Entry, EngineError> {
+    let event = Event::from_body(row.body).map_err(|e| broken(row.seq, e))?;
+    Ok(Entry { seq: row.seq, received_ms: row.received_ms, kind: row.kind, hash: row.hash, event })
+}
+
+fn row(record: &Record) -> Result<Row<'_>, EngineError> {
+    let seq = record.seq;
+    let payload = Payload::decode(&record.payload).map_err(|e| broken(seq, e))?;
+    let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
+    let kind = Kind::from_byte(payload.kind).ok_or_else(|| broken(seq, "unknown kind"))?;
+    let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
+    let leaf = tree::Leaf {
+        kind: payload.kind,
+        received_ms: payload.received_ms,
+        tenant_tag: tree::tenant_tag(&head.tenant),
+        tenant_seq: payload.tenant_seq,
+        commit: tree::commit(&payload.salt, payload.body),
+    };
+    Ok(Row {
+        seq,
+        received_ms: payload.received_ms,
+        hash: tree::leaf_hash(&leaf.encode()),
+        kind,
+        head,
+        body,
+        defaults: record.flags,
+    })
+}
+
+fn broken(seq: Seq, why: impl ToString) -> EngineError {
+    EngineError::Record { seq, why: why.to_string() }
+}

@@ -1,0 +1,101 @@
+//! The hot index: Tantivy in memory, over the events that no span holds yet. Rebuilt from the log at start.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ::tantivy::index::SegmentId;
+use ::tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy};
+
+use crate::event::Entry;
+use crate::index::EngineError;
+use crate::index::tantivy::piece::Piece;
+use crate::index::tantivy::schema::{self, IndexSchema};
+use crate::seq::Seq;
+
+/// Memory for documents not committed yet, bytes. Tantivy wants at least 15 MB; a tick's events need far less.
+const WRITER_BYTES: usize = 32 << 20;
+
+/// An index in memory over the run `first..next`.
+pub struct Hot {
+    schema: &'static IndexSchema,
+    writer: IndexWriter,
+    reader: IndexReader,
+    pieces: HashMap<SegmentId, Arc<Piece>>,
+    first: Seq,
+    next: Seq,
+    body_bytes: u64,
+    is_dirty: bool,
+}
+
+impl Hot {
+    /// An empty one, whose first event will be `first`.
+    pub fn new(first: Seq) -> Result<Hot, EngineError> {
+        let schema = schema::current();
+        let index = Index::builder()
+            .schema(schema.schema.clone())
+            .settings(schema::settings())
+            .tokenizers(schema::tokenizers())
+            .create_in_ram()?;
+        let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let pieces = HashMap::new();
+        Ok(Hot { schema, writer, reader, pieces, first, next: first, body_bytes: 0, is_dirty: false })
+    }
+
+    /// Adds the next event; it is searchable after `commit`.
+    pub fn add(&mut self, entry: &Entry, body_len: usize) -> Result<(), EngineError> {
+        assert_eq!(entry.seq, self.next, "the hot index takes the log in order");
+        self.writer.add_document(schema::document(entry, &self.schema.fields))?;
+        self.next = self.next.plus(1);
+        self.body_bytes += body_len as u64;
+        self.is_dirty = true;
+        Ok(())
+    }
+
+    /// Makes what was added searchable.
+    pub fn commit(&mut self) -> Result<(), EngineError> {
+        if !self.is_dirty {
+            return Ok(());
+        }
+        self.writer.commit()?;
+        self.reader.reload()?;
+        self.is_dirty = false;
+        let mut pieces = HashMap::new();
+        for segment in self.reader.searcher().segment_readers() {
+            let id = segment.segment_id();
+            let known = self.pieces.get(&id).cloned();
+            let piece = match known {
+                Some(piece) => Some(piece),
+                None => Piece::open(segment.clone())?.map(Arc::new),
+            };
+            pieces.extend(piece.map(|piece| (id, piece)));
+        }
+        self.pieces = pieces;
+        Ok(())
+    }
+
+    /// What is searchable now.
+    pub fn pieces(&self) -> Vec<Arc<Piece>> {
+        self.pieces.values().cloned().collect()
+    }
+
+    /// The run it holds: `first` inclusive, `next` exclusive.
+    pub fn run(&self) -> (Seq, Seq) {
+        (self.first, self.next)
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> u64 {
+        self.next.0 - self.first.0
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.first == self.next
+    }
+
+    /// Bytes of the bodies it holds.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+}

@@ -1,0 +1,241 @@
+//! A tree of filters as a Tantivy query. What it means is defined by `Query::matches`; the property test holds the
+//! two against each other.
+
+use std::ops::Bound;
+
+use ::tantivy::Term;
+use ::tantivy::query::{
+    AllQuery, BooleanQuery, EmptyQuery, FuzzyTermQuery, InvertedIndexRangeQuery, Occur, PhraseQuery, Query, RangeQuery,
+    RegexQuery, TermQuery,
+};
+use ::tantivy::schema::{Facet, Field, IndexRecordOption};
+use regex_syntax::escape;
+
+use crate::event::noun;
+use crate::index::EngineError;
+use crate::index::tantivy::docset::{SeqRange, TimeRange};
+use crate::index::tantivy::schema::{IndexSchema, value_fields};
+use crate::index::tantivy::terms;
+use crate::query::filter::{
+    Action, Actor, Bound as NumberBound, Change, Cidr, Condition, Detail, Filter, Ip, NumberRange, Words,
+};
+use crate::query::{Node, Pattern};
+use crate::seq::Seq;
+
+/// Finds the first seq received at or after a ms: `received` never falls along the log, so it needs no index.
+pub type ReceivedAt<'a> = dyn Fn(u64) -> Result<Seq, EngineError> + 'a;
+
+/// The Tantivy query for `node`.
+pub fn lower(node: &Node, schema: &IndexSchema, received_at: &ReceivedAt<'_>) -> Result<Box<dyn Query>, EngineError> {
+    Lower { schema, received_at }.node(node)
+}
+
+struct Lower<'a> {
+    schema: &'a IndexSchema,
+    received_at: &'a ReceivedAt<'a>,
+}
+
+type Lowered = Result<Box<dyn Query>, EngineError>;
+
+impl Lower<'_> {
+    fn node(&self, node: &Node) -> Lowered {
+        match node {
+            Node::All => Ok(Box::new(AllQuery)),
+            Node::And(members) => self.all_of(members),
+            Node::Or(members) => {
+                Ok(any_of(members.iter().map(|member| self.node(member)).collect::<Result<Vec<_>, _>>()?))
+            }
+            Node::Not(member) => self.all_of(std::slice::from_ref(&Node::Not(member.clone()))),
+            Node::Filter(filter) => self.filter(filter),
+        }
+    }
+
+    /// Negations become exclusions; a conjunction of nothing else excludes from everything.
+    fn all_of(&self, members: &[Node]) -> Lowered {
+        let mut clauses = Vec::with_capacity(members.len() + 1);
+        for member in members {
+            clauses.push(match member {
+                Node::Not(inner) => (Occur::MustNot, self.node(inner)?),
+                Node::All | Node::And(_) | Node::Or(_) | Node::Filter(_) => (Occur::Must, self.node(member)?),
+            });
+        }
+        if clauses.iter().all(|(occur, _)| *occur == Occur::MustNot) {
+            clauses.push((Occur::Must, Box::new(AllQuery)));
+        }
+        Ok(Box::new(BooleanQuery::new(clauses)))
+    }
+
+    fn filter(&self, filter: &Filter) -> Lowered {
+        let fields = &self.schema.fields;
+        match filter {
+            Filter::Words(words) => self.words(words),
+            Filter::Value(value) => {
+                let (_, field) = value_fields(fields)
+                    .into_iter()
+                    .find(|(value_field, _)| *value_field == value.field)
+                    .expect("every value field is indexed");
+                self.pattern(field, &value.pattern)
+            }
+            Filter::Actor(actor) => self.actor(actor),
+            Filter::Action(action) => self.action(action),
+            Filter::TargetType(target_type) => match &target_type.0 {
+                Pattern::Exact(kind) => Ok(facet(fields.target_type, [kind.as_str()])),
+                Pattern::Wildcard(_) | Pattern::Regex(_) => self.pattern(fields.target_type, &target_type.0),
+            },
+            Filter::Time(range) => Ok(Box::new(TimeRange { from_ms: range.from_ms, to_ms: range.to_ms })),
+            Filter::Received(range) => {
+                let seq_at = |ms: i64| Ok::<_, EngineError>((self.received_at)(u64::try_from(ms).unwrap_or(0))?.0);
+                let from = range.from_ms.map_or(Ok(0), seq_at)?;
+                let to = range.to_ms.map_or(Ok(u64::MAX), seq_at)?;
+                Ok(Box::new(SeqRange { from, to }))
+            }
+            Filter::Seq(range) => {
+                Ok(Box::new(SeqRange { from: range.from.0, to: range.to.map_or(u64::MAX, |to| to.0) }))
+            }
+            Filter::Ip(Ip::Text(pattern)) => self.pattern(fields.ip_raw, pattern),
+            Filter::Ip(Ip::Network(network)) => Ok(ip_network(fields.ip, network)),
+            Filter::Change(change) => self.change(change),
+            Filter::Detail(detail) => self.detail(detail),
+            Filter::Has(has) => Ok(term(fields.has, has.0.as_str())),
+        }
+    }
+
+    fn words(&self, words: &Words) -> Lowered {
+        let field = self.schema.fields.text;
+        match words {
+            Words::Word { tokens, .. } | Words::Phrase { tokens, .. } => Ok(match tokens.as_slice() {
+                [] => Box::new(EmptyQuery),
+                [token] => term(field, token),
+                tokens => {
+                    Box::new(PhraseQuery::new(tokens.iter().map(|token| Term::from_field_text(field, token)).collect()))
+                }
+            }),
+            Words::Wildcard(pattern) => Ok(Box::new(RegexQuery::from_regex(pattern.automaton().clone(), field))),
+            Words::Regex(pattern) => Ok(Box::new(RegexQuery::from_regex(pattern.automaton().clone(), field))),
+            Words::Fuzzy(fuzzy) => {
+                Ok(Box::new(FuzzyTermQuery::new(Term::from_field_text(field, &fuzzy.term), fuzzy.distance, true)))
+            }
+        }
+    }
+
+    fn pattern(&self, field: Field, pattern: &Pattern) -> Lowered {
+        Ok(match (pattern, pattern.automaton()) {
+            (Pattern::Exact(value), _) => term(field, value),
+            (_, Some(automaton)) => Box::new(RegexQuery::from_regex(automaton.clone(), field)),
+            (Pattern::Wildcard(_) | Pattern::Regex(_), None) => Box::new(EmptyQuery),
+        })
+    }
+
+    fn actor(&self, actor: &Actor) -> Lowered {
+        let fields = &self.schema.fields;
+        let by_id = self.pattern(fields.actor_id, &actor.id)?;
+        let Some((kind, id)) = &actor.typed else {
+            return Ok(by_id);
+        };
+        let by_type = match id {
+            Pattern::Exact(id) => facet(fields.actor, [kind.as_str(), id.as_str()]),
+            Pattern::Wildcard(_) | Pattern::Regex(_) => {
+                regex(fields.actor, &format!("{}\0{}", escape(kind), source(id)))?
+            }
+        };
+        Ok(any_of(vec![by_id, by_type]))
+    }
+
+    fn action(&self, action: &Action) -> Lowered {
+        let field = self.schema.fields.action;
+        let of_noun = |noun: &str| facet(field, [noun]);
+        let whole = |action: &str| facet(field, [noun(action), action]);
+        Ok(match action {
+            Action::Category { nouns, .. } => any_of(nouns.iter().map(|noun| of_noun(noun)).collect()),
+            Action::Noun(noun) => of_noun(noun),
+            Action::Unknown(name) => any_of(vec![of_noun(name), whole(name)]),
+            Action::Exact(name) => whole(name),
+            // A facet is its levels joined by NUL: noun, then whole action.
+            Action::Pattern(pattern) => regex(field, &format!("(?s:.*)\0{}", source(pattern)))?,
+        })
+    }
+
+    fn change(&self, change: &Change) -> Lowered {
+        let parts = [Some(&change.field), change.before.as_ref(), change.after.as_ref()];
+        let is_exact = parts.iter().flatten().all(|part| matches!(part, Pattern::Exact(_)));
+        let part = |pattern: &Pattern| match pattern {
+            Pattern::Exact(value) if is_exact => value.clone(),
+            pattern => source(pattern),
+        };
+        let changed = part(&change.field);
+        let wanted = match (&change.before, &change.after) {
+            (None, None) => terms::change_field(&changed),
+            (Some(before), None) => terms::change_before(&changed, &part(before)),
+            (None, Some(after)) => terms::change_after(&changed, &part(after)),
+            (Some(before), Some(after)) => terms::change_both(&changed, &part(before), &part(after)),
+        };
+        let field = self.schema.fields.change;
+        if is_exact { Ok(term(field, &wanted)) } else { regex(field, &wanted) }
+    }
+
+    fn detail(&self, detail: &Detail) -> Lowered {
+        let field = self.schema.fields.detail;
+        let path = detail.path.as_str();
+        match &detail.condition {
+            Condition::Exists => regex(field, &format!("{}(?:\0|\\.)(?s:.*)", escape(path))),
+            Condition::Is { pattern: Pattern::Exact(value), number } => {
+                let as_text = term(field, &terms::detail_text(path, value));
+                let as_number = number.as_ref().map(|key| term(field, &terms::detail_number(path, key)));
+                Ok(any_of(std::iter::once(as_text).chain(as_number).collect()))
+            }
+            Condition::Is { pattern, number: _ } => regex(field, &terms::detail_text(&escape(path), &source(pattern))),
+            Condition::Number(range) => Ok(self.number_range(path, range)),
+        }
+    }
+
+    fn number_range(&self, path: &str, range: &NumberRange) -> Box<dyn Query> {
+        let field = self.schema.fields.detail;
+        let at = |number: &crate::query::filter::Number| {
+            Term::from_field_text(field, &terms::detail_number(path, &number.key))
+        };
+        let bound = |bound: &NumberBound, open: String| match bound {
+            NumberBound::Included(number) => Bound::Included(at(number)),
+            NumberBound::Excluded(number) => Bound::Excluded(at(number)),
+            NumberBound::None => Bound::Excluded(Term::from_field_text(field, &open)),
+        };
+        let prefix = terms::detail_number_prefix(path);
+        // Behind every number of this path, since numbers are hex digits.
+        let behind = format!("{prefix}g");
+        Box::new(InvertedIndexRangeQuery::new(bound(&range.from, prefix), bound(&range.to, behind)))
+    }
+}
+
+fn term(field: Field, value: &str) -> Box<dyn Query> {
+    Box::new(TermQuery::new(Term::from_field_text(field, value), IndexRecordOption::Basic))
+}
+
+fn facet<'a>(field: Field, path: impl IntoIterator<Item = &'a str>) -> Box<dyn Query> {
+    Box::new(TermQuery::new(Term::from_facet(field, &Facet::from_path(path)), IndexRecordOption::Basic))
+}
+
+fn any_of(mut members: Vec<Box<dyn Query>>) -> Box<dyn Query> {
+    match members.len() {
+        0 => Box::new(EmptyQuery),
+        1 => members.remove(0),
+        _ => Box::new(BooleanQuery::union(members)),
+    }
+}
+
+fn regex(field: Field, source: &str) -> Lowered {
+    let query = RegexQuery::from_pattern(source, field);
+    Ok(Box::new(query.map_err(|error| EngineError::TooComplex { why: error.to_string() })?))
+}
+
+/// A pattern as part of a larger regex.
+fn source(pattern: &Pattern) -> String {
+    match pattern {
+        Pattern::Exact(value) => escape(value),
+        Pattern::Wildcard(_) | Pattern::Regex(_) => format!("(?:{})", pattern.regex_source()),
+    }
+}
+
+fn ip_network(field: Field, network: &Cidr) -> Box<dyn Query> {
+    let (first, last) = network.ends();
+    let at = |address| Bound::Included(Term::from_field_ip_addr(field, address));
+    Box::new(RangeQuery::new(at(first), at(last)))
+}

@@ -1,0 +1,90 @@
+//! How changes and details become single terms. Parts are joined by NUL, which no text of an event contains, so a
+//! pattern that stands for one part cannot run into the next: a term has exactly as many NULs as its form says.
+
+use crate::event::Event;
+use crate::query::values::{self, ChangeValues};
+use crate::text::{self, Leaf};
+
+/// A longer path of keys in `detail` is indexed only by its beginning, enough to find that something is below it.
+/// No query text is long enough to name it whole.
+const PATH_BYTES_MAX: usize = 8_192;
+
+/// The terms of one event's changes, for every combination of what a filter may ask for.
+pub fn change_terms(event: &Event, each: &mut dyn FnMut(&str)) {
+    for ChangeValues { field, before, after } in values::changes(event) {
+        each(&change_field(&field));
+        if let Some(before) = &before {
+            each(&change_before(&field, before));
+        }
+        if let Some(after) = &after {
+            each(&change_after(&field, after));
+        }
+        if let (Some(before), Some(after)) = (&before, &after) {
+            each(&change_both(&field, before, after));
+        }
+    }
+}
+
+/// "This field changed." The parts may be text or patterns.
+pub fn change_field(field: &str) -> String {
+    format!("f{field}")
+}
+
+/// "This field had this value."
+pub fn change_before(field: &str, before: &str) -> String {
+    format!("b{field}\0{before}")
+}
+
+/// "This field got this value."
+pub fn change_after(field: &str, after: &str) -> String {
+    format!("a{field}\0{after}")
+}
+
+/// "This field went from this value to that."
+pub fn change_both(field: &str, before: &str, after: &str) -> String {
+    format!("c{field}\0{before}\0{after}")
+}
+
+/// The terms of one event's detail.
+pub fn detail_terms(event: &Event, each: &mut dyn FnMut(&str)) {
+    values::detail_leaves(event, &mut |path, leaf| {
+        if path.len() > PATH_BYTES_MAX {
+            each(cut(path));
+            return;
+        }
+        each(&detail_text(path, &text::fold_value(values::leaf_text(&leaf))));
+        if let Leaf::Number(token) = leaf
+            && let Some(key) = text::number_key(token)
+        {
+            each(&detail_number(path, &key));
+        }
+    });
+}
+
+/// "This text stands at this path."
+pub fn detail_text(path: &str, value: &str) -> String {
+    format!("{path}\0s{value}")
+}
+
+/// "This number stands at this path": hex keeps the order of the key.
+pub fn detail_number(path: &str, key: &[u8; 10]) -> String {
+    let mut term = detail_number_prefix(path);
+    for byte in key {
+        term.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+        term.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+    }
+    term
+}
+
+/// What every number at this path begins with.
+pub fn detail_number_prefix(path: &str) -> String {
+    format!("{path}\0n")
+}
+
+fn cut(path: &str) -> &str {
+    let mut end = PATH_BYTES_MAX;
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    &path[..end]
+}

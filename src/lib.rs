@@ -1,0 +1,36 @@
+//! Annals: a full-text search-indexed audit store. Who did what, when?
+//!
+//! The rooms from the ground up. A room imports only rooms on floors below its own; a test reads this list and fails
+//! on a wrong arrow.
+
+#![warn(missing_docs)]
+
+// floor 0
+pub mod clock;
+pub mod durable;
+pub mod json;
+pub mod seq;
+// floor 1
+pub mod event;
+pub mod log;
+pub mod text;
+pub mod tree;
+// floor 2
+pub mod demo;
+pub mod export;
+pub mod ingest;
+pub mod query;
+// floor 3
+pub mod index;
+// floor 4
+pub mod store;
+// floor 5
+pub mod wire;
+// floor 6
+pub mod api;
+// floor 7
+pub mod config;
+// floor 8
+pub mod server;
+// floor 9
+pub mod cli;

@@ -1,0 +1,106 @@
+//! `ip:203.0.113.7`, `ip:203.0.113.0/24`, `ip:203.0.*`: where it came from.
+//!
+//! Addresses and networks are compared as addresses, IPv4 within IPv6 as IPv4; everything else with the text as sent,
+//! because real senders write `AWS Internal` there.
+
+use std::fmt::{self, Display, Formatter};
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::Filter;
+use crate::query::error::ParseError;
+use crate::query::lex::{Raw, Shape};
+use crate::query::parse::Reading;
+use crate::query::pattern::Pattern;
+use crate::query::values;
+use crate::query::view::View;
+
+/// Where it came from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ip {
+    /// Compared with the text, folded.
+    Text(Pattern),
+    /// Compared with texts that are addresses. A single address is a network of one.
+    Network(Cidr),
+}
+
+/// A network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    /// Its first address. IPv4 within IPv6 is written as IPv4.
+    pub address: IpAddr,
+    /// Leading bits that count: up to 32, or 128.
+    pub prefix: u8,
+}
+
+impl Ip {
+    pub(in crate::query) fn parse(raw: &Raw, reading: &Reading<'_>) -> Result<Filter, ParseError> {
+        let text = raw.text();
+        let plain = raw.shape == Shape::Quoted || (raw.shape == Shape::Bare && !raw.has_wildcard());
+        let ip = match text.parse::<IpAddr>() {
+            Ok(address) if plain => Ip::Network(Cidr::new(values::mapped(address), 128)),
+            _ if plain && text.contains('/') => Ip::Network(network(&text).ok_or_else(|| {
+                ParseError::value(raw.at, format!("\"{text}\""), "expected a network such as 203.0.113.0/24")
+            })?),
+            _ => Ip::Text(Pattern::read(raw, reading)?),
+        };
+        Ok(Filter::Ip(ip))
+    }
+
+    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
+        match self {
+            Ip::Text(pattern) => values::ip_text(view.event()).is_some_and(|text| pattern.is_match(&text)),
+            Ip::Network(network) => values::ip_address(view.event()).is_some_and(|address| network.contains(address)),
+        }
+    }
+}
+
+fn network(text: &str) -> Option<Cidr> {
+    let (address, prefix) = text.split_once('/')?;
+    let address: IpAddr = address.parse().ok()?;
+    let prefix: u8 = Some(prefix).filter(|p| p.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    (prefix <= width).then(|| Cidr::new(values::mapped(address), prefix + (128 - width)))
+}
+
+impl Cidr {
+    /// The network of `address`, of which `prefix` of 128 bits count.
+    fn new(address: Ipv6Addr, prefix: u8) -> Cidr {
+        let first = Ipv6Addr::from_bits(address.to_bits() & !host_bits(prefix));
+        match first.to_ipv4_mapped() {
+            Some(v4) if prefix >= 96 => Cidr { address: IpAddr::V4(v4), prefix: prefix - 96 },
+            _ => Cidr { address: IpAddr::V6(first), prefix },
+        }
+    }
+
+    /// First and last address, IPv4 as IPv4-mapped IPv6.
+    pub fn ends(&self) -> (Ipv6Addr, Ipv6Addr) {
+        let prefix = if self.address.is_ipv4() { self.prefix + 96 } else { self.prefix };
+        let first = values::mapped(self.address);
+        (first, Ipv6Addr::from_bits(first.to_bits() | host_bits(prefix)))
+    }
+
+    /// Whether `address`, IPv4 as IPv4-mapped IPv6, lies in it.
+    pub fn contains(&self, address: Ipv6Addr) -> bool {
+        let (first, last) = self.ends();
+        first <= address && address <= last
+    }
+
+    fn is_single(&self) -> bool {
+        self.prefix == if self.address.is_ipv4() { 32 } else { 128 }
+    }
+}
+
+/// The bits behind `prefix` of 128.
+fn host_bits(prefix: u8) -> u128 {
+    u128::MAX.checked_shr(u32::from(prefix)).unwrap_or(0)
+}
+
+impl Display for Ip {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Ip::Text(pattern) => write!(f, "ip:{pattern}"),
+            Ip::Network(network) if network.is_single() => write!(f, "ip:{}", network.address),
+            Ip::Network(network) => write!(f, "ip:{}/{}", network.address, network.prefix),
+        }
+    }
+}

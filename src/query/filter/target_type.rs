@@ -1,0 +1,31 @@
+//! `target_type:did`: the type of what it was done to. Related objects do not count.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::Filter;
+use crate::query::error::ParseError;
+use crate::query::lex::Raw;
+use crate::query::parse::Reading;
+use crate::query::pattern::Pattern;
+use crate::query::values;
+use crate::query::view::View;
+
+/// The target's type matches the pattern.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetType(pub Pattern);
+
+impl TargetType {
+    pub(in crate::query) fn parse(raw: &Raw, reading: &Reading<'_>) -> Result<Filter, ParseError> {
+        Ok(Filter::TargetType(TargetType(Pattern::read(raw, reading)?)))
+    }
+
+    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
+        values::target_type(view.event()).is_some_and(|kind| self.0.is_match(&kind))
+    }
+}
+
+impl Display for TargetType {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "target_type:{}", self.0)
+    }
+}

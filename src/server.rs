@@ -1,0 +1,134 @@
+//! One running server: store, API and signals put together, and taken apart again in the right order.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::api::{self, App};
+use crate::config::{Config, ConfigError};
+use crate::durable::OsDisk;
+use crate::event::Catalogue;
+use crate::store::{Settings, Store, StoreError};
+
+/// How long requests that are being served may take to end when the server stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why a server ended otherwise than asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// It may not run like this.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The catalogue's extension.
+    #[error("{path}: {why}")]
+    Actions {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The data directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The address.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A sync failed.
+    #[error("a write to disk could not be confirmed; start again to see what is stored")]
+    SyncFailed,
+}
+
+/// Opens the store of a configuration.
+pub fn open_store(config: &Config) -> Result<Store, ServeError> {
+    let settings = Settings {
+        dir: config.data.clone(),
+        free_bytes_min: config.free_bytes_min,
+        accept_clock: config.accept_clock,
+        read_only: config.read_only,
+    };
+    Ok(Store::open(OsDisk::shared(), settings, Arc::new(catalogue(config)?))?)
+}
+
+/// The built-in catalogue, extended by the file of the configuration.
+pub fn catalogue(config: &Config) -> Result<Catalogue, ServeError> {
+    let Some(path) = &config.actions else {
+        return Ok(Catalogue::builtin().clone());
+    };
+    let failed = |why: String| ServeError::Actions { path: path.display().to_string(), why };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    Catalogue::extended(&text).map_err(|error| failed(error.to_string()))
+}
+
+/// Serves until a signal says to end. Prints `listening on http://…` on stdout once it answers; `ready` runs then.
+pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 'static) -> Result<(), ServeError> {
+    config.check_access()?;
+    let store = Arc::new(open_store(config)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| ServeError::Listen { address: config.listen.to_string(), source })?;
+    let ended = runtime.block_on(run(config, store.clone(), ready));
+    runtime.shutdown_timeout(GRACE);
+    store.close();
+    info!("closed");
+    ended
+}
+
+async fn run(
+    config: &Config,
+    store: Arc<Store>,
+    ready: impl FnOnce(Arc<Store>, String) + Send + 'static,
+) -> Result<(), ServeError> {
+    let failed = |source| ServeError::Listen { address: config.listen.to_string(), source };
+    let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+    let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+    let mut stop = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    // stdout is data: whoever started us may wait for this line. If nobody reads it, that is no reason to end.
+    let _ = writeln!(std::io::stdout(), "listening on {url}").and_then(|()| std::io::stdout().flush());
+    info!("serving {} at {url}", config.data.display());
+    let for_ready = store.clone();
+    std::thread::spawn(move || ready(for_ready, url));
+
+    let poisoned = store.poisoned();
+    let (ended, end) = tokio::sync::watch::channel(false);
+    let app = App { store, metrics: Arc::default() };
+    let mut until = end.clone();
+    let serving = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {
+        let _ = until.wait_for(|ended| *ended).await;
+    });
+    let serving = tokio::spawn(serving.into_future());
+    let result = tokio::select! {
+        _ = stop.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        () = sync_failed(poisoned) => Err(ServeError::SyncFailed),
+    };
+    match &result {
+        Ok(()) => info!("stopping: no new connections, what was begun is finished"),
+        Err(error) => error!("{error}"),
+    }
+    ended.send_replace(true);
+    match tokio::time::timeout(GRACE, serving).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => warn!("serving ended with: {error}"),
+        Ok(Err(error)) => warn!("serving ended with: {error}"),
+        Err(_) => warn!("some requests did not end within {} s and are cut off", GRACE.as_secs()),
+    }
+    result
+}
+
+async fn sync_failed(poisoned: Option<tokio::sync::watch::Receiver<bool>>) {
+    match poisoned {
+        // The writer never drops its end before the server has ended.
+        Some(mut poisoned) => drop(poisoned.wait_for(|poisoned| *poisoned).await),
+        None => std::future::pending().await,
+    }
+}

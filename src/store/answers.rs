@@ -1,0 +1,188 @@
+//! Reading: pages, counts, the feed, exports. Every answer is made from one snapshot of the index and names the
+//! watermarks it was made at.
+
+use std::collections::HashMap;
+
+use crate::event::Catalogue;
+use crate::index::source::{Row, Source};
+use crate::index::{Engine, EngineError, FacetValue, Hit, Order, Within};
+use crate::query::filter::{Actor, Filter, TargetType, Value};
+use crate::query::{FacetField, Node, Pattern, Query, ValueField, filter::Action};
+use crate::seq::Seq;
+
+/// A page of rows ends early at this many bytes, and says so by `more`.
+pub const PAGE_BYTES_MAX: usize = 16 << 20;
+
+/// A page of matching entries.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The rows as JSON, one after the other; `row_ends` says where each ends.
+    pub rows: String,
+    /// Where each row ends in `rows`.
+    pub row_ends: Vec<usize>,
+    /// Where the last row stands.
+    pub last: Option<Hit>,
+    /// More match behind it.
+    pub has_more: bool,
+}
+
+/// A page of the feed.
+#[derive(Debug)]
+pub struct FeedPage {
+    /// The rows.
+    pub page: Page,
+    /// The next seq to look at.
+    pub next: Seq,
+}
+
+/// A facet value as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCount {
+    /// What was counted.
+    pub value: FacetValue,
+    /// The filter value that chooses it, spelled as in the newest entry that has it.
+    pub spelling: String,
+    /// The actor's name in that entry.
+    pub label: Option<String>,
+    /// How many entries.
+    pub count: u64,
+}
+
+/// Answers from one engine over one log.
+pub struct Answers<'a, E: Engine + ?Sized> {
+    /// Finds.
+    pub engine: &'a E,
+    /// Reads.
+    pub source: &'a Source,
+    /// Names.
+    pub catalogue: &'a Catalogue,
+}
+
+impl<E: Engine + ?Sized> Answers<'_, E> {
+    /// One page.
+    pub fn page(
+        &self,
+        query: &Query,
+        order: Order,
+        after: Option<Hit>,
+        within: Within,
+        limit: usize,
+    ) -> Result<Page, EngineError> {
+        let mut page = Page::default();
+        for hit in self.engine.hits(query, order, after, within)? {
+            let hit = hit?;
+            if page.row_ends.len() == limit || page.rows.len() >= PAGE_BYTES_MAX {
+                page.has_more = true;
+                break;
+            }
+            self.push(hit, &mut page)?;
+        }
+        Ok(page)
+    }
+
+    /// The next page of the feed: ascending by seq, from `from` on, below `to`.
+    pub fn feed(&self, query: &Query, from: Seq, to: Seq, limit: usize) -> Result<FeedPage, EngineError> {
+        let mut window = Within { from, to: to.min(from.plus(FEED_WINDOW)) };
+        let mut page = Page::default();
+        while window.from < to {
+            for hit in self.engine.hits(query, Order::SeqAsc, None, window)? {
+                let hit = hit?;
+                if page.row_ends.len() == limit || page.rows.len() >= PAGE_BYTES_MAX {
+                    page.has_more = true;
+                    return Ok(FeedPage { next: hit.seq, page });
+                }
+                self.push(hit, &mut page)?;
+            }
+            window = Within { from: window.to, to: to.min(window.to.plus(FEED_WINDOW)) };
+        }
+        Ok(FeedPage { next: to.max(from), page })
+    }
+
+    /// Names the `top` largest values: by count, then by value.
+    pub fn name_top(
+        &self,
+        field: FacetField,
+        mut values: Vec<(FacetValue, u64)>,
+        top: usize,
+        within: Within,
+    ) -> Result<Vec<NamedCount>, EngineError> {
+        values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        values.truncate(top);
+        let mut named = Vec::with_capacity(values.len());
+        for (value, count) in values {
+            let (spelling, label) = self.spelling(field, &value, within)?;
+            named.push(NamedCount { value, spelling, label, count });
+        }
+        Ok(named)
+    }
+
+    /// How the newest entry with this value spells it.
+    fn spelling(
+        &self,
+        field: FacetField,
+        value: &FacetValue,
+        within: Within,
+    ) -> Result<(String, Option<String>), EngineError> {
+        let query = Query { root: Node::Filter(choice(field, value)) };
+        let Some(hit) = self.engine.hits(&query, Order::TimeDesc, None, within)?.next() else {
+            return Ok((value.value.clone(), None));
+        };
+        let event = self.source.entry(hit?.seq)?.event;
+        Ok(match field {
+            FacetField::Actor => (format!("{}/{}", event.actor.kind, event.actor.id), event.actor.name),
+            FacetField::Action => (event.action, None),
+            FacetField::TargetType => (event.target.and_then(|target| target.kind).unwrap_or_default(), None),
+            FacetField::Source => (event.source.unwrap_or_default(), None),
+            FacetField::Tenant | FacetField::Outcome => (value.value.clone(), None),
+        })
+    }
+
+    fn push(&self, hit: Hit, page: &mut Page) -> Result<(), EngineError> {
+        self.source.with_row(hit.seq, |row| write_row(&row, self.catalogue, &mut page.rows))?;
+        page.row_ends.push(page.rows.len());
+        page.last = Some(hit);
+        Ok(())
+    }
+}
+
+/// The feed looks at this many seqs at a time: a span's worth, so that one page of a query that hardly matches does not
+/// hold every hit of the log in memory.
+const FEED_WINDOW: u64 = 262_144;
+
+/// One row as JSON.
+pub fn write_row(row: &Row<'_>, catalogue: &Catalogue, out: &mut String) {
+    let category = catalogue.category_of(&row.head.action);
+    crate::event::row::write_row(row.seq, row.received_ms, &row.hash, category, row.body, out);
+}
+
+/// The filter that chooses exactly one facet value.
+pub fn choice(field: FacetField, value: &FacetValue) -> Filter {
+    let exact = |text: &str| Pattern::Exact(text.to_owned());
+    match field {
+        FacetField::Actor => Filter::Actor(Actor {
+            id: exact(&format!("{}/{}", value.parent, value.value)),
+            typed: Some((value.parent.clone(), exact(&value.value))),
+        }),
+        FacetField::Action => Filter::Action(Action::Exact(value.value.clone())),
+        FacetField::TargetType => Filter::TargetType(TargetType(exact(&value.value))),
+        FacetField::Tenant => Filter::Value(Value { field: ValueField::Tenant, pattern: exact(&value.value) }),
+        FacetField::Outcome => Filter::Value(Value { field: ValueField::Outcome, pattern: exact(&value.value) }),
+        FacetField::Source => Filter::Value(Value { field: ValueField::Source, pattern: exact(&value.value) }),
+    }
+}
+
+/// Sums per category: what the first level of the action tree shows.
+pub fn by_category<'a>(
+    actions: &'a [NamedCount],
+    catalogue: &'a Catalogue,
+) -> Vec<(&'a str, u64, Vec<&'a NamedCount>)> {
+    let mut sums: HashMap<&str, (u64, Vec<&NamedCount>)> = HashMap::new();
+    for action in actions {
+        let (sum, members) = sums.entry(catalogue.category_of(&action.value.value)).or_default();
+        *sum += action.count;
+        members.push(action);
+    }
+    let mut categories: Vec<_> = sums.into_iter().map(|(slug, (sum, members))| (slug, sum, members)).collect();
+    categories.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    categories
+}

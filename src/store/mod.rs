@@ -1,0 +1,424 @@
+//! The store: log, tree, ids and index of one data directory as one thing that takes events and answers questions.
+//!
+//! One thread appends (`writer`), two keep the index (`indexer`), one writes HEAD (`publisher`). Everything that was
+//! acknowledged is on disk; everything else can be computed from the log.
+
+mod answers;
+pub mod cursor;
+mod ids;
+mod indexer;
+pub mod metrics;
+mod publisher;
+mod trunk;
+pub mod watermarks;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{oneshot, watch};
+use tracing::{info, warn};
+
+pub use answers::{Answers, FeedPage, NamedCount, PAGE_BYTES_MAX, Page, by_category, choice, write_row};
+pub use metrics::StoreMetrics;
+pub use writer::{Answer, Append, AppendError, QUEUE_BYTES_MAX, QUEUE_REQUESTS_MAX, Receipt, Verdict};
+
+use crate::clock;
+use crate::durable::{self, Disk, Lock, LockError};
+use crate::event::{Catalogue, Context, DEFAULT_ID, Draft, Event, Intake, Kind, Outcome, Party, Time};
+use crate::index::scan::Scan;
+use crate::index::source::Source;
+use crate::index::tantivy::ids as id_hashes;
+use crate::index::tantivy::span::SpanError;
+use crate::index::tantivy::view::View;
+use crate::index::{EngineError, Within};
+use crate::json::Json;
+use crate::log::{self, Corrupt, OpenError, Recovered};
+use crate::seq::Seq;
+use cursor::Cursors;
+use ids::Ids;
+use indexer::Indexer;
+use publisher::{Publisher, Tip};
+use trunk::Trunk;
+use watermarks::{Marks, Watermarks};
+use writer::{Tools, Writer};
+
+/// Up to this many events without a span have their ids read before the start returns; more, and it goes on behind.
+const IDS_AT_START_MAX: u64 = 1_000_000;
+/// A log that is further ahead of the clock than this stops appends.
+const LOG_AHEAD_MAX_MS: u64 = 300_000;
+
+/// How a store is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// Bytes that must stay free, or `None` for the default: 1 GiB or 5 % of the disk, whichever is more.
+    pub free_bytes_min: Option<u64>,
+    /// Take the clock as it is, whatever it says.
+    pub accept_clock: bool,
+    /// Serve reads of a corrupt log; refuse all writes.
+    pub read_only: bool,
+}
+
+impl Settings {
+    fn free_floor(&self, total: u64) -> u64 {
+        self.free_bytes_min.unwrap_or_else(|| (total / 20).max(1 << 30))
+    }
+}
+
+/// Why a store did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else has the directory.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The log is corrupt. Nothing was changed.
+    #[error("{0}; nothing was changed. `serve --read-only` serves what is before it")]
+    Corrupt(Corrupt),
+    /// The index cannot be started.
+    #[error("the index cannot be started: {0}")]
+    Index(#[from] SpanError),
+    /// Another file of the directory.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// An open data directory.
+pub struct Store {
+    settings: Settings,
+    catalogue: Arc<Catalogue>,
+    source: Source,
+    marks: Arc<Watermarks>,
+    metrics: Arc<StoreMetrics>,
+    ids: Arc<Ids>,
+    indexer: Indexer,
+    writer: Result<Writer, AppendError>,
+    publisher: Option<Publisher>,
+    cursors: Cursors,
+    report: Recovered,
+    _lock: Box<dyn Lock>,
+}
+
+impl Store {
+    /// Opens a data directory, makes it if it is not there, recovers it if it was not closed.
+    pub fn open(disk: Arc<dyn Disk>, settings: Settings, catalogue: Arc<Catalogue>) -> Result<Store, StoreError> {
+        let dir = settings.dir.clone();
+        disk.create_dir(&dir).map_err(failed(format!("cannot make {}", dir.display())))?;
+        let lock = disk.lock(&dir.join("LOCK"))?;
+        let tree_dir = dir.join("tree");
+        let mut trunk = Trunk::open(disk.clone(), tree_dir)
+            .map_err(failed(format!("cannot open the tree in {}", dir.display())))?;
+        let options = log::Options { read_only: settings.read_only, ..log::Options::default() };
+        let opened = log::open(disk.clone(), &dir, &options, &mut trunk)?;
+        if let Some(corrupt) = &opened.read_only
+            && !settings.read_only
+        {
+            return Err(StoreError::Corrupt(corrupt.clone()));
+        }
+        say_what_was_found(&opened.report);
+        let key = cursor_key(&*disk, &dir).map_err(failed("cannot read or make the cursor key".into()))?;
+
+        let size = opened.report.size;
+        let source = Source::new(opened.reader);
+        let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size);
+        let marks = Arc::new(Watermarks::new(Marks { durable: size, signed, ..Marks::default() }));
+        let spans = Arc::new(ArcSwap::default());
+        let ids = Arc::new(Ids::new(spans.clone()));
+        let indexer =
+            Indexer::start(disk.clone(), dir.join("index"), source.clone(), marks.clone(), spans, ids.clone())?;
+        start_ids(&ids, &indexer, &source, size).map_err(failed("cannot read the ids of the log".into()))?;
+
+        let metrics = Arc::new(StoreMetrics::default());
+        let last_received_ms = trunk.last_received_ms();
+        let ahead_ms = last_received_ms.saturating_sub(clock::now_ms());
+        let refusal = match (&opened.read_only, settings.read_only) {
+            (Some(corrupt), _) => Some(AppendError::ReadOnly { why: corrupt.to_string() }),
+            (None, true) => Some(AppendError::ReadOnly { why: "started with --read-only".into() }),
+            (None, false) if ahead_ms > LOG_AHEAD_MAX_MS && !settings.accept_clock => {
+                warn!("the log is {ahead_ms} ms ahead of the clock: appends are refused until --accept-clock");
+                Some(AppendError::LogAhead { ahead_ms })
+            }
+            (None, false) => None,
+        };
+        let tip = Arc::new(Tip::new(size, opened.report.root));
+        let publisher = match refusal {
+            Some(_) => None,
+            None => Some(
+                Publisher::start(opened.head, opened.report.log_id, tip.clone(), marks.clone())
+                    .map_err(failed("cannot start a thread".into()))?,
+            ),
+        };
+        let writer = match (refusal, opened.writer) {
+            (None, Some(log)) => Ok(Writer::start(Tools {
+                log,
+                trunk,
+                source: source.clone(),
+                ids: ids.clone(),
+                marks: marks.clone(),
+                tip,
+                metrics: metrics.clone(),
+                disk,
+                settings: settings.clone(),
+                last_received_ms,
+            })
+            .map_err(failed("cannot start a thread".into()))?),
+            (Some(refusal), _) => Err(refusal),
+            (None, None) => Err(AppendError::ReadOnly { why: "the log has no writer".into() }),
+        };
+        let report = opened.report;
+        let store = Store {
+            settings,
+            catalogue,
+            source,
+            marks,
+            metrics,
+            ids,
+            indexer,
+            writer,
+            publisher,
+            cursors: Cursors::new(key),
+            report,
+            _lock: lock,
+        };
+        store.log_recovered()?;
+        Ok(store)
+    }
+
+    /// Queues events; the answer comes when they are on disk.
+    pub fn append(&self, append: Append) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        self.writer.as_ref().map_err(Clone::clone)?.append(append)
+    }
+
+    /// Why nothing can be appended, if so.
+    pub fn refusal(&self) -> Option<&AppendError> {
+        self.writer.as_ref().err()
+    }
+
+    /// Turns true when a sync failed and the process must end with exit code 5.
+    pub fn poisoned(&self) -> Option<watch::Receiver<bool>> {
+        self.writer.as_ref().ok().map(Writer::poisoned)
+    }
+
+    /// Everything searchable now.
+    pub fn view(&self) -> Arc<View> {
+        self.indexer.view()
+    }
+
+    /// The slow twin, over everything below `to`.
+    pub fn scan(&self, to: Seq) -> Scan {
+        Scan::new(self.source.clone(), Within::below(to))
+    }
+
+    /// Reads entries.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Names of actions and categories.
+    pub fn catalogue(&self) -> &Arc<Catalogue> {
+        &self.catalogue
+    }
+
+    /// Makes and reads cursors.
+    pub fn cursors(&self) -> &Cursors {
+        &self.cursors
+    }
+
+    /// How far everything has come.
+    pub fn marks(&self) -> Marks {
+        self.marks.get()
+    }
+
+    /// To wait for more.
+    pub fn watermarks(&self) -> &Arc<Watermarks> {
+        &self.marks
+    }
+
+    /// Counters.
+    pub fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
+    }
+
+    /// What recovery found.
+    pub fn report(&self) -> &Recovered {
+        &self.report
+    }
+
+    /// Requests and bytes waiting to be written.
+    pub fn queued(&self) -> (usize, usize) {
+        self.writer.as_ref().map_or((0, 0), Writer::queued)
+    }
+
+    /// Whether events with their own id can be taken.
+    pub fn ids_ready(&self) -> bool {
+        self.ids.is_ready()
+    }
+
+    /// The index thread's trouble, if it has any.
+    pub fn index_fault(&self) -> Option<String> {
+        self.indexer.fault()
+    }
+
+    /// Events put into spans since the start, and whether every durable event is in one.
+    pub fn spans_progress(&self) -> (u64, bool) {
+        (self.indexer.indexed(), self.indexer.is_spanned(self.marks().durable))
+    }
+
+    /// Intake rules as of now: what the door checks events against.
+    pub fn intake(&self) -> Intake<'_> {
+        Intake { now_ms: clock::now_ms(), tenant: DEFAULT_TENANT, catalogue: &self.catalogue }
+    }
+
+    /// Stores what waits, writes HEAD and the last span, and ends all threads.
+    pub fn close(&self) {
+        if let Ok(writer) = &self.writer {
+            writer.stop();
+        }
+        self.publisher.iter().for_each(Publisher::stop);
+        self.indexer.stop();
+    }
+
+    /// The data directory.
+    pub fn dir(&self) -> &Path {
+        &self.settings.dir
+    }
+
+    /// A cut tail is itself an entry of the log.
+    fn log_recovered(&self) -> Result<(), StoreError> {
+        let Some(torn) = self.report.torn.as_ref().filter(|torn| torn.quarantined_to.is_some()) else {
+            return Ok(());
+        };
+        let number = |n: u64| Json::Number(n.to_string().into_boxed_str());
+        let detail = Json::Object(vec![
+            ("segment".into(), number(torn.segment.0)),
+            ("offset".into(), number(torn.offset)),
+            ("bytes".into(), number(torn.bytes)),
+        ]);
+        let draft = own_entry("log.recovered", detail);
+        let append = Append { drafts: vec![draft], skip_conflicts: false, kind: Kind::Control };
+        match self.append(append).map(oneshot::Receiver::blocking_recv) {
+            Ok(Ok(Ok(_))) => {}
+            // A full disk, say: the cut is in our log, and quarantine/ has the bytes.
+            Ok(Ok(Err(error))) | Err(error) => warn!("the recovery could not be entered in the log: {error}"),
+            Ok(Err(_)) => warn!("the recovery could not be entered in the log: the writer stopped"),
+        }
+        Ok(())
+    }
+}
+
+/// The tenant of an event that names none, until keys bring their own.
+pub const DEFAULT_TENANT: &str = "default";
+
+/// An entry that the server makes about itself.
+fn own_entry(action: &str, detail: Json) -> Draft {
+    let ms = clock::now_ms().cast_signed();
+    let event = Event {
+        id: uuid::Uuid::now_v7().to_string(),
+        time: Time { ms, text: clock::rfc3339_ms(ms) },
+        tenant: DEFAULT_TENANT.into(),
+        actor: Party { kind: "system".into(), id: "annals".into(), name: None, email: None },
+        on_behalf_of: None,
+        source: Some("annals".into()),
+        action: action.into(),
+        outcome: Outcome::Success,
+        reason: None,
+        target: None,
+        related: Vec::new(),
+        changes: Vec::new(),
+        context: Context::default(),
+        subjects: Vec::new(),
+        detail: Some(detail),
+    };
+    Draft {
+        body: event.body(),
+        time_at: None,
+        defaults: DEFAULT_ID,
+        id: event.id,
+        tenant: event.tenant,
+        time_ms: Some(ms),
+    }
+}
+
+fn say_what_was_found(report: &Recovered) {
+    if report.created {
+        info!("a new log begins");
+    }
+    if let Some(torn) = &report.torn {
+        warn!(
+            "cut a torn tail of {} bytes from segment {} at byte {}: a batch that was never acknowledged",
+            torn.bytes, torn.segment, torn.offset
+        );
+    }
+    if let Some(path) = &report.headless {
+        warn!("moved a segment that was never begun to {}", path.display());
+    }
+}
+
+/// Hashes of the events that no span holds. First of all, from frames alone: until it is done, events with their own id
+/// cannot be told from duplicates.
+fn start_ids(ids: &Arc<Ids>, indexer: &Indexer, source: &Source, size: Seq) -> io::Result<()> {
+    let gaps = indexer.gaps_at_start();
+    let missing: u64 = gaps.iter().map(|gap| gap.to.0 - gap.from.0).sum();
+    let read = {
+        let (ids, source) = (ids.clone(), source.clone());
+        move || {
+            for gap in gaps {
+                let taken = source.rows(gap, |row| {
+                    ids.insert(id_hashes::hash(&row.head.tenant, &row.head.id), row.seq);
+                    Ok(())
+                });
+                if let Err(error) = taken {
+                    warn!("the ids of the log cannot be read, events with their own id are refused: {error}");
+                    return;
+                }
+            }
+            ids.set_ready();
+        }
+    };
+    if missing <= IDS_AT_START_MAX {
+        read();
+        return Ok(());
+    }
+    info!("reading the ids of {missing} of {size} events");
+    thread::Builder::new().name("ids".into()).spawn(read).map(drop)
+}
+
+/// The secret that cursors are signed with: made once, kept in the data directory.
+fn cursor_key(disk: &dyn Disk, dir: &Path) -> io::Result<[u8; 32]> {
+    const NAME: &str = "cursor.key";
+    let path = dir.join(NAME);
+    if disk.exists(&path)? {
+        let file = disk.open_read(&path)?;
+        let mut key = [0; 32];
+        if durable::read_up_to(&*file, &mut key, 0)? == key.len() {
+            return Ok(key);
+        }
+        warn!("{} is not whole and is made anew: cursors given out before are refused", path.display());
+    }
+    let key: [u8; 32] = rand::random();
+    durable::replace(disk, dir, NAME, &key)?;
+    Ok(key)
+}
+
+fn failed(what: String) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::Io { what, source }
+}
+
+impl From<EngineError> for StoreError {
+    fn from(error: EngineError) -> StoreError {
+        StoreError::Index(SpanError::Engine(error))
+    }
+}

@@ -1,0 +1,183 @@
+//! Tree and tenants together: what gives an event its leaf and its number, and what recovery holds the log against.
+//!
+//! Everything here can be computed from the log again. It is synced before a new segment begins, so that a start only
+//! has to read the last one.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing::info;
+
+use crate::durable::Disk;
+use crate::event::BodyHead;
+use crate::log::{Commit, FrameType, Payload, Start, VisitError, Visitor};
+use crate::seq::Seq;
+use crate::tree::tenants::Numbers;
+use crate::tree::{Frontier, Hash, Leaf, Tenants, Tiles, commit, leaf_hash, tenant_tag};
+
+/// Recovery says how far it is after this many events.
+const PROGRESS_EVENTS: u64 = 1_000_000;
+
+/// The tree as it grows.
+pub struct Trunk {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    frontier: Frontier,
+    tiles: Tiles,
+    tenants: Tenants,
+    /// Leaves that are in the frontier but could not be written to the tiles yet.
+    unwritten: Vec<Hash>,
+    batch: Batch,
+    last_received_ms: u64,
+}
+
+/// Leaves that are not durable yet.
+#[derive(Default)]
+struct Batch {
+    frontier: Frontier,
+    leaves: Vec<Hash>,
+    numbers: Numbers,
+}
+
+impl Trunk {
+    /// Opens the files in `dir`; what they hold is trusted only after recovery.
+    pub fn open(disk: Arc<dyn Disk>, dir: PathBuf) -> io::Result<Trunk> {
+        disk.create_dir(&dir)?;
+        let tiles = Tiles::open(disk.clone(), &dir)?;
+        let tenants = Tenants::load(&*disk, &dir)?.unwrap_or_default();
+        Ok(Trunk {
+            disk,
+            dir,
+            frontier: Frontier::new(),
+            tiles,
+            tenants,
+            unwritten: Vec::new(),
+            batch: Batch::default(),
+            last_received_ms: 0,
+        })
+    }
+
+    /// `received` of the newest event that recovery saw, ms.
+    pub fn last_received_ms(&self) -> u64 {
+        self.last_received_ms
+    }
+
+    /// Begins a batch; what a former one left is dropped.
+    pub fn begin(&mut self) {
+        self.batch = Batch { frontier: self.frontier.clone(), ..Batch::default() };
+    }
+
+    /// Adds an event to the batch; answers its number among its tenant's and its leaf hash.
+    pub fn push(&mut self, kind: u8, received_ms: u64, tenant: &str, salt: &[u8; 16], body: &[u8]) -> (u64, Hash) {
+        let tag = tenant_tag(tenant);
+        let tenant_seq = self.tenants.next(&mut self.batch.numbers, tag);
+        let leaf = Leaf { kind, received_ms, tenant_tag: tag, tenant_seq, commit: commit(salt, body) };
+        let hash = leaf_hash(&leaf.encode());
+        self.add(hash);
+        (tenant_seq, hash)
+    }
+
+    /// The root with the batch.
+    pub fn root(&self) -> Hash {
+        self.batch.frontier.root()
+    }
+
+    /// The root without the batch.
+    pub fn kept_root(&self) -> Hash {
+        self.frontier.root()
+    }
+
+    /// The batch is durable.
+    ///
+    /// # Errors
+    /// When the tiles cannot be written. They are written again with the next batch; nothing is lost meanwhile.
+    pub fn keep(&mut self) -> io::Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        self.frontier = batch.frontier;
+        self.tenants.accept(batch.numbers);
+        self.unwritten.extend(batch.leaves);
+        self.write_tiles()
+    }
+
+    /// Makes tiles and tenants durable up to the last kept batch.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.write_tiles()?;
+        self.tiles.sync()?;
+        self.tenants.save(&*self.disk, &self.dir)
+    }
+
+    fn add(&mut self, hash: Hash) {
+        self.batch.frontier.push(hash);
+        self.batch.leaves.push(hash);
+    }
+
+    fn write_tiles(&mut self) -> io::Result<()> {
+        if self.unwritten.is_empty() {
+            return Ok(());
+        }
+        let size = self.tiles.size();
+        if let Err(error) = self.tiles.append(&self.unwritten) {
+            self.tiles.truncate(size)?;
+            return Err(error);
+        }
+        self.unwritten.clear();
+        Ok(())
+    }
+
+    fn try_start(&mut self, first_seq: Seq, root: &[u8; 32]) -> io::Result<Start> {
+        self.unwritten.clear();
+        let frontier = match first_seq {
+            Seq::ZERO => {
+                self.tenants = Tenants::new();
+                Some(Frontier::new())
+            }
+            _ => self.tiles.frontier_at(first_seq.0)?,
+        };
+        let Some(frontier) = frontier.filter(|frontier| frontier.root() == *root && self.tenants.size() == first_seq)
+        else {
+            info!("tree/ does not fit the log and is computed again from its beginning");
+            return Ok(Start::FromTheBeginning);
+        };
+        self.tiles.truncate(first_seq.0)?;
+        self.frontier = frontier;
+        self.begin();
+        Ok(Start::Here)
+    }
+}
+
+impl Visitor for Trunk {
+    fn start(&mut self, first_seq: Seq, root_at_start: &[u8; 32]) -> Result<Start, VisitError> {
+        self.try_start(first_seq, root_at_start).map_err(|e| VisitError::Failed(Box::new(e)))
+    }
+
+    fn event(&mut self, seq: Seq, frame_type: FrameType, _flags: u8, payload: &[u8]) -> Result<(), VisitError> {
+        if frame_type != FrameType::Event {
+            return Err(VisitError::Corrupt(format!("a {frame_type:?} frame stands where an event is expected")));
+        }
+        let corrupt = |why: &dyn std::fmt::Display| VisitError::Corrupt(format!("event {seq}: {why}"));
+        let payload = Payload::decode(payload).map_err(|e| corrupt(&e))?;
+        let body = std::str::from_utf8(payload.body).map_err(|e| corrupt(&e))?;
+        let head = BodyHead::read(body).map_err(|e| corrupt(&e))?;
+        let (tenant_seq, _) = self.push(payload.kind, payload.received_ms, &head.tenant, &payload.salt, payload.body);
+        if tenant_seq != payload.tenant_seq {
+            let found = payload.tenant_seq;
+            return Err(corrupt(&format!("it is number {found} of its tenant, expected {tenant_seq}")));
+        }
+        self.last_received_ms = payload.received_ms;
+        if seq.0 > 0 && seq.0.is_multiple_of(PROGRESS_EVENTS) {
+            info!("read {seq} events of the log");
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, commit: &Commit) -> Result<(), VisitError> {
+        let computed = self.root();
+        if computed != commit.root {
+            return Err(VisitError::RootMismatch { computed });
+        }
+        self.keep().map_err(|e| VisitError::Failed(Box::new(e)))?;
+        self.begin();
+        Ok(())
+    }
+}

@@ -1,0 +1,584 @@
+//! The one thread that appends: it takes the requests that have piled up, gives every event its place, and answers
+//! only when all of them are on disk.
+//!
+//! A batch either is on disk whole or never was: on a full disk tree and tenants go back to where they were; after a
+//! failed sync nobody knows, so everything stops.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info};
+
+use crate::clock;
+use crate::durable::Disk;
+use crate::event::{DEFAULT_ID, Draft, Kind, same_content};
+use crate::index::source::Source;
+use crate::index::tantivy::ids;
+use crate::log::{self, Framed, Payload, framed_bytes};
+use crate::seq::Seq;
+use crate::store::ids::Ids;
+use crate::store::publisher::Tip;
+use crate::store::trunk::Trunk;
+use crate::store::watermarks::Watermarks;
+use crate::store::{Settings, StoreMetrics};
+
+/// Requests waiting for the writer, at most; further ones get `QueueFull`.
+pub const QUEUE_REQUESTS_MAX: usize = 4_096;
+/// Bytes of bodies waiting for the writer, at most.
+pub const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Bytes of bodies in one batch, unless a single request is larger.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// How often the room on the disk is looked at.
+const SPACE_LOOK: Duration = Duration::from_millis(500);
+/// The keyring does not exist yet, so its generation stays 0.
+const KEYRING_GENERATION: u32 = 0;
+/// The wall clock may run ahead of the monotonic one by this much before appends stop.
+const CLOCK_STEP_MAX_MS: u64 = 3_600_000;
+
+/// One request: it is stored whole, or (unless `skip_conflicts`) not at all.
+pub struct Append {
+    /// The events, checked.
+    pub drafts: Vec<Draft>,
+    /// Store the rest when an id is taken by another event.
+    pub skip_conflicts: bool,
+    /// What the records are: the door only sends `Kind::Event`.
+    pub kind: Kind,
+}
+
+/// What became of one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is in the log, since now or (`duplicate`) since an earlier request.
+    Stored(Receipt),
+    /// The id is taken by an event with other content.
+    Conflict {
+        /// The id.
+        id: String,
+        /// Where the other event is.
+        seq: Seq,
+    },
+}
+
+/// Proof of what was stored where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The event's id.
+    pub id: String,
+    /// Its place in the log.
+    pub seq: Seq,
+    /// Its leaf hash.
+    pub hash: [u8; 32],
+    /// It was there before.
+    pub duplicate: bool,
+}
+
+/// Why a request was not stored. Nothing of it was, except after `SyncFailed`, where nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// Too much is waiting.
+    #[error("{QUEUE_REQUESTS_MAX} requests or {QUEUE_BYTES_MAX} bytes are waiting already")]
+    QueueFull,
+    /// An id is taken by an event with other content.
+    #[error("event {line} of the request: the id is taken by another event at seq {seq}")]
+    Conflict {
+        /// Which event of the request, from 1.
+        line: usize,
+        /// Its id.
+        id: String,
+        /// Where the other event is.
+        seq: Seq,
+    },
+    /// Not enough room.
+    #[error("the disk has {free} bytes free, less than the {floor} it must keep")]
+    DiskFull {
+        /// Bytes free.
+        free: u64,
+        /// Bytes that must stay free.
+        floor: u64,
+    },
+    /// Events with their own id cannot be taken while the ids are read again.
+    #[error("the ids of earlier events are being read again")]
+    IdsRebuilding,
+    /// The clock cannot be right.
+    #[error("the clock is {ahead_ms} ms ahead of where it should be; start with --accept-clock if it is right")]
+    ClockStepped {
+        /// By how much, ms.
+        ahead_ms: u64,
+    },
+    /// The newest event lies in the future.
+    #[error("the log is {ahead_ms} ms ahead of the clock; start with --accept-clock if the clock is right")]
+    LogAhead {
+        /// By how much, ms.
+        ahead_ms: u64,
+    },
+    /// The log is served read-only.
+    #[error("the log is read-only: {why}")]
+    ReadOnly {
+        /// Why.
+        why: String,
+    },
+    /// A sync failed: whether the request is stored shows after a restart.
+    #[error("a write to disk could not be confirmed; whether the events are stored shows after a restart")]
+    SyncFailed,
+    /// The log or an id file could not be read to look for duplicates.
+    #[error("earlier events could not be read: {why}")]
+    Read {
+        /// What failed.
+        why: String,
+    },
+    /// The store is stopping.
+    #[error("the store is stopping")]
+    Stopping,
+}
+
+/// What a request is answered with.
+pub type Answer = Result<Vec<Verdict>, AppendError>;
+
+struct Request {
+    append: Append,
+    bytes: usize,
+    reply: oneshot::Sender<Answer>,
+}
+
+#[derive(Default)]
+struct Queue {
+    requests: VecDeque<Request>,
+    bytes: usize,
+}
+
+/// The writer thread, from outside.
+pub struct Writer {
+    shared: Arc<Shared>,
+    /// Guards the thread until `stop` takes it.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    /// Guards the requests that wait; held to add or take some.
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    is_stopping: AtomicBool,
+    is_poisoned: watch::Sender<bool>,
+}
+
+/// What the writer thread works with.
+pub struct Tools {
+    /// Appends.
+    pub log: log::Writer,
+    /// Tree and tenants.
+    pub trunk: Trunk,
+    /// Reads earlier events to tell duplicates.
+    pub source: Source,
+    /// Finds them.
+    pub ids: Arc<Ids>,
+    /// Raised after each sync.
+    pub marks: Arc<Watermarks>,
+    /// Told the root after each sync, for HEAD.
+    pub tip: Arc<Tip>,
+    /// Counts.
+    pub metrics: Arc<StoreMetrics>,
+    /// Tells how much room is left.
+    pub disk: Arc<dyn Disk>,
+    /// Limits.
+    pub settings: Settings,
+    /// `received` of the newest event, ms.
+    pub last_received_ms: u64,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub fn start(tools: Tools) -> std::io::Result<Writer> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            is_stopping: AtomicBool::new(false),
+            is_poisoned: watch::Sender::new(false),
+        });
+        let mut thread = Thread::new(tools, shared.clone());
+        let handle = thread::Builder::new().name("writer".into()).spawn(move || thread.run())?;
+        Ok(Writer { shared, thread: Mutex::new(Some(handle)) })
+    }
+
+    /// Queues a request. The answer comes when it is on disk.
+    pub fn append(&self, append: Append) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        let bytes = append.drafts.iter().map(|draft| draft.body.len()).sum();
+        let mut queue = self.shared.queue.lock();
+        if self.shared.is_stopping.load(Ordering::Acquire) {
+            return Err(AppendError::Stopping);
+        }
+        let is_full = queue.requests.len() >= QUEUE_REQUESTS_MAX || queue.bytes + bytes > QUEUE_BYTES_MAX;
+        if is_full && !queue.requests.is_empty() {
+            return Err(AppendError::QueueFull);
+        }
+        let (reply, answer) = oneshot::channel();
+        queue.bytes += bytes;
+        queue.requests.push_back(Request { append, bytes, reply });
+        drop(queue);
+        self.shared.arrived.notify_one();
+        Ok(answer)
+    }
+
+    /// Requests and bytes waiting.
+    pub fn queued(&self) -> (usize, usize) {
+        let queue = self.shared.queue.lock();
+        (queue.requests.len(), queue.bytes)
+    }
+
+    /// Turns true when a sync failed and the process must end.
+    pub fn poisoned(&self) -> watch::Receiver<bool> {
+        self.shared.is_poisoned.subscribe()
+    }
+
+    /// Stores what waits, then ends the thread.
+    pub fn stop(&self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        self.shared.arrived.notify_all();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            error!("the writer thread had panicked");
+        }
+    }
+}
+
+/// A batch being put together: the drafts that will be appended, each at its place.
+#[derive(Default)]
+struct Batch {
+    drafts: Vec<(Draft, Kind)>,
+    by_id: HashMap<u64, Vec<usize>>,
+    hashes: Vec<[u8; 32]>,
+}
+
+/// What is known of an event before its batch is written.
+enum Staged {
+    /// It is this one of the batch; `duplicate` if an earlier event of the batch is the same.
+    InBatch { index: usize, duplicate: bool },
+    /// It met an event that is durable already.
+    Known(Verdict),
+    /// It met an event of the batch with other content.
+    ConflictInBatch { index: usize },
+}
+
+struct Thread {
+    tools: Tools,
+    shared: Arc<Shared>,
+    started: Instant,
+    started_wall_ms: u64,
+    space_looked: Option<Instant>,
+    space: Result<(), AppendError>,
+}
+
+impl Thread {
+    fn new(tools: Tools, shared: Arc<Shared>) -> Thread {
+        Thread {
+            tools,
+            shared,
+            started: Instant::now(),
+            started_wall_ms: clock::now_ms(),
+            space_looked: None,
+            space: Ok(()),
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some(requests) = self.next_requests() {
+            self.handle(requests);
+            if *self.shared.is_poisoned.borrow() {
+                self.refuse_everything();
+                return;
+            }
+        }
+        if let Err(error) = self.tools.trunk.sync() {
+            // Not needed for correctness: recovery computes the tree again from the log.
+            info!("the tree was not synced on the way out: {error}");
+        }
+    }
+
+    /// Whole requests up to a batch's size; `None` when the store is stopping and nothing waits.
+    fn next_requests(&self) -> Option<Vec<Request>> {
+        let mut queue = self.shared.queue.lock();
+        while queue.requests.is_empty() {
+            if self.shared.is_stopping.load(Ordering::Acquire) {
+                return None;
+            }
+            self.shared.arrived.wait(&mut queue);
+        }
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while let Some(request) = queue.requests.front() {
+            if !taken.is_empty() && bytes + request.bytes > BATCH_BYTES_MAX {
+                break;
+            }
+            bytes += request.bytes;
+            queue.bytes -= request.bytes;
+            taken.extend(queue.requests.pop_front());
+        }
+        Some(taken)
+    }
+
+    fn handle(&mut self, requests: Vec<Request>) {
+        let mut batch = Batch::default();
+        let mut staged = Vec::with_capacity(requests.len());
+        for request in requests {
+            let len = batch.drafts.len();
+            let outcome = self.stage(request.append, &mut batch);
+            if outcome.is_err() {
+                batch.cut(len);
+            }
+            staged.push((request.reply, outcome));
+        }
+        let first = self.tools.log.size();
+        let written = self.write(&mut batch);
+        for (reply, outcome) in staged {
+            let answer = outcome.and_then(|events| {
+                // A request that only met durable events is not touched by a failure of the others.
+                let is_known = events.iter().all(|event| matches!(event, Staged::Known(_)));
+                if !is_known {
+                    written.clone()?;
+                }
+                Ok(events.into_iter().map(|event| batch.verdict(event, first)).collect())
+            });
+            // Who asked may have hung up; the events are stored all the same.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Finds a place in the batch for every event of a request. Nothing is given to the log or the tree yet, so a
+    /// request that fails leaves no trace.
+    fn stage(&mut self, append: Append, batch: &mut Batch) -> Result<Vec<Staged>, AppendError> {
+        self.check_clock()?;
+        self.check_space()?;
+        let first = self.tools.log.size();
+        let mut staged = Vec::with_capacity(append.drafts.len());
+        for (index, draft) in append.drafts.into_iter().enumerate() {
+            let conflict = |id: &str, seq| AppendError::Conflict { line: index + 1, id: id.to_owned(), seq };
+            let event = self.stage_one(draft, append.kind, batch)?;
+            match &event {
+                Staged::Known(Verdict::Conflict { id, seq }) if !append.skip_conflicts => {
+                    return Err(conflict(id, *seq));
+                }
+                Staged::ConflictInBatch { index } if !append.skip_conflicts => {
+                    return Err(conflict(&batch.drafts[*index].0.id, first.plus(*index as u64)));
+                }
+                Staged::InBatch { .. } | Staged::Known(_) | Staged::ConflictInBatch { .. } => staged.push(event),
+            }
+        }
+        Ok(staged)
+    }
+
+    fn stage_one(&mut self, draft: Draft, kind: Kind, batch: &mut Batch) -> Result<Staged, AppendError> {
+        let id_hash = ids::hash(&draft.tenant, &draft.id);
+        let has_own_id = draft.defaults & DEFAULT_ID == 0;
+        if has_own_id {
+            if let Some(staged) = batch.find(id_hash, &draft) {
+                return Ok(staged);
+            }
+            if !self.tools.ids.is_ready() {
+                return Err(AppendError::IdsRebuilding);
+            }
+            if let Some(verdict) = self.find_stored(id_hash, &draft)? {
+                return Ok(Staged::Known(verdict));
+            }
+        }
+        Ok(Staged::InBatch { index: batch.push(id_hash, draft, kind), duplicate: false })
+    }
+
+    fn find_stored(&self, id_hash: u64, draft: &Draft) -> Result<Option<Verdict>, AppendError> {
+        let failed = |why: &dyn std::fmt::Display| AppendError::Read { why: why.to_string() };
+        for seq in self.tools.ids.candidates(id_hash).map_err(|e| failed(&e))? {
+            let verdict = self.tools.source.with_row(seq, |row| {
+                if row.head.id != draft.id || row.head.tenant != draft.tenant {
+                    return None;
+                }
+                Some(match same_content(row.body, row.defaults, &draft.body, draft.defaults) {
+                    true => Verdict::Stored(Receipt { id: draft.id.clone(), seq, hash: row.hash, duplicate: true }),
+                    false => Verdict::Conflict { id: draft.id.clone(), seq },
+                })
+            });
+            if let Some(verdict) = verdict.map_err(|e| failed(&e))? {
+                return Ok(Some(verdict));
+            }
+        }
+        Ok(None)
+    }
+
+    fn write(&mut self, batch: &mut Batch) -> Result<(), AppendError> {
+        if batch.drafts.is_empty() {
+            return Ok(());
+        }
+        let payloads = self.seal_batch(batch);
+        let bytes = payloads.iter().map(|payload| framed_bytes(payload.len())).sum();
+        let events = payloads.len() as u64;
+        if self.tools.log.needs_roll(clock::now_ns(), bytes, events) {
+            self.roll()?;
+        }
+        let tools = &mut self.tools;
+        let framed: Vec<Framed<'_>> = payloads
+            .iter()
+            .zip(&batch.drafts)
+            .map(|(payload, (draft, _))| Framed { flags: draft.defaults, payload })
+            .collect();
+        let first = tools.log.size();
+        let root = tools.trunk.root();
+        let before = Instant::now();
+        if let Err(error) = tools.log.append(&framed, &root, clock::now_ns(), KEYRING_GENERATION) {
+            return Err(self.failed(error));
+        }
+        tools.metrics.batch(events, bytes, before.elapsed());
+        if let Err(error) = tools.trunk.keep() {
+            error!("the tree's files could not be written; this is tried again with the next batch: {error}");
+        }
+        for (id_hash, indexes) in &batch.by_id {
+            indexes.iter().for_each(|index| tools.ids.insert(*id_hash, first.plus(*index as u64)));
+        }
+        let size = tools.log.size();
+        tools.tip.set(size, root);
+        tools.marks.raise(|marks| marks.durable = size);
+        Ok(())
+    }
+
+    /// Gives every event of the batch its `received`, its number and its leaf.
+    fn seal_batch(&mut self, batch: &mut Batch) -> Vec<Vec<u8>> {
+        let tools = &mut self.tools;
+        let received_ms = tools.last_received_ms.max(clock::now_ms());
+        tools.last_received_ms = received_ms;
+        let time = clock::rfc3339_ms(received_ms.cast_signed());
+        tools.trunk.begin();
+        let mut payloads = Vec::with_capacity(batch.drafts.len());
+        for (draft, kind) in &mut batch.drafts {
+            if let Some(at) = draft.time_at {
+                draft.body.replace_range(at..at + time.len(), &time);
+            }
+            let (kind, body) = (kind.as_byte(), draft.body.as_bytes());
+            let salt: [u8; 16] = rand::random();
+            let (tenant_seq, hash) = tools.trunk.push(kind, received_ms, &draft.tenant, &salt, body);
+            let payload = Payload { kind, received_ms, tenant_seq, salt, body };
+            let mut bytes = Vec::with_capacity(payload.encoded_bytes());
+            payload.encode(&mut bytes);
+            payloads.push(bytes);
+            batch.hashes.push(hash);
+        }
+        payloads
+    }
+
+    fn roll(&mut self) -> Result<(), AppendError> {
+        // The batch is staged in the trunk already: the segment ends before it.
+        let tools = &mut self.tools;
+        if let Err(error) = tools.trunk.sync() {
+            return Err(AppendError::Read { why: format!("the tree cannot be synced: {error}") });
+        }
+        let root = tools.trunk.kept_root();
+        match tools.log.roll(&root) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn failed(&mut self, error: log::AppendError) -> AppendError {
+        error!("appending failed: {}", with_causes(&error));
+        match error {
+            log::AppendError::Full { .. } => {
+                let free = self.tools.disk.space(&self.tools.settings.dir).map_or(0, |space| space.free);
+                AppendError::DiskFull { free, floor: free + 1 }
+            }
+            _ => {
+                self.shared.is_poisoned.send_replace(true);
+                AppendError::SyncFailed
+            }
+        }
+    }
+
+    fn refuse_everything(&self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        for request in self.shared.queue.lock().requests.drain(..) {
+            let _ = request.reply.send(Err(AppendError::SyncFailed));
+        }
+    }
+
+    fn check_clock(&self) -> Result<(), AppendError> {
+        let expected = self.started_wall_ms + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ahead_ms = clock::now_ms().saturating_sub(expected);
+        match ahead_ms > CLOCK_STEP_MAX_MS && !self.tools.settings.accept_clock {
+            true => Err(AppendError::ClockStepped { ahead_ms }),
+            false => Ok(()),
+        }
+    }
+
+    fn check_space(&mut self) -> Result<(), AppendError> {
+        if self.space_looked.is_none_or(|looked| looked.elapsed() >= SPACE_LOOK) {
+            self.space_looked = Some(Instant::now());
+            self.space = match self.tools.disk.space(&self.tools.settings.dir) {
+                Ok(space) => {
+                    let floor = self.tools.settings.free_floor(space.total);
+                    self.tools.metrics.set_space(space.free, floor);
+                    match space.free < floor {
+                        true => Err(AppendError::DiskFull { free: space.free, floor }),
+                        false => Ok(()),
+                    }
+                }
+                // Not knowing is no reason to refuse: a full disk shows itself at the write.
+                Err(_) => Ok(()),
+            };
+        }
+        self.space.clone()
+    }
+}
+
+impl Batch {
+    fn push(&mut self, id_hash: u64, draft: Draft, kind: Kind) -> usize {
+        let index = self.drafts.len();
+        self.by_id.entry(id_hash).or_default().push(index);
+        self.drafts.push((draft, kind));
+        index
+    }
+
+    /// An event of this very batch with the same id.
+    fn find(&self, id_hash: u64, draft: &Draft) -> Option<Staged> {
+        let index = *self.by_id.get(&id_hash)?.iter().find(|index| {
+            let other = &self.drafts[**index].0;
+            other.id == draft.id && other.tenant == draft.tenant
+        })?;
+        let other = &self.drafts[index].0;
+        Some(match same_content(&other.body, other.defaults, &draft.body, draft.defaults) {
+            true => Staged::InBatch { index, duplicate: true },
+            false => Staged::ConflictInBatch { index },
+        })
+    }
+
+    fn cut(&mut self, len: usize) {
+        self.drafts.truncate(len);
+        self.by_id.retain(|_, indexes| {
+            indexes.retain(|index| *index < len);
+            !indexes.is_empty()
+        });
+    }
+
+    /// What to answer, now that the batch is written.
+    fn verdict(&self, staged: Staged, first: Seq) -> Verdict {
+        let id = |index: usize| self.drafts[index].0.id.clone();
+        let seq = |index: usize| first.plus(index as u64);
+        match staged {
+            Staged::Known(verdict) => verdict,
+            Staged::InBatch { index, duplicate } => {
+                Verdict::Stored(Receipt { id: id(index), seq: seq(index), hash: self.hashes[index], duplicate })
+            }
+            Staged::ConflictInBatch { index } => Verdict::Conflict { id: id(index), seq: seq(index) },
+        }
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

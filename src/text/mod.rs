@@ -1,0 +1,12 @@
+//! From text to what can be searched: folding, words, and the leaves of a free payload.
+//! Pure and shared: the index, the scan and the query all see text through these functions, so that they agree.
+
+mod flatten;
+mod fold;
+mod number;
+mod tokens;
+
+pub use flatten::{Leaf, flatten};
+pub use fold::{VALUE_BYTES_MAX, fold, fold_value};
+pub use number::number_key;
+pub use tokens::{TOKEN_BYTES_MAX, Token, query_tokens, tokens};

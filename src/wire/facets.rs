@@ -1,0 +1,79 @@
+//! The JSON of `/v1/facets`.
+
+use super::{Histogram, array, put, watermarks};
+use crate::event::Catalogue;
+use crate::json::write_string;
+use crate::query::FacetField;
+use crate::store::watermarks::Marks;
+use crate::store::{NamedCount, by_category};
+
+/// One facet of an answer.
+pub struct FacetAnswer {
+    /// Which.
+    pub field: FacetField,
+    /// Its largest values.
+    pub values: Vec<NamedCount>,
+    /// Entries that carry another value.
+    pub others: u64,
+}
+
+/// `{"total","facets":{"actor":{"values":[…],"others"},"action":{"tree":[…],"others"}},"histogram","watermarks"}`
+pub fn facets(
+    total: u64,
+    facets: &[FacetAnswer],
+    histogram: Option<&Histogram>,
+    catalogue: &Catalogue,
+    marks: Marks,
+) -> String {
+    let mut out = format!("{{\"total\":{total},\"facets\":{{");
+    for (index, facet) in facets.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        put(&mut out, format_args!("\"{}\":{{", facet.field.as_str()));
+        match facet.field {
+            FacetField::Action => tree(&mut out, &facet.values, catalogue),
+            FacetField::Actor
+            | FacetField::TargetType
+            | FacetField::Tenant
+            | FacetField::Outcome
+            | FacetField::Source => {
+                out.push_str("\"values\":");
+                array(&mut out, &facet.values, |out, value| value_of(out, value, None));
+            }
+        }
+        put(&mut out, format_args!(",\"others\":{}}}", facet.others));
+    }
+    out.push('}');
+    if let Some(histogram) = histogram {
+        out.push_str(",\"histogram\":");
+        histogram.write(&mut out);
+    }
+    watermarks(&mut out, marks);
+    out.push('}');
+    out
+}
+
+fn tree(out: &mut String, actions: &[NamedCount], catalogue: &Catalogue) {
+    out.push_str("\"tree\":");
+    array(out, &by_category(actions, catalogue), |out, (slug, count, actions)| {
+        let label = catalogue.category(slug).map_or(*slug, |category| &category.label);
+        out.push_str("{\"value\":");
+        write_string(slug, out);
+        out.push_str(",\"label\":");
+        write_string(label, out);
+        put(out, format_args!(",\"count\":{count},\"actions\":"));
+        array(out, actions, |out, action| {
+            value_of(out, action, catalogue.action(&action.spelling).map(|info| info.label.as_str()));
+        });
+        out.push('}');
+    });
+}
+
+fn value_of(out: &mut String, value: &NamedCount, label: Option<&str>) {
+    out.push_str("{\"value\":");
+    write_string(&value.spelling, out);
+    out.push_str(",\"label\":");
+    write_string(label.or(value.label.as_deref()).unwrap_or(&value.spelling), out);
+    put(out, format_args!(",\"count\":{}}}", value.count));
+}

@@ -1,0 +1,181 @@
+//! Acked is kept: the server is killed with SIGKILL while several clients append, again and again over one directory.
+//! Afterwards every acked event is there once, in order and findable; a request that got no answer is there whole or
+//! not at all; sending everything again adds nothing. 5 rounds, 50 with ANNALS_SOAK=1.
+
+use std::collections::HashMap;
+use std::sync::mpsc;
+
+use serde_json::{Value, json};
+
+use crate::answer::Receipt;
+use crate::world::{self, World};
+
+const WRITERS: u64 = 6;
+
+/// One request of a writer.
+struct Sent {
+    writer: u64,
+    ids: Vec<String>,
+    lines: String,
+    /// What the server answered, if it did.
+    receipts: Option<Vec<Receipt>>,
+}
+
+#[test]
+fn nothing_acked_is_lost_and_nothing_is_there_twice_when_the_server_is_killed() {
+    let rounds = if std::env::var("ANNALS_SOAK").is_ok_and(|soak| soak == "1") { 50 } else { 5 };
+    let mut world = World::start();
+    let mut dice = Dice(42);
+    for round in 0..rounds {
+        let acks = 5 + dice.below(60);
+        let mut sent = append_until_killed(&mut world, round, acks, &mut dice);
+        let acked = sent.iter().filter(|sent| sent.receipts.is_some()).count();
+        assert!(acked >= acks as usize, "round {round}: only {acked} requests were acked");
+        world.restart();
+        world.settle();
+        check_what_is_there(&world, round, &sent);
+        send_all_again(&world, round, &mut sent);
+    }
+}
+
+/// Lets all writers append until this many requests were acked, kills the server, and gives back what was sent.
+fn append_until_killed(world: &mut World, round: u64, acks: u64, dice: &mut Dice) -> Vec<Sent> {
+    let (ack, acked) = mpsc::channel();
+    let kill = world.killer();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            let (url, ack, mut dice) = (world.url().to_owned(), ack.clone(), Dice(dice.next()));
+            std::thread::spawn(move || write_until_broken(&url, round, writer, &mut dice, &ack))
+        })
+        .collect();
+    drop(ack);
+    let heard = acked.iter().take(acks as usize).count();
+    kill();
+    let sent = writers.into_iter().flat_map(|writer| writer.join().expect("writer")).collect();
+    assert_eq!(heard as u64, acks, "the writers gave up before the kill");
+    world.bury();
+    sent
+}
+
+fn write_until_broken(url: &str, round: u64, writer: u64, dice: &mut Dice, ack: &mpsc::Sender<()>) -> Vec<Sent> {
+    let agent = world::new_agent();
+    let mut sent = Vec::new();
+    for batch in 0.. {
+        let ids: Vec<String> = (0..1 + dice.below(40)).map(|n| format!("k{round}-{writer}-{batch}-{n}")).collect();
+        let lines: String = ids.iter().map(|id| format!("{}\n", event(round, id))).collect();
+        let headers = [("content-type", "application/x-ndjson")];
+        let answer = world::try_send(&agent, url, "", &headers, lines.as_bytes());
+        let receipts = match answer {
+            Ok(answer) if answer.status == 201 => Some(answer.receipts()),
+            Ok(answer) => panic!("{}: {}", answer.status, answer.text()),
+            Err(_) => None,
+        };
+        let is_over = receipts.is_none();
+        sent.push(Sent { writer, ids, lines, receipts });
+        if is_over {
+            break;
+        }
+        // No one listens any more once the server was killed.
+        let _ = ack.send(());
+    }
+    sent
+}
+
+fn event(round: u64, id: &str) -> Value {
+    json!({
+        "id": id, "actor": {"type": "user", "id": "u_1"}, "action": format!("kill9.round_{round}"),
+        "detail": {"note": format!("written as {id}"), "filler": "x".repeat(id.len() * 17 % 400)},
+    })
+}
+
+fn check_what_is_there(world: &World, round: u64, sent: &[Sent]) {
+    let log = world.feed(&[], 1_000);
+    let mut there: HashMap<&str, &Value> = HashMap::new();
+    for (seq, entry) in log.iter().enumerate() {
+        assert_eq!(entry["seq"], seq, "the log has a gap or is out of order");
+        let id = entry["id"].as_str().expect("id");
+        assert!(there.insert(id, entry).is_none(), "{id} is there twice");
+    }
+    let mut last_of_writer: HashMap<u64, u64> = HashMap::new();
+    let mut here = 0;
+    for request in sent {
+        let seqs: Vec<u64> = request
+            .ids
+            .iter()
+            .filter_map(|id| there.get(id.as_str()))
+            .map(|entry| entry["seq"].as_u64().expect("seq"))
+            .collect();
+        match &request.receipts {
+            Some(receipts) => {
+                assert_eq!(seqs, receipts.iter().map(|receipt| receipt.seq).collect::<Vec<_>>());
+                for (receipt, id) in receipts.iter().zip(&request.ids) {
+                    assert_eq!(receipt.id, *id);
+                    assert_eq!(there[id.as_str()]["hash"], *receipt.hash);
+                }
+            }
+            None => assert!(
+                seqs.is_empty() || seqs.len() == request.ids.len(),
+                "{} of {} events of a request without an answer are there",
+                seqs.len(),
+                request.ids.len()
+            ),
+        }
+        for id in request.ids.iter().filter(|id| there.contains_key(id.as_str())) {
+            assert_eq!(there[id.as_str()]["detail"], event(round, id)["detail"]);
+            here += 1;
+        }
+        let Some((first, last)) = seqs.first().zip(seqs.last()) else {
+            continue;
+        };
+        assert_eq!(last - first, seqs.len() as u64 - 1, "a request's events are not side by side");
+        let before = last_of_writer.insert(request.writer, *last);
+        assert!(before < Some(*first) || before.is_none(), "a later request came before an earlier one");
+    }
+    assert_eq!(world.count(&format!("action:\"kill9.round_{round}\"")), here);
+    for request in sent.iter().filter(|request| request.receipts.is_some()).step_by(7) {
+        let id = &request.ids[0];
+        assert_eq!(world.count(&format!("id:\"{id}\"")), 1, "{id} is not found");
+    }
+}
+
+/// A client that got no answer sends again, and so may one that forgot that it did.
+fn send_all_again(world: &World, round: u64, sent: &mut [Sent]) {
+    for request in sent.iter() {
+        let answer = world.post_ndjson(&request.lines).ok();
+        let receipts = answer.receipts();
+        match &request.receipts {
+            Some(first) => {
+                assert_eq!(answer.status, 200);
+                assert!(receipts.iter().all(|receipt| receipt.duplicate));
+                assert_eq!(
+                    receipts.iter().map(|receipt| receipt.seq).collect::<Vec<_>>(),
+                    first.iter().map(|receipt| receipt.seq).collect::<Vec<_>>()
+                );
+            }
+            None => {
+                let all = receipts.iter().all(|receipt| receipt.duplicate);
+                let none = receipts.iter().all(|receipt| !receipt.duplicate);
+                assert!(all || none, "a request without an answer was stored in part");
+            }
+        }
+    }
+    world.settle();
+    let events: usize = sent.iter().map(|request| request.ids.len()).sum();
+    assert_eq!(world.count(&format!("action:\"kill9.round_{round}\"")), events as u64);
+}
+
+/// Seeded random numbers (xorshift): where the kill falls differs from round to round, what is sent does not from run to run.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+}
