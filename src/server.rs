@@ -12,6 +12,7 @@ use crate::api::{self, App};
 use crate::config::{Config, ConfigError};
 use crate::durable::OsDisk;
 use crate::event::Catalogue;
+use crate::index::tantivy::span::SpanLimits;
 use crate::store::{Settings, Store, StoreError};
 
 /// How long requests that are being served may take to end when the server stops.
@@ -55,6 +56,7 @@ pub fn open_store(config: &Config) -> Result<Store, ServeError> {
         free_bytes_min: config.free_bytes_min,
         accept_clock: config.accept_clock,
         read_only: config.read_only,
+        spans: SpanLimits::default(),
     };
     Ok(Store::open(OsDisk::shared(), settings, Arc::new(catalogue(config)?))?)
 }

@@ -21,7 +21,7 @@ use crate::durable::Disk;
 use crate::index::source::Source;
 use crate::index::tantivy::hot::Hot;
 use crate::index::tantivy::piece::Piece;
-use crate::index::tantivy::span::{self, SPAN_BODY_BYTES_MAX, SPAN_EVENTS_MAX, Span, SpanError};
+use crate::index::tantivy::span::{self, Span, SpanError, SpanLimits};
 use crate::index::tantivy::view::View;
 use crate::index::{EngineError, Within};
 use crate::seq::Seq;
@@ -47,6 +47,7 @@ pub struct Indexer {
 struct Shared {
     disk: Arc<dyn Disk>,
     index_dir: PathBuf,
+    limits: SpanLimits,
     source: Source,
     marks: Arc<Watermarks>,
     ids: Arc<Ids>,
@@ -85,6 +86,7 @@ impl Indexer {
     pub fn start(
         disk: Arc<dyn Disk>,
         index_dir: PathBuf,
+        limits: SpanLimits,
         source: Source,
         marks: Arc<Watermarks>,
         spans: Arc<ArcSwap<Vec<Arc<Span>>>>,
@@ -97,12 +99,12 @@ impl Indexer {
         spans.store(Arc::new(open.into_iter().map(Arc::new).collect()));
 
         let gaps = span::gaps(&spans.load(), end);
-        let next = hot_start(&source, &gaps, end)?;
+        let next = hot_start(&source, limits, &gaps, end)?;
         let mut waiting = VecDeque::new();
         for gap in &gaps {
             let mut from = gap.from;
             while from < gap.to.min(next) {
-                let (to, _) = span::cut(&source, from, gap.to.min(next))?;
+                let (to, _) = span::cut(&source, limits, from, gap.to.min(next))?;
                 waiting.push_back(Within { from, to });
                 from = to;
             }
@@ -115,6 +117,7 @@ impl Indexer {
         let shared = Arc::new(Shared {
             disk,
             index_dir,
+            limits,
             source,
             marks,
             ids,
@@ -188,13 +191,13 @@ impl Indexer {
 }
 
 /// Where the hot index begins: after the last span, unless so much follows that spans are built for it first.
-fn hot_start(source: &Source, gaps: &[Within], end: Seq) -> Result<Seq, EngineError> {
+fn hot_start(source: &Source, limits: SpanLimits, gaps: &[Within], end: Seq) -> Result<Seq, EngineError> {
     let Some(tail) = gaps.last().filter(|gap| gap.to == end) else {
         return Ok(end);
     };
     let mut from = tail.from;
     loop {
-        let (to, is_full) = span::cut(source, from, end)?;
+        let (to, is_full) = span::cut(source, limits, from, end)?;
         if !is_full {
             return Ok(from);
         }
@@ -240,7 +243,7 @@ impl Shared {
         loop {
             let durable = self.source.reader().durable();
             let next = hot.run().1;
-            if hot.is_empty() && durable.0 - next.0 >= SPAN_EVENTS_MAX && !self.is_stopping() {
+            if hot.is_empty() && durable.0 - next.0 >= self.limits.events_max && !self.is_stopping() {
                 self.skip_a_span(hot, next, durable)?;
                 continue;
             }
@@ -260,7 +263,7 @@ impl Shared {
             for entry in self.source.range(Within { from: next, to }) {
                 let (entry, body_len) = entry?;
                 hot.add(&entry, body_len)?;
-                if hot.len() >= SPAN_EVENTS_MAX || hot.body_bytes() >= SPAN_BODY_BYTES_MAX {
+                if hot.len() >= self.limits.events_max || hot.body_bytes() >= self.limits.body_bytes_max {
                     self.commit(hot)?;
                     self.freeze(hot)?;
                     break;
@@ -271,7 +274,7 @@ impl Shared {
 
     /// The log is a whole span ahead: have it built from the log, and go on behind it.
     fn skip_a_span(&self, hot: &mut Hot, next: Seq, durable: Seq) -> Result<(), EngineError> {
-        let (to, _) = span::cut(&self.source, next, durable)?;
+        let (to, _) = span::cut(&self.source, self.limits, next, durable)?;
         let mut parts = self.parts.lock();
         while parts.waiting.len() >= SPANS_WAITING_MAX && !self.is_stopping() {
             self.work.wait_for(&mut parts, TICK);

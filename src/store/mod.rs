@@ -32,7 +32,7 @@ use crate::event::{Catalogue, Context, DEFAULT_ID, Draft, Event, Intake, Kind, O
 use crate::index::scan::Scan;
 use crate::index::source::Source;
 use crate::index::tantivy::ids as id_hashes;
-use crate::index::tantivy::span::SpanError;
+use crate::index::tantivy::span::{SpanError, SpanLimits};
 use crate::index::tantivy::view::View;
 use crate::index::{EngineError, Within};
 use crate::json::Json;
@@ -62,6 +62,8 @@ pub struct Settings {
     pub accept_clock: bool,
     /// Serve reads of a corrupt log; refuse all writes.
     pub read_only: bool,
+    /// Where spans are cut; tests use small ones.
+    pub spans: SpanLimits,
 }
 
 impl Settings {
@@ -137,8 +139,15 @@ impl Store {
         let marks = Arc::new(Watermarks::new(Marks { durable: size, signed, ..Marks::default() }));
         let spans = Arc::new(ArcSwap::default());
         let ids = Arc::new(Ids::new(spans.clone()));
-        let indexer =
-            Indexer::start(disk.clone(), dir.join("index"), source.clone(), marks.clone(), spans, ids.clone())?;
+        let indexer = Indexer::start(
+            disk.clone(),
+            dir.join("index"),
+            settings.spans,
+            source.clone(),
+            marks.clone(),
+            spans,
+            ids.clone(),
+        )?;
         start_ids(&ids, &indexer, &source, size).map_err(failed("cannot read the ids of the log".into()))?;
 
         let metrics = Arc::new(StoreMetrics::default());

@@ -22,15 +22,25 @@ use crate::index::tantivy::schema;
 use crate::index::{EngineError, Within};
 use crate::seq::Seq;
 
-/// A span is cut at this many events.
-pub const SPAN_EVENTS_MAX: u64 = 32_768;
-/// A span is cut at this many bytes of bodies.
-pub const SPAN_BODY_BYTES_MAX: u64 = 64 << 20;
+/// Where a span is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanLimits {
+    /// At this many events. Default 32,768.
+    pub events_max: u64,
+    /// At this many bytes of bodies. Default 64 MiB.
+    pub body_bytes_max: u64,
+}
+
+impl Default for SpanLimits {
+    fn default() -> SpanLimits {
+        SpanLimits { events_max: 32_768, body_bytes_max: 64 << 20 }
+    }
+}
 
 const SUMMARY: &str = "summary.json";
 const IDS: &str = "ids";
 const TEMPORARY: &str = "building-";
-/// Tantivy's arena grows as needed; the cut at `SPAN_BODY_BYTES_MAX` is what bounds it.
+/// Tantivy's arena grows as needed; the cut at `body_bytes_max` is what bounds it.
 const WRITER_BYTES: usize = 256 << 20;
 
 /// What a span says of itself: enough to skip it, or to find it unusable, without opening the index.
@@ -91,13 +101,13 @@ pub enum SpanError {
 
 /// Where the next span ends that begins at `first`: at the limits of a span, or at `end`.
 /// Answers the exclusive end and whether a limit (not `end`) cut it.
-pub fn cut(source: &Source, first: Seq, end: Seq) -> Result<(Seq, bool), EngineError> {
-    let full = first.plus(SPAN_EVENTS_MAX);
+pub fn cut(source: &Source, limits: SpanLimits, first: Seq, end: Seq) -> Result<(Seq, bool), EngineError> {
+    let full = first.plus(limits.events_max);
     let mut bytes = 0;
     for record in source.reader().range(first, full.min(end)) {
         let record = record?;
         bytes += record.payload.len() as u64;
-        if bytes >= SPAN_BODY_BYTES_MAX {
+        if bytes >= limits.body_bytes_max {
             return Ok((record.seq.plus(1), true));
         }
     }
