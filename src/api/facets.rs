@@ -34,6 +34,8 @@ pub async fn facets(State(app): State<App>, uri: Uri) -> Result<Response, ApiErr
     let (total, answers, histogram) = ask(&app, engine, move |answers, view| {
         let within = Within::below(view.searchable());
         let counts = answers.engine.counts(&filter.query, within, &fields)?;
+        // Names come from the index whoever counted: one look-up for each value would be a scan of the log for each.
+        let names = Answers { engine: view, source: answers.source, catalogue: answers.catalogue };
         let mut named = Vec::with_capacity(counts.facets.len());
         for facet in counts.facets {
             let default = if facet.field == FacetField::Action { TREE_DEFAULT } else { TOP_DEFAULT };
@@ -42,7 +44,7 @@ pub async fn facets(State(app): State<App>, uri: Uri) -> Result<Response, ApiErr
                 values.retain(|(value, _)| value.value.contains(&*fold(find)));
             }
             let all: u64 = values.iter().map(|(_, count)| count).sum();
-            let values = answers.name_top(facet.field, values, top.unwrap_or(default), within)?;
+            let values = names.name_top(facet.field, values, top.unwrap_or(default), within)?;
             let others = all - values.iter().map(|value| value.count).sum::<u64>();
             named.push(FacetAnswer { field: facet.field, values, others });
         }

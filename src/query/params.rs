@@ -63,9 +63,17 @@ impl Parameter {
             Parameter::Text => read(value, reading),
             Parameter::From => Ok(Node::Filter(Filter::Time(TimeRange::since(&quoted(value), reading.env)?))),
             Parameter::To => Ok(Node::Filter(Filter::Time(TimeRange::until(&quoted(value), reading.env)?))),
+            // The one field whose quotes say something: the whole action, whatever the catalogue knows by that name.
+            Parameter::Field(Field::Action) if let Some(action) = in_quotes(value) => {
+                Field::Action.read(&quoted(action), false, reading)
+            }
             Parameter::Field(field) => field.read(&parameter(value), false, reading),
         }
     }
+}
+
+fn in_quotes(value: &str) -> Option<&str> {
+    value.strip_prefix('"')?.strip_suffix('"').filter(|inner| !inner.is_empty())
 }
 
 fn quoted(value: &str) -> Raw {
@@ -102,6 +110,8 @@ mod tests {
             (&[("target", "a\\*b"), ("source", "C:\\temp")], "target:\"a*b\" source:\"c:\\\\temp\""),
             (&[("target", "/api/v1"), ("target_name", "\"x\"")], "target:\"/api/v1\" target_name:\"\\\"x\\\"\""),
             (&[("detail.n", ">5")], "detail.n:\">5\""),
+            (&[("action", "\"login\""), ("action", "login")], "(action:\"login\" OR action:login)"),
+            (&[("action", "login."), ("action", "contact:")], "(action:login. OR action:contact.)"),
             (&[("has", "changes"), ("reason", "*")], "has:changes has:reason"),
         ] {
             assert_eq!(read(pairs).map(|(text, _)| text), Ok(text.to_owned()), "{pairs:?}");

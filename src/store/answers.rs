@@ -1,9 +1,9 @@
 //! Reading: pages, counts, the feed, exports. Every answer is made from one snapshot of the index and names the
 //! watermarks it was made at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use crate::event::Catalogue;
+use crate::event::{Catalogue, noun};
 use crate::index::source::{Row, Source};
 use crate::index::{Engine, EngineError, FacetValue, Hit, Order, Within};
 use crate::query::filter::{Actor, Filter, TargetType, Value};
@@ -171,18 +171,44 @@ pub fn choice(field: FacetField, value: &FacetValue) -> Filter {
     }
 }
 
-/// Sums per category: what the first level of the action tree shows.
-pub fn by_category<'a>(
-    actions: &'a [NamedCount],
-    catalogue: &'a Catalogue,
-) -> Vec<(&'a str, u64, Vec<&'a NamedCount>)> {
-    let mut sums: HashMap<&str, (u64, Vec<&NamedCount>)> = HashMap::new();
+/// A category of the action tree.
+pub struct CategoryCount<'a> {
+    /// Its slug.
+    pub slug: &'a str,
+    /// The filter value that chooses it.
+    pub choice: String,
+    /// Sum of its actions.
+    pub count: u64,
+    /// Its actions, each with the filter value that chooses it.
+    pub actions: Vec<(String, &'a NamedCount)>,
+}
+
+/// The action tree: the counted actions under their categories, largest first. Choosing a node gives its count also where
+/// an action without a noun is spelt like a category: then the action is quoted, and the category ends in a dot.
+pub fn by_category<'a>(actions: &'a [NamedCount], catalogue: &'a Catalogue) -> Vec<CategoryCount<'a>> {
+    let nouns: HashSet<&str> = actions.iter().map(|action| action.value.parent.as_str()).collect();
+    let is_name = |name: &str| nouns.contains(name) || catalogue.has_noun(name) || catalogue.category(name).is_some();
+    let bare: HashSet<&str> =
+        actions.iter().map(|action| action.value.value.as_str()).filter(|name| noun(name) == NO_NOUN).collect();
+
+    let mut categories: HashMap<&str, CategoryCount<'a>> = HashMap::new();
     for action in actions {
-        let (sum, members) = sums.entry(catalogue.category_of(&action.value.value)).or_default();
-        *sum += action.count;
-        members.push(action);
+        let name = action.value.value.as_str();
+        let slug = catalogue.category_of(name);
+        let category = categories.entry(slug).or_insert_with(|| {
+            let is_known = catalogue.category(slug).is_some();
+            let choice = if !is_known && bare.contains(slug) { format!("{slug}.") } else { slug.to_owned() };
+            CategoryCount { slug, choice, count: 0, actions: Vec::new() }
+        });
+        category.count += action.count;
+        let is_ambiguous = (bare.contains(name) && is_name(name)) || name.ends_with(['.', ':']);
+        let choice = if is_ambiguous { format!("\"{}\"", action.spelling) } else { action.spelling.clone() };
+        category.actions.push((choice, action));
     }
-    let mut categories: Vec<_> = sums.into_iter().map(|(slug, (sum, members))| (slug, sum, members)).collect();
-    categories.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    let mut categories: Vec<_> = categories.into_values().collect();
+    categories.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.slug.cmp(b.slug)));
     categories
 }
+
+/// The noun of actions that have none.
+const NO_NOUN: &str = "other";

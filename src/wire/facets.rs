@@ -39,7 +39,10 @@ pub fn facets(
             | FacetField::Outcome
             | FacetField::Source => {
                 out.push_str("\"values\":");
-                array(&mut out, &facet.values, |out, value| value_of(out, value, None));
+                array(&mut out, &facet.values, |out, value| {
+                    let label = value.label.as_deref().unwrap_or(&value.spelling);
+                    value_of(out, &value.spelling, label, value.count);
+                });
             }
         }
         put(&mut out, format_args!(",\"others\":{}}}", facet.others));
@@ -56,24 +59,25 @@ pub fn facets(
 
 fn tree(out: &mut String, actions: &[NamedCount], catalogue: &Catalogue) {
     out.push_str("\"tree\":");
-    array(out, &by_category(actions, catalogue), |out, (slug, count, actions)| {
-        let label = catalogue.category(slug).map_or(*slug, |category| &category.label);
+    array(out, &by_category(actions, catalogue), |out, category| {
+        let label = catalogue.category(category.slug).map_or(category.slug, |category| &category.label);
         out.push_str("{\"value\":");
-        write_string(slug, out);
+        write_string(&category.choice, out);
         out.push_str(",\"label\":");
         write_string(label, out);
-        put(out, format_args!(",\"count\":{count},\"actions\":"));
-        array(out, actions, |out, action| {
-            value_of(out, action, catalogue.action(&action.spelling).map(|info| info.label.as_str()));
+        put(out, format_args!(",\"count\":{},\"actions\":", category.count));
+        array(out, &category.actions, |out, (choice, action)| {
+            let info = catalogue.action(&action.spelling);
+            value_of(out, choice, info.map_or(action.spelling.as_str(), |info| &info.label), action.count);
         });
         out.push('}');
     });
 }
 
-fn value_of(out: &mut String, value: &NamedCount, label: Option<&str>) {
+fn value_of(out: &mut String, choice: &str, label: &str, count: u64) {
     out.push_str("{\"value\":");
-    write_string(&value.spelling, out);
+    write_string(choice, out);
     out.push_str(",\"label\":");
-    write_string(label.or(value.label.as_deref()).unwrap_or(&value.spelling), out);
-    put(out, format_args!(",\"count\":{}}}", value.count));
+    write_string(label, out);
+    put(out, format_args!(",\"count\":{count}}}"));
 }

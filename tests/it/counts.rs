@@ -88,7 +88,7 @@ fn leaves(tree: &Value, found: &mut Vec<(String, u64)>) {
         Value::Object(members) => {
             let below: Vec<&Value> = members.values().filter(|value| value.is_array()).collect();
             if below.is_empty() {
-                let name = members["value"].as_str().expect("value").to_lowercase();
+                let name = members["value"].as_str().expect("value").trim_matches('"').to_lowercase();
                 found.push((name, members["count"].as_u64().expect("count")));
             }
             below.into_iter().for_each(|nodes| leaves(nodes, found));
@@ -116,6 +116,11 @@ fn the_action_tree_agrees(world: &World, sent: &[Value]) {
         let slug = category["value"].as_str().expect("value");
         let clicked = world.get_json("/v1/events", &[("action", slug), ("limit", "1")]);
         assert_eq!(clicked["total"], sum, "action={slug}");
+        for action in category["actions"].as_array().expect("actions") {
+            let value = action["value"].as_str().expect("value");
+            let clicked = world.get_json("/v1/events", &[("action", value), ("limit", "1")]);
+            assert_eq!(clicked["total"], action["count"], "action={value}");
+        }
     }
 }
 

@@ -147,7 +147,7 @@ impl Lower<'_> {
         let whole = |action: &str| facet(field, [noun(action), action]);
         Ok(match action {
             Action::Category { nouns, .. } => any_of(nouns.iter().map(|noun| of_noun(noun)).collect()),
-            Action::Noun(noun) => of_noun(noun),
+            Action::Noun(noun) | Action::NounOnly(noun) => of_noun(noun),
             Action::Unknown(name) => any_of(vec![of_noun(name), whole(name)]),
             Action::Exact(name) => whole(name),
             // A facet is its levels joined by NUL: noun, then whole action.

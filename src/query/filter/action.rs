@@ -1,7 +1,8 @@
 //! `action:contacts`, `action:contact`, `action:contact.deleted`, `action:contact.*`: what was done.
 //!
 //! A plain name is a category, else a noun, else a whole action; which one is decided when the text is read, by the
-//! catalogue of that moment. A quoted name is always the whole action.
+//! catalogue of that moment. A quoted name is always the whole action; one that ends in its separator (`contact.`) is
+//! always the noun.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -28,6 +29,8 @@ pub enum Action {
     },
     /// An action of this noun.
     Noun(String),
+    /// The same, written with its separator behind it, so that it needs no catalogue.
+    NounOnly(String),
     /// A name the catalogue does not know, without `.` and `:`: an action of the noun, or the whole action.
     Unknown(String),
     /// The whole action.
@@ -39,8 +42,12 @@ pub enum Action {
 impl Action {
     pub(in crate::query) fn parse(raw: &Raw, reading: &Reading<'_>) -> Result<Filter, ParseError> {
         let action = match Pattern::read(raw, reading)? {
-            Pattern::Exact(name) if raw.shape == Shape::Quoted || is_whole(&name) => Action::Exact(name),
-            Pattern::Exact(name) => named(name, reading),
+            Pattern::Exact(name) if raw.shape == Shape::Quoted => Action::Exact(name),
+            Pattern::Exact(name) => match noun_only(&name).map(str::to_owned) {
+                Some(noun) => Action::NounOnly(noun),
+                None if is_whole(&name) => Action::Exact(name),
+                None => named(name, reading),
+            },
             pattern @ (Pattern::Wildcard(_) | Pattern::Regex(_)) => Action::Pattern(pattern),
         };
         Ok(Filter::Action(action))
@@ -50,7 +57,7 @@ impl Action {
         let action = values::action(view.event());
         match self {
             Action::Category { nouns, .. } => nouns.iter().any(|noun| noun == event::noun(&action)),
-            Action::Noun(noun) => noun == event::noun(&action),
+            Action::Noun(noun) | Action::NounOnly(noun) => noun == event::noun(&action),
             Action::Unknown(name) => name == event::noun(&action) || *name == action,
             Action::Exact(name) => *name == action,
             Action::Pattern(pattern) => pattern.is_match(&action),
@@ -61,6 +68,11 @@ impl Action {
 /// No category and no noun contains these.
 fn is_whole(name: &str) -> bool {
     name.contains(['.', ':'])
+}
+
+/// The noun of `contact.`.
+fn noun_only(name: &str) -> Option<&str> {
+    name.strip_suffix(['.', ':']).filter(|noun| !noun.is_empty() && !is_whole(noun))
 }
 
 fn named(name: String, reading: &Reading<'_>) -> Action {
@@ -87,7 +99,11 @@ impl Display for Action {
             Action::Category { slug: name, .. } | Action::Noun(name) | Action::Unknown(name) => {
                 print::bare(name, true, f)
             }
-            Action::Exact(name) if is_whole(name) => print::value(name, f),
+            Action::NounOnly(noun) => {
+                print::bare(noun, true, f)?;
+                f.write_str(".")
+            }
+            Action::Exact(name) if is_whole(name) && noun_only(name).is_none() => print::value(name, f),
             Action::Exact(name) => print::quoted(name, f),
             Action::Pattern(pattern) => pattern.fmt(f),
         }
