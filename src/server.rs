@@ -68,7 +68,10 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, ServeError> {
     };
     let failed = |why: String| ServeError::Actions { path: path.display().to_string(), why };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    Catalogue::extended(&text).map_err(|error| failed(error.to_string()))
+    Catalogue::extended(&text).map_err(|error| {
+        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+        failed(format!("{error}{cause}"))
+    })
 }
 
 /// Serves until a signal says to end. Prints `listening on http://…` on stdout once it answers; `ready` runs then.

@@ -42,9 +42,9 @@ pub async fn actions(State(app): State<App>, uri: Uri) -> Result<Response, ApiEr
 /// Every action that occurs, by its folded name.
 fn seen(answers: &Answers<'_, dyn Engine>, within: Within) -> Result<BTreeMap<String, Seen>, ApiError> {
     let counts = answers.engine.counts(&Query::all(), within, &[FacetField::Action])?;
-    let values = counts.facets.into_iter().flat_map(|facet| facet.values).collect();
+    let values: Vec<_> = counts.facets.into_iter().flat_map(|facet| facet.values).collect();
     let mut seen = BTreeMap::new();
-    for action in answers.name_top(FacetField::Action, values, UNKNOWN_MAX, within)? {
+    for action in answers.name_top(FacetField::Action, &values, UNKNOWN_MAX, within)? {
         let query = Query { root: Node::Filter(choice(FacetField::Action, &action.value)) };
         let end = |order| {
             let hit = answers.engine.hits(&query, order, None, within)?.next().transpose()?;

@@ -13,7 +13,7 @@ use super::{App, json};
 use crate::event::{Draft, Kind};
 use crate::ingest::{self, Encoding, Format, ItemFault, REQUEST_BYTES_MAX};
 use crate::json::write_string;
-use crate::store::{Append, AppendError, Verdict};
+use crate::store::{Answer, Append, AppendError, Verdict};
 use crate::wire::{self, Refused};
 
 /// A body up to this size is checked where it is received; a larger one on a thread that may take its time. Bytes.
@@ -63,9 +63,18 @@ pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: 
         return Ok(json(format!("{{\"dry_run\":true,\"events\":{events},\"refused\":{}}}", faults.len())));
     }
     let (lines, drafts): (Vec<usize>, Vec<Draft>) = drafts.into_iter().unzip();
-    let verdicts = store(&app, drafts, skip).await?;
+    let verdicts = store(&app, drafts, skip).await?.map_err(|error| match &error {
+        // The writer counts events; the sender counts lines, blank ones too.
+        AppendError::Conflict { index, .. } if let Some(line) = lines.get(*index) => {
+            ApiError::conflict(*line, &error.to_string())
+        }
+        _ => error.into(),
+    })?;
     answer(&app, &options, &lines, verdicts, faults).await
 }
+
+/// Drafts with their lines, and faults.
+type Checked = (Vec<(usize, Draft)>, Vec<ItemFault>);
 
 /// Unpacks, cuts and checks. The drafts with their lines, and (where lines may be skipped) the faults of the others.
 fn check(
@@ -75,7 +84,7 @@ fn check(
     is_ndjson: bool,
     key: Option<&str>,
     skip: bool,
-) -> Result<(Vec<(usize, Draft)>, Vec<ItemFault>), ApiError> {
+) -> Result<Checked, ApiError> {
     let body = ingest::decompress(body, encoding, REQUEST_BYTES_MAX)?;
     let format = if is_ndjson { Format::Ndjson } else { Format::of_json(&body) };
     let body = match (key, format) {
@@ -102,13 +111,13 @@ fn check(
     Ok((drafts, faults))
 }
 
-async fn store(app: &App, drafts: Vec<Draft>, skip_conflicts: bool) -> Result<Vec<Verdict>, ApiError> {
+async fn store(app: &App, drafts: Vec<Draft>, skip_conflicts: bool) -> Result<Answer, ApiError> {
     if drafts.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Ok(Vec::new()));
     }
     let answer = app.store.append(Append { drafts, skip_conflicts, kind: Kind::Event })?;
     // The writer drops a request unanswered only when it dies.
-    Ok(answer.await.unwrap_or(Err(AppendError::SyncFailed))?)
+    Ok(answer.await.unwrap_or(Err(AppendError::SyncFailed)))
 }
 
 async fn answer(

@@ -65,6 +65,14 @@ impl ApiError {
         error
     }
 
+    /// 409: the event of this line has the id of another one.
+    pub fn conflict(line: usize, message: &str) -> ApiError {
+        let mut conflict = ApiError::new(StatusCode::CONFLICT, "conflict", format!("line {line}: {message}"));
+        let message = message.to_owned();
+        conflict.place.faults = vec![Refused { line, pointer: "/id".into(), code: "conflict", message }];
+        conflict
+    }
+
     /// A fault of ours. The cause goes to the log, not to the caller.
     pub fn internal(why: &str) -> ApiError {
         error!("a request failed: {why}");
@@ -145,13 +153,8 @@ impl From<AppendError> for ApiError {
         let unavailable =
             |code, seconds| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string()).retry(seconds);
         match &error {
-            AppendError::Conflict { line, id: _, seq: _ } => {
-                let mut conflict = ApiError::new(StatusCode::CONFLICT, "conflict", error.to_string());
-                conflict.place.faults =
-                    vec![Refused { line: *line, pointer: "/id".into(), code: "conflict", message: error.to_string() }];
-                conflict
-            }
-            AppendError::DiskFull { .. } => {
+            AppendError::Conflict { index, id: _, seq: _ } => ApiError::conflict(index + 1, &error.to_string()),
+            AppendError::DiskFull { .. } | AppendError::NoRoom { .. } => {
                 ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", error.to_string())
             }
             AppendError::QueueFull => unavailable("queue_full", 1),

@@ -138,7 +138,7 @@ fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended>
                         row.seq,
                         row.received_ms,
                         &row.hash,
-                        category,
+                        &category,
                         row.body,
                         &export.csv,
                         &mut bytes,
@@ -148,7 +148,7 @@ fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended>
                 }
                 Format::Ndjson => {
                     text.clear();
-                    ndjson::write_row_from_body(row.seq, row.received_ms, &row.hash, category, row.body, &mut text);
+                    ndjson::write_row_from_body(row.seq, row.received_ms, &row.hash, &category, row.body, &mut text);
                     out.write_all(text.as_bytes())
                 }
             }

@@ -1,5 +1,7 @@
 //! `GET /v1/facets`: how the matching entries spread, each facet ignoring its own filter.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
@@ -8,7 +10,7 @@ use chrono_tz::Tz;
 use super::error::ApiError;
 use super::params::Params;
 use super::{App, ENGINES, EngineChoice, ask, json};
-use crate::index::{Engine, Order, Within};
+use crate::index::{Engine, FacetValue, Order, Within};
 use crate::query::{FacetField, Query};
 use crate::store::Answers;
 use crate::text::fold;
@@ -19,6 +21,8 @@ const TOP_MAX: usize = 10_000;
 const TOP_DEFAULT: usize = 50;
 /// Actions shown in the tree unless `top` says otherwise.
 const TREE_DEFAULT: usize = 1_000;
+/// `find` looks at this many values, the most frequent ones, by their spelling and by their name.
+const FIND_MAX: usize = 10_000;
 
 pub async fn facets(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
@@ -36,23 +40,32 @@ pub async fn facets(State(app): State<App>, uri: Uri) -> Result<Response, ApiErr
         let counts = answers.engine.counts(&filter.query, within, &fields)?;
         // Names come from the index whoever counted: one look-up for each value would be a scan of the log for each.
         let names = Answers { engine: view, source: answers.source, catalogue: answers.catalogue };
-        let mut named = Vec::with_capacity(counts.facets.len());
+        let mut answered = Vec::with_capacity(counts.facets.len());
         for facet in counts.facets {
             let default = if facet.field == FacetField::Action { TREE_DEFAULT } else { TOP_DEFAULT };
-            let mut values = facet.values;
-            if let Some(find) = &find {
-                values.retain(|(value, _)| value.value.contains(&*fold(find)));
-            }
-            let all: u64 = values.iter().map(|(_, count)| count).sum();
-            let values = names.name_top(facet.field, values, top.unwrap_or(default), within)?;
-            let others = all - values.iter().map(|value| value.count).sum::<u64>();
-            named.push(FacetAnswer { field: facet.field, values, others });
+            let mut all = facet.values;
+            let named = match &find {
+                None => names.name_top(facet.field, &all, top.unwrap_or(default), within)?,
+                Some(find) => {
+                    let find = fold(find);
+                    let mut named = names.name_top(facet.field, &all, FIND_MAX, within)?;
+                    let has = |text: Option<&str>| text.is_some_and(|text| fold(text).contains(&*find));
+                    named.retain(|value| has(Some(&value.spelling)) || has(value.label.as_deref()));
+                    let found: HashSet<&FacetValue> = named.iter().map(|value| &value.value).collect();
+                    all.retain(|(value, _)| found.contains(value));
+                    named.truncate(top.unwrap_or(default));
+                    named
+                }
+            };
+            let sum: u64 = all.iter().map(|(_, count)| count).sum();
+            let others = sum - named.iter().map(|value| value.count).sum::<u64>();
+            answered.push(FacetAnswer { field: facet.field, values: named, all, others });
         }
         let histogram = match step {
             Some(step) => Some(histogram(&answers, &filter.query, within, step, tz)?),
             None => None,
         };
-        Ok((counts.total, named, histogram))
+        Ok((counts.total, answered, histogram))
     })
     .await?;
     Ok(json(wire::facets(total, &answers, histogram.as_ref(), app.store.catalogue(), app.store.marks())))

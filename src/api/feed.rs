@@ -81,10 +81,10 @@ pub async fn feed(State(app): State<App>, uri: Uri) -> Result<Response, ApiError
     let next = Cursor { kind: CursorKind::Feed, order: Order::SeqAsc, filter_hash: hash, pin: Seq::ZERO, last, query };
     let checkpoint = app.store.cursors().encode(&next);
     let next_cursor = (page.page.has_more || follow).then_some(checkpoint.as_str());
-    let limit = limit.to_string();
+    let (limit, wait_text) = (limit.to_string(), wait.to_string());
     let mut pairs = vec![("cursor", checkpoint.as_str()), ("limit", limit.as_str())];
     if follow {
-        pairs.push(("follow", "true"));
+        pairs.extend([("follow", "true"), ("wait", wait_text.as_str())]);
     }
     if format == FeedFormat::Ndjson {
         pairs.push(("format", "ndjson"));

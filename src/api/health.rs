@@ -29,6 +29,14 @@ pub async fn readyz(State(app): State<App>) -> Response {
     let mut body = format!("{{\"ready\":{},\"reasons\":", reasons.is_empty());
     crate::wire::array(&mut body, &reasons, |out, reason| write_string(reason, out));
     crate::wire::watermarks(&mut body, store.marks());
+    let (free, floor) = store.space();
+    if free < floor {
+        // Questions are still answered, so this is no reason to take the server out.
+        crate::wire::put(
+            &mut body,
+            format_args!(",\"warning\":\"{free} bytes are free, events are refused below {floor}\""),
+        );
+    }
     body.push('}');
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, json(body)).into_response()

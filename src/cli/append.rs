@@ -50,7 +50,9 @@ impl AppendArgs {
         let mut progress = Progress::new("events sent");
         let mut sum = Sum::default();
         let sent = self.send_all(input, &client, &mut sum, &mut progress);
-        progress.finish(sum.stored + sum.duplicates);
+        if sent.is_ok() || sum.stored + sum.duplicates > 0 {
+            progress.finish(sum.stored + sum.duplicates);
+        }
         sent?;
         match self.json {
             true => println!("{{\"stored\":{},\"duplicates\":{}}}", sum.stored, sum.duplicates),
@@ -105,11 +107,16 @@ fn send(client: &Client, batch: &[u8], lines_before: u64, sum: &mut Sum) -> anyh
                 sum.stored += receipts.len() as u64 - duplicates;
                 return Ok(());
             }
-            503 if tried < TRIES => thread::sleep(Duration::from_secs(1)),
+            // Nothing of the batch is stored then. After any other failure that is for a person to decide.
+            503 if tried < TRIES && is_busy(&answer) => thread::sleep(Duration::from_secs(1)),
             _ => bail!("{} ({status})", place(&answer, lines_before)),
         }
     }
     unreachable!("the loop ends by its tries")
+}
+
+fn is_busy(problem: &Value) -> bool {
+    ["queue_full", "ids_rebuilding"].iter().any(|code| problem["code"] == *code)
 }
 
 /// The faults with their lines in the whole input.

@@ -10,7 +10,7 @@ mod reindex;
 mod search;
 mod serve;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -30,18 +30,25 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Serve a data directory over HTTP
+    #[command(after_help = EXIT_CODES)]
     Serve(serve::Serve),
     /// Send events (NDJSON, from a file or `-`) to a server
+    #[command(after_help = EXIT_CODES)]
     Append(append::AppendArgs),
     /// Search on a server and print what is found
+    #[command(after_help = EXIT_CODES)]
     Search(search::Search),
     /// Write everything that matches as CSV or NDJSON
+    #[command(after_help = EXIT_CODES)]
     Export(export::ExportArgs),
     /// Build the index of a data directory anew from its log (while no server runs on it)
+    #[command(after_help = EXIT_CODES)]
     Reindex(reindex::Reindex),
     /// Print made-up VeloConnect events as NDJSON
+    #[command(after_help = EXIT_CODES)]
     Demo(demo::Demo),
     /// Explain every setting, and show what they are now
+    #[command(after_help = EXIT_CODES)]
     Config(config::ConfigArgs),
 }
 
@@ -70,6 +77,9 @@ pub fn main() -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> u8 {
     use crate::server::ServeError;
     use crate::store::StoreError;
+    if error.is::<crate::config::ConfigError>() {
+        return 2;
+    }
     match error.downcast_ref::<ServeError>() {
         Some(ServeError::Store(StoreError::Corrupt(_) | StoreError::Log(crate::log::OpenError::Corrupt(_)))) => 4,
         Some(ServeError::SyncFailed) => 5,
@@ -85,9 +95,17 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// Our own talk goes to stderr. `filter` is a level or a filter per module.
 fn start_log(filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|error| {
+        eprintln!("annals: the log filter {filter:?} is not one ({error}); using info");
+        EnvFilter::new("info")
+    });
     // Tantivy tells of every commit; that is only of use to who asks for it.
     let filter = ["tantivy=warn"].iter().filter_map(|quiet| quiet.parse().ok()).fold(filter, EnvFilter::add_directive);
     // A second call, in tests, changes nothing.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
 }

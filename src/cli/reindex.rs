@@ -30,11 +30,12 @@ impl Reindex {
         start_log("warn");
         let index = self.data.join("index");
         anyhow::ensure!(self.data.join("log").is_dir(), "{} holds no log", self.data.display());
-        // Held only while the index is removed: a server that runs keeps its lock and is told from here.
-        drop(OsDisk::shared().lock(&self.data.join("LOCK"))?);
+        // Held while the index is removed, so that no server is using it; opening the store takes it again.
+        let lock = OsDisk::shared().lock(&self.data.join("LOCK"))?;
         if index.exists() {
             std::fs::remove_dir_all(&index).with_context(|| format!("cannot remove {}", index.display()))?;
         }
+        drop(lock);
         let layer = Layer { data: Some(self.data), ..Layer::default() };
         let store = open_store(&Config::sanitize(layer, &mut |_| {}))?;
         let events = store.marks().durable;

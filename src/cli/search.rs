@@ -22,6 +22,7 @@ pub struct Search {
     #[arg(long)]
     json: bool,
     /// The query, such as: action:contact.deleted maya time:7d
+    #[arg(allow_hyphen_values = true)]
     query: Vec<String>,
 }
 

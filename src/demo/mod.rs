@@ -74,7 +74,7 @@ mod tests {
         events(n, seed, END_MS, 90).map(|line| serde_json::from_str(&line).expect(&line)).collect()
     }
 
-    /// Category of an action, as DESIGN's catalogue has it.
+    /// Category of an action, as index-schema/actions.toml has it.
     fn category(action: &str) -> &str {
         match action.split('.').next().unwrap() {
             "user" => "team",

@@ -1,6 +1,7 @@
 //! The catalogue: the action tree with its labels, and the names that a payload must not carry or not show.
 //! It is data (`index-schema/actions.toml`, which a configuration may extend); here is how it is read and asked.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
@@ -158,11 +159,14 @@ impl Catalogue {
         Catalogue::builtin().clone().with(toml)
     }
 
-    /// The slug of the category of an action; an unknown noun is its own category.
-    pub fn category_of<'a>(&'a self, action: &'a str) -> &'a str {
-        let noun = noun(action);
-        match self.nouns.get(noun) {
-            Some(&index) => &self.categories[index].slug,
+    /// The slug of the category of an action, in whatever case it is written; an unknown noun is its own category.
+    pub fn category_of<'a>(&'a self, action: &'a str) -> Cow<'a, str> {
+        let noun = match noun(action) {
+            noun if noun.chars().any(char::is_uppercase) => Cow::Owned(noun.to_lowercase()),
+            noun => Cow::Borrowed(noun),
+        };
+        match self.nouns.get(&*noun) {
+            Some(&index) => Cow::Borrowed(&self.categories[index].slug),
             None => noun,
         }
     }

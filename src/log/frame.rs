@@ -8,7 +8,7 @@ use crate::seq::Seq;
 /// A frame header's size in bytes.
 pub(super) const FRAME_HEADER_BYTES: usize = 32;
 
-/// No payload is longer than this (16 MiB, from the design): a longer length field is damage.
+/// No payload is longer than this (16 MiB): a longer length field is damage.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
 /// What every frame begins with.

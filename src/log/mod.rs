@@ -36,7 +36,7 @@ pub use recovery::open;
 pub use segments::SegmentInfo;
 pub use writer::{AppendError, Framed, Writer};
 
-/// How large segments grow and how the log is opened. The defaults are the design's; tests use small ones.
+/// How large segments grow and how the log is opened. Tests use smaller ones.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Roll before a segment would pass this many bytes. Default 64 MiB.

@@ -1,7 +1,7 @@
 //! Opening a log: finds the segments, scans from HEAD's, and tells a torn tail (cut, kept in quarantine, reported)
 //! from corruption (nothing is touched; events before it are still served).
 //!
-//! The three rules are those of the design, section 5; they are spelled out in FORMAT.md under "Recovery".
+//! The three rules are spelled out in FORMAT.md under "Recovery".
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::commit::Commit;
 use super::head::{self, Head, HeadFile, SLOT_BYTES, Slots};
@@ -82,9 +82,6 @@ impl Recovery {
         let torn = self.settle_tail(&found[scanned.last], &scanned)?;
         if self.corrupt.is_some() || self.options.read_only {
             slots.file = None;
-        }
-        if let Some(corrupt) = &self.corrupt {
-            error!(segment = %corrupt.segment, seq = %corrupt.seq, "{corrupt}");
         }
         let report = Recovered {
             log_id: found[0].header.log_id,

@@ -1,6 +1,6 @@
 //! How large a query may be. Each limit keeps one query from costing more than a search should.
 
-/// Bytes of a query text, and of the same query printed (DESIGN §9).
+/// Bytes of a query text, and of the same query printed.
 pub const QUERY_BYTES_MAX: usize = 8 * 1024;
 
 /// Levels of AND, OR and NOT in the tree.

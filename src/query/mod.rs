@@ -1,6 +1,6 @@
 //! The query language: text to a tree of filters, and back.
 //!
-//! One text drives API, page, CLI, export and restrictions (DESIGN §9). [`parse`] reads it, `Display` prints it in one
+//! One text drives API, page, CLI, export and restrictions. [`parse`] reads it, `Display` prints it in one
 //! canonical form (`parse(print(q)) == q`), [`Query::matches`] decides one entry. What an index does with the tree is
 //! the index's matter; which values of an event a field has is said once, in [`values`], and scan and index both call it.
 //!

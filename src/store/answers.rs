@@ -1,6 +1,7 @@
 //! Reading: pages, counts, the feed, exports. Every answer is made from one snapshot of the index and names the
 //! watermarks it was made at.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::event::{Catalogue, noun};
@@ -102,16 +103,17 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
     pub fn name_top(
         &self,
         field: FacetField,
-        mut values: Vec<(FacetValue, u64)>,
+        values: &[(FacetValue, u64)],
         top: usize,
         within: Within,
     ) -> Result<Vec<NamedCount>, EngineError> {
-        values.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        values.truncate(top);
-        let mut named = Vec::with_capacity(values.len());
-        for (value, count) in values {
-            let (spelling, label) = self.spelling(field, &value, within)?;
-            named.push(NamedCount { value, spelling, label, count });
+        let mut largest: Vec<&(FacetValue, u64)> = values.iter().collect();
+        largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        largest.truncate(top);
+        let mut named = Vec::with_capacity(largest.len());
+        for (value, count) in largest {
+            let (spelling, label) = self.spelling(field, value, within)?;
+            named.push(NamedCount { value: value.clone(), spelling, label, count: *count });
         }
         Ok(named)
     }
@@ -129,7 +131,11 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
         };
         let event = self.source.entry(hit?.seq)?.event;
         Ok(match field {
-            FacetField::Actor => (format!("{}/{}", event.actor.kind, event.actor.id), event.actor.name),
+            FacetField::Actor => {
+                // A system's name is the job that ran last, which says nothing of the others.
+                let label = if event.actor.kind == "system" { Some(event.actor.id.clone()) } else { event.actor.name };
+                (format!("{}/{}", event.actor.kind, event.actor.id), label)
+            }
             FacetField::Action => (event.action, None),
             FacetField::TargetType => (event.target.and_then(|target| target.kind).unwrap_or_default(), None),
             FacetField::Source => (event.source.unwrap_or_default(), None),
@@ -152,7 +158,7 @@ const FEED_WINDOW: u64 = 262_144;
 /// One row as JSON.
 pub fn write_row(row: &Row<'_>, catalogue: &Catalogue, out: &mut String) {
     let category = catalogue.category_of(&row.head.action);
-    crate::event::row::write_row(row.seq, row.received_ms, &row.hash, category, row.body, out);
+    crate::event::row::write_row(row.seq, row.received_ms, &row.hash, &category, row.body, out);
 }
 
 /// The filter that chooses exactly one facet value.
@@ -174,39 +180,49 @@ pub fn choice(field: FacetField, value: &FacetValue) -> Filter {
 /// A category of the action tree.
 pub struct CategoryCount<'a> {
     /// Its slug.
-    pub slug: &'a str,
+    pub slug: Cow<'a, str>,
     /// The filter value that chooses it.
     pub choice: String,
-    /// Sum of its actions.
+    /// Sum of all its actions.
     pub count: u64,
-    /// Its actions, each with the filter value that chooses it.
+    /// Its largest actions, each with the filter value that chooses it.
     pub actions: Vec<(String, &'a NamedCount)>,
 }
 
-/// The action tree: the counted actions under their categories, largest first. Choosing a node gives its count also where
-/// an action without a noun is spelt like a category: then the action is quoted, and the category ends in a dot.
-pub fn by_category<'a>(actions: &'a [NamedCount], catalogue: &'a Catalogue) -> Vec<CategoryCount<'a>> {
-    let nouns: HashSet<&str> = actions.iter().map(|action| action.value.parent.as_str()).collect();
+/// The action tree: `all` counted actions summed under their categories, the `named` ones shown there; largest first.
+///
+/// Choosing a node gives its count also where an action without a noun is spelt like a category: then the action is
+/// quoted, and the category ends in a dot.
+pub fn by_category<'a>(
+    all: &'a [(FacetValue, u64)],
+    named: &'a [NamedCount],
+    catalogue: &'a Catalogue,
+) -> Vec<CategoryCount<'a>> {
+    let nouns: HashSet<&str> = all.iter().map(|(action, _)| action.parent.as_str()).collect();
     let is_name = |name: &str| nouns.contains(name) || catalogue.has_noun(name) || catalogue.category(name).is_some();
     let bare: HashSet<&str> =
-        actions.iter().map(|action| action.value.value.as_str()).filter(|name| noun(name) == NO_NOUN).collect();
+        all.iter().map(|(action, _)| action.value.as_str()).filter(|name| noun(name) == NO_NOUN).collect();
 
-    let mut categories: HashMap<&str, CategoryCount<'a>> = HashMap::new();
-    for action in actions {
-        let name = action.value.value.as_str();
-        let slug = catalogue.category_of(name);
-        let category = categories.entry(slug).or_insert_with(|| {
-            let is_known = catalogue.category(slug).is_some();
-            let choice = if !is_known && bare.contains(slug) { format!("{slug}.") } else { slug.to_owned() };
+    let mut categories: HashMap<Cow<'a, str>, CategoryCount<'a>> = HashMap::new();
+    for (action, count) in all {
+        let slug = catalogue.category_of(&action.value);
+        let category = categories.entry(slug.clone()).or_insert_with(|| {
+            let is_known = catalogue.category(&slug).is_some();
+            let choice = if !is_known && bare.contains(&*slug) { format!("{slug}.") } else { slug.to_string() };
             CategoryCount { slug, choice, count: 0, actions: Vec::new() }
         });
-        category.count += action.count;
+        category.count += count;
+    }
+    for action in named {
+        let name = action.value.value.as_str();
         let is_ambiguous = (bare.contains(name) && is_name(name)) || name.ends_with(['.', ':']);
         let choice = if is_ambiguous { format!("\"{}\"", action.spelling) } else { action.spelling.clone() };
-        category.actions.push((choice, action));
+        if let Some(category) = categories.get_mut(&catalogue.category_of(name)) {
+            category.actions.push((choice, action));
+        }
     }
     let mut categories: Vec<_> = categories.into_values().collect();
-    categories.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.slug.cmp(b.slug)));
+    categories.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.slug.cmp(&b.slug)));
     categories
 }
 

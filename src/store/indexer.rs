@@ -1,5 +1,5 @@
-//! Keeps the index up with the log: one thread feeds the hot index, another builds spans, and every step
-//! publishes a new `View`.
+//! Keeps the index up with the log: one thread feeds the hot index, two build spans, and every step publishes a
+//! new `View`.
 //!
 //! Events go to the hot index and are searchable a tenth of a second later. When the hot index has a span's worth it
 //! is frozen, a new one begins, and the span over the frozen run is built from the log; then the frozen index
@@ -34,6 +34,8 @@ const TICK: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_secs(2);
 /// Spans waiting to be built, at most; then the indexer waits too, so that memory stays bounded.
 const SPANS_WAITING_MAX: usize = 2;
+/// Threads that build spans: one would leave half of a two-core machine idle during a bulk load.
+const BUILDERS: usize = 2;
 /// Events added to the hot index between two looks at the clock.
 const EVENTS_PER_LOOK: u64 = 256;
 
@@ -42,6 +44,26 @@ pub struct Indexer {
     shared: Arc<Shared>,
     /// Guards the threads until `stop` takes them.
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What an index is started with.
+pub struct Setup {
+    /// Publishes spans.
+    pub disk: Arc<dyn Disk>,
+    /// Where they live.
+    pub index_dir: PathBuf,
+    /// Where they are cut.
+    pub limits: SpanLimits,
+    /// Remove no span that may be right once the log is repaired.
+    pub is_read_only: bool,
+    /// The log.
+    pub source: Source,
+    /// Raised as events become searchable.
+    pub marks: Arc<Watermarks>,
+    /// The spans, for whoever looks up ids.
+    pub spans: Arc<ArcSwap<Vec<Arc<Span>>>>,
+    /// Told when spans have taken over.
+    pub ids: Arc<Ids>,
 }
 
 struct Shared {
@@ -59,6 +81,8 @@ struct Shared {
     parts: Mutex<Parts>,
     work: Condvar,
     is_stopping: AtomicBool,
+    /// The indexer has ended, having frozen what it had: nothing is added to `waiting` any more.
+    is_fed: AtomicBool,
     /// Events indexed into spans since the start, for `/metrics` and `reindex`.
     indexed: AtomicU64,
 }
@@ -69,7 +93,6 @@ struct Parts {
     hot: Vec<Arc<Piece>>,
     hot_run: Within,
     waiting: VecDeque<Within>,
-    building: bool,
     fault: Option<String>,
 }
 
@@ -83,19 +106,13 @@ struct Frozen {
 
 impl Indexer {
     /// Opens the spans on disk and starts the threads. Answers queries at once.
-    pub fn start(
-        disk: Arc<dyn Disk>,
-        index_dir: PathBuf,
-        limits: SpanLimits,
-        source: Source,
-        marks: Arc<Watermarks>,
-        spans: Arc<ArcSwap<Vec<Arc<Span>>>>,
-        ids: Arc<Ids>,
-    ) -> Result<Indexer, SpanError> {
+    pub fn start(setup: Setup) -> Result<Indexer, SpanError> {
+        let Setup { disk, index_dir, limits, is_read_only, source, marks, spans, ids } = setup;
         let end = source.reader().durable();
         disk.create_dir(&index_dir).map_err(|source| SpanError::Io { path: index_dir.clone(), source })?;
         span::remove_unfinished(&index_dir)?;
-        let open = span::open_all(&index_dir, end, &mut |error| warn!("a span has to be built again: {error}"))?;
+        let open =
+            span::open_all(&index_dir, end, is_read_only, &mut |error| warn!("a span has to be built again: {error}"))?;
         spans.store(Arc::new(open.into_iter().map(Arc::new).collect()));
 
         let gaps = span::gaps(&spans.load(), end);
@@ -129,11 +146,11 @@ impl Indexer {
                 hot: Vec::new(),
                 hot_run: Within { from: next, to: next },
                 waiting,
-                building: false,
                 fault: None,
             }),
             work: Condvar::new(),
             is_stopping: AtomicBool::new(false),
+            is_fed: AtomicBool::new(false),
             indexed: AtomicU64::new(0),
         });
         shared.publish();
@@ -145,11 +162,13 @@ impl Indexer {
                 .spawn(run)
                 .map_err(|source| SpanError::Io { path: PathBuf::from(format!("thread {name}")), source })
         };
-        let (feeder, builder) = (shared.clone(), shared.clone());
-        let threads = vec![
-            spawn("indexer", Box::new(move || feeder.feed_hot(hot)))?,
-            spawn("span-builder", Box::new(move || builder.build_spans()))?,
-        ];
+        let feeder = shared.clone();
+        // The indexer first: `stop` waits for the threads in this order.
+        let mut threads = vec![spawn("indexer", Box::new(move || feeder.feed_hot(hot)))?];
+        for _ in 0..BUILDERS {
+            let builder = shared.clone();
+            threads.push(spawn("span-builder", Box::new(move || builder.build_spans()))?);
+        }
         Ok(Indexer { shared, threads: Mutex::new(threads) })
     }
 
@@ -182,10 +201,13 @@ impl Indexer {
     pub fn stop(&self) {
         self.shared.is_stopping.store(true, Ordering::Release);
         self.shared.work.notify_all();
+        // The indexer first, however it ends; the builder then has only to finish what is waiting.
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
                 error!("an index thread had panicked; the index is rebuilt from the log where needed");
             }
+            self.shared.is_fed.store(true, Ordering::Release);
+            self.shared.work.notify_all();
         }
     }
 }
@@ -241,9 +263,11 @@ impl Shared {
     fn try_feed_hot(&self, hot: &mut Hot) -> Result<(), EngineError> {
         let mut last_commit = Instant::now();
         loop {
+            // Looked at before `durable`: the writer has ended by then, so that nothing can follow what is read there.
+            let is_stopping = self.is_stopping();
             let durable = self.source.reader().durable();
             let next = hot.run().1;
-            if hot.is_empty() && durable.0 - next.0 >= self.limits.events_max && !self.is_stopping() {
+            if hot.is_empty() && durable.0 - next.0 >= self.limits.events_max && !is_stopping {
                 self.skip_a_span(hot, next, durable)?;
                 continue;
             }
@@ -252,7 +276,7 @@ impl Shared {
                     last_commit = Instant::now();
                 }
                 if next == durable {
-                    if self.is_stopping() {
+                    if is_stopping {
                         return self.freeze(hot);
                     }
                     self.wait_for_events(next);
@@ -327,7 +351,7 @@ impl Shared {
         self.marks.wait_durable_above(next, TICK);
     }
 
-    /// The span builder thread.
+    /// A span builder thread.
     fn build_spans(&self) {
         while let Some(run) = self.next_run() {
             match span::build(&*self.disk, &self.index_dir, &self.source, run, 0, &mut |n| {
@@ -349,17 +373,12 @@ impl Shared {
     /// The next run to build; `None` when the store stops and nothing is left that must be written first.
     fn next_run(&self) -> Option<Within> {
         let mut parts = self.parts.lock();
-        parts.building = false;
-        self.work.notify_all();
         loop {
             if let Some(run) = parts.waiting.pop_front() {
-                parts.building = true;
+                self.work.notify_all();
                 return Some(run);
             }
-            // The indexer ends by freezing what it has; only it still holds the hot run then.
-            let is_drained =
-                parts.hot_run.from == parts.hot_run.to && self.source.reader().durable() == parts.hot_run.to;
-            if self.is_stopping() && is_drained {
+            if self.is_fed.load(Ordering::Acquire) {
                 return None;
             }
             self.work.wait_for(&mut parts, TICK);
@@ -368,12 +387,13 @@ impl Shared {
 
     fn take_span(&self, span: Span) {
         let run = Within { from: span.summary.first, to: span.summary.last.plus(1) };
+        // Under the lock: the other builder may add its span at the same time.
+        let mut parts = self.parts.lock();
         let mut spans = Vec::clone(&self.spans.load());
         spans.push(Arc::new(span));
         spans.sort_by_key(|span| span.summary.first);
         let spanned = spanned_end(&spans);
         self.spans.store(Arc::new(spans));
-        let mut parts = self.parts.lock();
         parts.frozen.retain(|frozen| frozen.run != run);
         parts.fault = None;
         drop(parts);

@@ -1,6 +1,6 @@
 //! The store: log, tree, ids and index of one data directory as one thing that takes events and answers questions.
 //!
-//! One thread appends (`writer`), two keep the index (`indexer`), one writes HEAD (`publisher`). Everything that was
+//! One thread appends (`writer`), three keep the index (`indexer`), one writes HEAD (`publisher`). Everything that was
 //! acknowledged is on disk; everything else can be computed from the log.
 
 mod answers;
@@ -9,6 +9,8 @@ mod ids;
 mod indexer;
 pub mod metrics;
 mod publisher;
+#[cfg(test)]
+mod tests;
 mod trunk;
 pub mod watermarks;
 mod writer;
@@ -40,7 +42,7 @@ use crate::log::{self, Corrupt, OpenError, Recovered};
 use crate::seq::Seq;
 use cursor::Cursors;
 use ids::Ids;
-use indexer::Indexer;
+use indexer::{Indexer, Setup};
 use publisher::{Publisher, Tip};
 use trunk::Trunk;
 use watermarks::{Marks, Watermarks};
@@ -130,24 +132,27 @@ impl Store {
         {
             return Err(StoreError::Corrupt(corrupt.clone()));
         }
-        say_what_was_found(&opened.report);
+        if opened.report.created {
+            info!("a new log begins");
+        }
         let key = cursor_key(&*disk, &dir).map_err(failed("cannot read or make the cursor key".into()))?;
 
         let size = opened.report.size;
         let source = Source::new(opened.reader);
-        let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size);
+        let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size.min(size));
         let marks = Arc::new(Watermarks::new(Marks { durable: size, signed, ..Marks::default() }));
         let spans = Arc::new(ArcSwap::default());
         let ids = Arc::new(Ids::new(spans.clone()));
-        let indexer = Indexer::start(
-            disk.clone(),
-            dir.join("index"),
-            settings.spans,
-            source.clone(),
-            marks.clone(),
+        let indexer = Indexer::start(Setup {
+            disk: disk.clone(),
+            index_dir: dir.join("index"),
+            limits: settings.spans,
+            is_read_only: settings.read_only,
+            source: source.clone(),
+            marks: marks.clone(),
             spans,
-            ids.clone(),
-        )?;
+            ids: ids.clone(),
+        })?;
         start_ids(&ids, &indexer, &source, size).map_err(failed("cannot read the ids of the log".into()))?;
 
         let metrics = Arc::new(StoreMetrics::default());
@@ -261,6 +266,12 @@ impl Store {
         &self.metrics
     }
 
+    /// Bytes free and bytes that must stay free, when the writer last looked.
+    pub fn space(&self) -> (u64, u64) {
+        use std::sync::atomic::Ordering::Relaxed;
+        (self.metrics.space_free.load(Relaxed), self.metrics.space_floor.load(Relaxed))
+    }
+
     /// What recovery found.
     pub fn report(&self) -> &Recovered {
         &self.report
@@ -358,21 +369,6 @@ fn own_entry(action: &str, detail: Json) -> Draft {
         id: event.id,
         tenant: event.tenant,
         time_ms: Some(ms),
-    }
-}
-
-fn say_what_was_found(report: &Recovered) {
-    if report.created {
-        info!("a new log begins");
-    }
-    if let Some(torn) = &report.torn {
-        warn!(
-            "cut a torn tail of {} bytes from segment {} at byte {}: a batch that was never acknowledged",
-            torn.bytes, torn.segment, torn.offset
-        );
-    }
-    if let Some(path) = &report.headless {
-        warn!("moved a segment that was never begun to {}", path.display());
     }
 }
 

@@ -127,6 +127,7 @@ impl Trunk {
 
     fn try_start(&mut self, first_seq: Seq, root: &[u8; 32]) -> io::Result<Start> {
         self.unwritten.clear();
+        self.last_received_ms = 0;
         let frontier = match first_seq {
             Seq::ZERO => {
                 self.tenants = Tenants::new();
@@ -163,6 +164,13 @@ impl Visitor for Trunk {
         if tenant_seq != payload.tenant_seq {
             let found = payload.tenant_seq;
             return Err(corrupt(&format!("it is number {found} of its tenant, expected {tenant_seq}")));
+        }
+        if payload.received_ms < self.last_received_ms {
+            let last = self.last_received_ms;
+            return Err(corrupt(&format!(
+                "it was received at {} ms, before the one before it at {last} ms",
+                payload.received_ms
+            )));
         }
         self.last_received_ms = payload.received_ms;
         if seq.0 > 0 && seq.0.is_multiple_of(PROGRESS_EVENTS) {

@@ -84,10 +84,10 @@ pub enum AppendError {
     #[error("{QUEUE_REQUESTS_MAX} requests or {QUEUE_BYTES_MAX} bytes are waiting already")]
     QueueFull,
     /// An id is taken by an event with other content.
-    #[error("event {line} of the request: the id is taken by another event at seq {seq}")]
+    #[error("the id is taken by another event at seq {seq}")]
     Conflict {
-        /// Which event of the request, from 1.
-        line: usize,
+        /// Which event of the request, from 0.
+        index: usize,
         /// Its id.
         id: String,
         /// Where the other event is.
@@ -100,6 +100,12 @@ pub enum AppendError {
         free: u64,
         /// Bytes that must stay free.
         floor: u64,
+    },
+    /// The disk was full in the middle of writing; the batch was taken back.
+    #[error("the disk is full: {free} bytes are free, and the events do not fit")]
+    NoRoom {
+        /// Bytes free.
+        free: u64,
     },
     /// Events with their own id cannot be taken while the ids are read again.
     #[error("the ids of earlier events are being read again")]
@@ -236,8 +242,11 @@ impl Writer {
 
     /// Stores what waits, then ends the thread.
     pub fn stop(&self) {
+        // Under the lock: the thread looks at the flag and begins to wait under it, so it cannot miss the call.
+        let queue = self.shared.queue.lock();
         self.shared.is_stopping.store(true, Ordering::Release);
         self.shared.arrived.notify_all();
+        drop(queue);
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
@@ -356,7 +365,7 @@ impl Thread {
         let first = self.tools.log.size();
         let mut staged = Vec::with_capacity(append.drafts.len());
         for (index, draft) in append.drafts.into_iter().enumerate() {
-            let conflict = |id: &str, seq| AppendError::Conflict { line: index + 1, id: id.to_owned(), seq };
+            let conflict = |id: &str, seq| AppendError::Conflict { index, id: id.to_owned(), seq };
             let event = self.stage_one(draft, append.kind, batch)?;
             match &event {
                 Staged::Known(Verdict::Conflict { id, seq }) if !append.skip_conflicts => {
@@ -484,7 +493,7 @@ impl Thread {
         match error {
             log::AppendError::Full { .. } => {
                 let free = self.tools.disk.space(&self.tools.settings.dir).map_or(0, |space| space.free);
-                AppendError::DiskFull { free, floor: free + 1 }
+                AppendError::NoRoom { free }
             }
             _ => {
                 self.shared.is_poisoned.send_replace(true);

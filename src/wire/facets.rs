@@ -2,6 +2,7 @@
 
 use super::{Histogram, array, put, watermarks};
 use crate::event::Catalogue;
+use crate::index::FacetValue;
 use crate::json::write_string;
 use crate::query::FacetField;
 use crate::store::watermarks::Marks;
@@ -13,6 +14,8 @@ pub struct FacetAnswer {
     pub field: FacetField,
     /// Its largest values.
     pub values: Vec<NamedCount>,
+    /// All that were counted; the tree sums them.
+    pub all: Vec<(FacetValue, u64)>,
     /// Entries that carry another value.
     pub others: u64,
 }
@@ -32,7 +35,7 @@ pub fn facets(
         }
         put(&mut out, format_args!("\"{}\":{{", facet.field.as_str()));
         match facet.field {
-            FacetField::Action => tree(&mut out, &facet.values, catalogue),
+            FacetField::Action => tree(&mut out, facet, catalogue),
             FacetField::Actor
             | FacetField::TargetType
             | FacetField::Tenant
@@ -57,10 +60,10 @@ pub fn facets(
     out
 }
 
-fn tree(out: &mut String, actions: &[NamedCount], catalogue: &Catalogue) {
+fn tree(out: &mut String, facet: &FacetAnswer, catalogue: &Catalogue) {
     out.push_str("\"tree\":");
-    array(out, &by_category(actions, catalogue), |out, category| {
-        let label = catalogue.category(category.slug).map_or(category.slug, |category| &category.label);
+    array(out, &by_category(&facet.all, &facet.values, catalogue), |out, category| {
+        let label = catalogue.category(&category.slug).map_or(&*category.slug, |category| &category.label);
         out.push_str("{\"value\":");
         write_string(&category.choice, out);
         out.push_str(",\"label\":");
@@ -70,7 +73,8 @@ fn tree(out: &mut String, actions: &[NamedCount], catalogue: &Catalogue) {
             let info = catalogue.action(&action.spelling);
             value_of(out, choice, info.map_or(action.spelling.as_str(), |info| &info.label), action.count);
         });
-        out.push('}');
+        let listed: u64 = category.actions.iter().map(|(_, action)| action.count).sum();
+        put(out, format_args!(",\"others\":{}}}", category.count - listed));
     });
 }
 

@@ -1,7 +1,9 @@
-//! Two small Tantivy queries of our own: a time range and a range of `seq`.
+//! Small Tantivy queries of our own: a time range, a range of `seq`, and what a negation excludes.
 //!
 //! Documents of every index are sorted by time, newest first, so a time range is an interval of documents
 //! found by binary search. A range of `seq` that holds a whole segment costs nothing.
+
+use std::sync::Arc;
 
 use ::tantivy::query::{
     AllScorer, BitSetDocSet, ConstScorer, EmptyScorer, EnableScoring, Explanation, Query, Scorer, Weight,
@@ -106,6 +108,58 @@ impl Weight for SeqRange {
 
     fn explain(&self, reader: &SegmentReader, doc: DocId) -> ::tantivy::Result<Explanation> {
         explain(self, reader, doc)
+    }
+}
+
+/// What a negation excludes.
+///
+/// Tantivy 0.27 asks an excluded set for documents that it has already passed (`Exclude` calls `seek_danger` with
+/// whatever document comes next), which a phrase does not allow. Asked through this, it is sought forward only.
+#[derive(Clone, Debug)]
+pub struct Excluded(pub Arc<dyn Query>);
+
+struct ExcludedWeight(Box<dyn Weight>);
+
+struct ExcludedDocs(Box<dyn Scorer>);
+
+impl Query for Excluded {
+    fn weight(&self, scoring: EnableScoring<'_>) -> ::tantivy::Result<Box<dyn Weight>> {
+        Ok(Box::new(ExcludedWeight(self.0.weight(scoring)?)))
+    }
+}
+
+impl Weight for ExcludedWeight {
+    fn scorer(&self, reader: &SegmentReader, boost: Score) -> ::tantivy::Result<Box<dyn Scorer>> {
+        Ok(Box::new(ExcludedDocs(self.0.scorer(reader, boost)?)))
+    }
+
+    fn explain(&self, reader: &SegmentReader, doc: DocId) -> ::tantivy::Result<Explanation> {
+        self.0.explain(reader, doc)
+    }
+}
+
+// Without a `seek_danger` of its own: the provided one looks at `doc` before it seeks.
+impl DocSet for ExcludedDocs {
+    fn advance(&mut self) -> DocId {
+        self.0.advance()
+    }
+
+    fn seek(&mut self, target: DocId) -> DocId {
+        self.0.seek(target)
+    }
+
+    fn doc(&self) -> DocId {
+        self.0.doc()
+    }
+
+    fn size_hint(&self) -> u32 {
+        self.0.size_hint()
+    }
+}
+
+impl Scorer for ExcludedDocs {
+    fn score(&mut self) -> Score {
+        self.0.score()
     }
 }
 

@@ -83,6 +83,11 @@ impl IdFile {
         Ok(IdFile { file, first, count: entries.len() / ENTRY_BYTES, filter })
     }
 
+    /// The seq of the span's first event, as the file says.
+    pub fn first(&self) -> Seq {
+        self.first
+    }
+
     /// Events of the span that may have this id.
     pub fn candidates(&self, hash: u64) -> io::Result<Vec<Seq>> {
         if self.filter.as_ref().is_some_and(|filter| !filter.contains(&hash)) {

@@ -13,7 +13,8 @@ use regex_syntax::escape;
 
 use crate::event::noun;
 use crate::index::EngineError;
-use crate::index::tantivy::docset::{SeqRange, TimeRange};
+use crate::index::tantivy::docset::{Excluded, SeqRange, TimeRange};
+use crate::index::tantivy::facet_pattern::FacetPattern;
 use crate::index::tantivy::schema::{IndexSchema, value_fields};
 use crate::index::tantivy::terms;
 use crate::query::filter::{
@@ -55,7 +56,7 @@ impl Lower<'_> {
         let mut clauses = Vec::with_capacity(members.len() + 1);
         for member in members {
             clauses.push(match member {
-                Node::Not(inner) => (Occur::MustNot, self.node(inner)?),
+                Node::Not(inner) => (Occur::MustNot, Box::new(Excluded(self.node(inner)?.into())) as Box<dyn Query>),
                 Node::All | Node::And(_) | Node::Or(_) | Node::Filter(_) => (Occur::Must, self.node(member)?),
             });
         }
@@ -78,10 +79,11 @@ impl Lower<'_> {
             }
             Filter::Actor(actor) => self.actor(actor),
             Filter::Action(action) => self.action(action),
-            Filter::TargetType(target_type) => match &target_type.0 {
-                Pattern::Exact(kind) => Ok(facet(fields.target_type, [kind.as_str()])),
-                Pattern::Wildcard(_) | Pattern::Regex(_) => self.pattern(fields.target_type, &target_type.0),
-            },
+            Filter::TargetType(target_type) => Ok(match (&target_type.0, target_type.0.automaton()) {
+                (_, Some(regex)) => Box::new(FacetPattern { field: fields.target_type, regex: regex.clone() }),
+                (Pattern::Exact(kind), None) => facet(fields.target_type, [kind.as_str()]),
+                (Pattern::Wildcard(_) | Pattern::Regex(_), None) => Box::new(EmptyQuery),
+            }),
             Filter::Time(range) => Ok(Box::new(TimeRange { from_ms: range.from_ms, to_ms: range.to_ms })),
             Filter::Received(range) => {
                 let seq_at = |ms: i64| Ok::<_, EngineError>((self.received_at)(u64::try_from(ms).unwrap_or(0))?.0);

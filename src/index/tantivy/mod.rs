@@ -1,6 +1,7 @@
 //! The fast engine: spans on disk, the hot index in memory, one view over both.
 
 mod docset;
+mod facet_pattern;
 mod facets;
 pub mod hot;
 pub mod ids;

@@ -190,11 +190,21 @@ pub fn open(dir: &Path) -> Result<Span, SpanError> {
         return Err(unusable("its summary speaks of another span".into()));
     }
     let ids = IdFile::open(&dir.join(IDS)).map_err(at(&dir.join(IDS)))?;
+    if ids.first() != summary.first {
+        return Err(unusable(format!("its ids begin at {}, expected {}", ids.first(), summary.first)));
+    }
     let reader = open_index(dir).map_err(|e| unusable(e.to_string()))?;
     let searcher = reader.searcher();
     let [segment] = searcher.segment_readers() else {
         return Err(unusable(format!("it has {} segments, expected 1", searcher.segment_readers().len())));
     };
+    if *searcher.schema() != schema::current().schema {
+        return Err(unusable("its index has other fields than its schema version says".into()));
+    }
+    // Tantivy opens a field's terms and positions when a query first asks for them: too late to build the span again.
+    for (field, entry) in searcher.schema().fields().filter(|(_, entry)| entry.is_indexed()) {
+        segment.inverted_index(field).map_err(|e| unusable(format!("its field {}: {e}", entry.name())))?;
+    }
     let events = summary.last.0 - summary.first.0 + 1;
     if u64::from(segment.max_doc()) != events {
         return Err(unusable(format!("it has {} documents, expected {events}", segment.max_doc())));
@@ -215,7 +225,12 @@ pub fn remove_unfinished(index_dir: &Path) -> Result<(), SpanError> {
 
 /// The spans to use, by first seq: of overlapping ones the widest, then the newest generation. What cannot be used
 /// or is not needed is removed; `warn` is told of the unusable ones.
-pub fn open_all(index_dir: &Path, end: Seq, warn: &mut dyn FnMut(&SpanError)) -> Result<Vec<Span>, SpanError> {
+pub fn open_all(
+    index_dir: &Path,
+    end: Seq,
+    is_read_only: bool,
+    warn: &mut dyn FnMut(&SpanError),
+) -> Result<Vec<Span>, SpanError> {
     let mut spans = Vec::new();
     for dir in directories(index_dir)? {
         match open(&dir) {
@@ -223,7 +238,10 @@ pub fn open_all(index_dir: &Path, end: Seq, warn: &mut dyn FnMut(&SpanError)) ->
             Ok(_) => {
                 let why = format!("it goes beyond the end of the log at {end}");
                 warn(&SpanError::Unusable { path: dir.clone(), why });
-                remove_dir(&dir)?;
+                // Of a damaged log that is only looked at, it may be right again once the log is repaired.
+                if !is_read_only {
+                    remove_dir(&dir)?;
+                }
             }
             Err(error) => {
                 warn(&error);
