@@ -110,8 +110,8 @@ mod tests {
             (&[("target", "a\\*b"), ("source", "C:\\temp")], "target:\"a*b\" source:\"c:\\\\temp\""),
             (&[("target", "/api/v1"), ("target_name", "\"x\"")], "target:\"/api/v1\" target_name:\"\\\"x\\\"\""),
             (&[("detail.n", ">5")], "detail.n:\">5\""),
-            (&[("action", "\"login\""), ("action", "login")], "(action:\"login\" OR action:login)"),
-            (&[("action", "login."), ("action", "contact:")], "(action:login. OR action:contact.)"),
+            (&[("action", "\"login\""), ("action", "login")], "action:\"login\" OR action:login"),
+            (&[("action", "login."), ("action", "contact:")], "action:login. OR action:contact."),
             (&[("has", "changes"), ("reason", "*")], "has:changes has:reason"),
         ] {
             assert_eq!(read(pairs).map(|(text, _)| text), Ok(text.to_owned()), "{pairs:?}");
