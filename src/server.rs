@@ -105,7 +105,7 @@ async fn run(
 
     let poisoned = store.poisoned();
     let (ended, end) = tokio::sync::watch::channel(false);
-    let app = App { store, metrics: Arc::default() };
+    let app = App::new(store);
     let mut until = end.clone();
     let serving = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {
         let _ = until.wait_for(|ended| *ended).await;

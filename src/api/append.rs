@@ -1,25 +1,36 @@
 //! `POST /v1/events`: one object, an array, or NDJSON; packed or not; stored whole or not at all.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::ApiError;
 use super::params::Params;
 use super::{App, json};
+use crate::event::limits::DEPTH_MAX;
 use crate::event::{Draft, Kind};
 use crate::ingest::{self, Encoding, Format, ItemFault, REQUEST_BYTES_MAX};
-use crate::json::write_string;
+use crate::json::Json;
 use crate::store::{Answer, Append, AppendError, Verdict};
 use crate::wire::{self, Refused};
 
 /// A body up to this size is checked where it is received; a larger one on a thread that may take its time. Bytes.
 const INLINE_BYTES_MAX: usize = 16 << 10;
-/// Faults listed in one answer, at most.
+/// Faults listed in a refusal, at most; with `on_error=skip` every refused line is listed.
 const FAULTS_MAX: usize = 1_000;
+/// Faults listed of one line, at most.
+const LINE_FAULTS_MAX: usize = 16;
+/// Bodies that are being read or checked hold no more than this together, KiB.
+pub const BODIES_KIB_MAX: usize = 256 << 10;
+/// A body has to arrive within this time.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// `?wait=searchable` waits no longer than this.
+const SEARCHABLE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// `?on_error=`
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,16 +58,19 @@ pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: 
     let encoding = encoding_of(&headers)?;
     let is_ndjson = is_ndjson(&headers)?;
     let key = idempotency_key(&headers)?;
-    let body = to_bytes(body, REQUEST_BYTES_MAX).await.map_err(|error| body_error(&error))?;
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
+    let _room = room(&app, length)?;
+    let body = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, REQUEST_BYTES_MAX)).await;
+    let body = body.map_err(|_| body_timeout())?.map_err(|error| body_error(&error))?;
 
     let (checked_app, skip) = (app.clone(), options.on_error == OnError::Skip);
+    let is_short = length.is_some_and(|n| n <= INLINE_BYTES_MAX) && encoding == Encoding::Identity;
     let check = move || check(&checked_app, &body, encoding, is_ndjson, key.as_deref(), skip);
-    let (drafts, faults) = match headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|n| n.to_str().ok()?.parse::<usize>().ok())
-    {
-        Some(n) if n <= INLINE_BYTES_MAX => check(),
-        _ => tokio::task::spawn_blocking(check).await.unwrap_or_else(|_| Err(ApiError::internal("a check panicked"))),
+    let (drafts, faults) = match is_short {
+        true => check(),
+        false => {
+            tokio::task::spawn_blocking(check).await.unwrap_or_else(|_| Err(ApiError::internal("a check panicked")))
+        }
     }?;
     if options.is_dry_run {
         let events = drafts.len();
@@ -101,7 +115,11 @@ fn check(
     for (item, verdict) in items.iter().zip(ingest::validate_all(&items, &app.store.intake())) {
         match verdict {
             Ok(draft) => drafts.push((item.line, draft)),
-            Err(found) => faults.extend(found.into_iter().map(|fault| ItemFault { line: item.line, fault })),
+            Err(found) if faults.len() < FAULTS_MAX || skip => {
+                let found = found.into_iter().take(LINE_FAULTS_MAX);
+                faults.extend(found.map(|fault| ItemFault { line: item.line, fault }));
+            }
+            Err(_) => {}
         }
     }
     if !faults.is_empty() && !skip {
@@ -141,11 +159,11 @@ async fn answer(
         }
     }
     refused.sort_by_key(|refused| refused.line);
-    refused.truncate(FAULTS_MAX);
     if options.wait_searchable
         && let Some(last) = receipts.iter().map(|(_, receipt)| receipt.seq).max()
     {
-        app.store.watermarks().searchable(last.plus(1)).await;
+        // The events are durable whatever becomes of the index: the watermarks say whether it came so far.
+        let _ = tokio::time::timeout(SEARCHABLE_TIME_MAX, app.store.watermarks().searchable(last.plus(1))).await;
     }
     let is_new = receipts.iter().any(|(_, receipt)| !receipt.duplicate);
     let refused = (options.on_error == OnError::Skip).then_some(refused);
@@ -154,26 +172,30 @@ async fn answer(
     Ok((status, json(body)).into_response())
 }
 
+/// Room for a body of this length, until it is dropped.
+fn room(app: &App, length: Option<usize>) -> Result<OwnedSemaphorePermit, ApiError> {
+    let kib = length.unwrap_or(REQUEST_BYTES_MAX).min(REQUEST_BYTES_MAX).div_ceil(1024).max(1);
+    let kib = u32::try_from(kib).unwrap_or(u32::MAX);
+    app.bodies.clone().try_acquire_many_owned(kib).map_err(|_| {
+        ApiError::unavailable("queue_full", format!("requests of {BODIES_KIB_MAX} KiB are being read already"), 1)
+    })
+}
+
 /// The event with the header's key as its id, if it has none of its own. A body that is no object is left alone: the
 /// check says what is wrong with it.
 fn with_id<'a>(body: Cow<'a, [u8]>, key: &str) -> Cow<'a, [u8]> {
-    let has_id = std::str::from_utf8(&body)
-        .ok()
-        .and_then(|text| crate::json::parse(text, crate::event::limits::DEPTH_MAX).ok())
-        .is_none_or(|event| event.get("id").is_some());
-    let Some(open) = body.iter().position(|byte| *byte == b'{').filter(|_| !has_id) else {
+    let parsed = std::str::from_utf8(&body).ok().and_then(|text| crate::json::parse(text, DEPTH_MAX).ok());
+    let Some(Json::Object(mut members)) = parsed else {
         return body;
     };
-    let mut id = String::from("\"id\":");
-    write_string(key, &mut id);
-    let is_empty = body[open + 1..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
-    if !is_empty {
-        id.push(',');
+    match members.iter_mut().find(|(name, _)| name == "id") {
+        Some((_, id @ Json::Null)) => *id = Json::String(key.to_owned()),
+        Some(_) => return body,
+        None => members.push(("id".to_owned(), Json::String(key.to_owned()))),
     }
-    let mut with = body[..=open].to_vec();
-    with.extend_from_slice(id.as_bytes());
-    with.extend_from_slice(&body[open + 1..]);
-    Cow::Owned(with)
+    let mut with = String::with_capacity(body.len() + key.len() + 8);
+    Json::Object(members).write(&mut with);
+    Cow::Owned(with.into_bytes())
 }
 
 fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
@@ -207,6 +229,11 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>
     text.transpose().map_err(|_| {
         ApiError::new(StatusCode::BAD_REQUEST, "bad_header", format!("{name} has characters other than visible ASCII"))
     })
+}
+
+fn body_timeout() -> ApiError {
+    let detail = format!("the body did not arrive within {} s", BODY_TIME_MAX.as_secs());
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
 }
 
 fn body_error(error: &axum::Error) -> ApiError {

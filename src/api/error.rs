@@ -79,6 +79,11 @@ impl ApiError {
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the server could not answer; its log says why")
     }
 
+    /// 503: come back in so many seconds.
+    pub fn unavailable(code: &'static str, detail: impl Into<String>, seconds: u32) -> ApiError {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry(seconds)
+    }
+
     fn retry(mut self, seconds: u32) -> ApiError {
         self.retry_after_s = Some(seconds);
         self

@@ -4,6 +4,7 @@
 //! connection breaks: half an export never looks like a whole one.
 
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -31,6 +32,8 @@ use crate::store::Store;
 
 /// Bytes sent at a time.
 const CHUNK_BYTES: usize = 64 << 10;
+/// Exports that may run at a time; each has a thread.
+pub const EXPORTS_MAX: usize = 16;
 /// Chunks made ahead of the client: a slow one holds no more than this.
 const CHUNKS_AHEAD: usize = 8;
 
@@ -59,11 +62,17 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
     let export = Export { query, order, format, csv: CsvOptions { tz, bom } };
     let is_gzip = accepts_gzip(&headers);
 
+    let permit = app.exports.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{EXPORTS_MAX} exports are running already");
+        ApiError::unavailable("too_many_exports", detail, 10)
+    })?;
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let store = app.store.clone();
     // A plain thread: an export may take minutes and should not hold one of the threads that questions share.
     let thread = std::thread::Builder::new().name("export".into()).spawn(move || {
-        let ended = match is_gzip {
+        let _permit = permit;
+        // A panic must break the connection like any other failure: half an export never looks like a whole one.
+        let ended = catch_unwind(AssertUnwindSafe(|| match is_gzip {
             true => {
                 let mut out = GzEncoder::new(Out::new(sender.clone()), Compression::fast());
                 run(&store, &export, &mut out).and_then(|ended| out.finish()?.finish().map(|()| ended))
@@ -72,7 +81,8 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
                 let mut out = Out::new(sender.clone());
                 run(&store, &export, &mut out).and_then(|ended| out.finish().map(|()| ended))
             }
-        };
+        }))
+        .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
         let last = match ended {
             Ok(ended) => Ok(Frame::trailers(ended.trailers())),
             Err(error) => {

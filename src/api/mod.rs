@@ -25,6 +25,7 @@ use crate::index::tantivy::view::View;
 use crate::store::{Answers, Store};
 use error::ApiError;
 pub use metrics::HttpMetrics;
+use tokio::sync::Semaphore;
 
 /// What every handler works with.
 #[derive(Clone)]
@@ -33,6 +34,18 @@ pub struct App {
     pub store: Arc<Store>,
     /// Counts requests.
     pub metrics: Arc<HttpMetrics>,
+    exports: Arc<Semaphore>,
+    /// In KiB, so that a body's size fits a number of permits.
+    bodies: Arc<Semaphore>,
+}
+
+impl App {
+    /// Over a store.
+    pub fn new(store: Arc<Store>) -> App {
+        let exports = Arc::new(Semaphore::new(export::EXPORTS_MAX));
+        let bodies = Arc::new(Semaphore::new(append::BODIES_KIB_MAX));
+        App { store, metrics: Arc::default(), exports, bodies }
+    }
 }
 
 /// All routes.

@@ -13,6 +13,9 @@ use crate::config::{Config, Layer};
 use crate::durable::OsDisk;
 use crate::server::open_store;
 
+/// How often progress is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Which directory.
 #[derive(Args)]
 pub struct Reindex {
@@ -40,19 +43,19 @@ impl Reindex {
         let store = open_store(&Config::sanitize(layer, &mut |_| {}))?;
         let events = store.marks().durable;
         let mut progress = Progress::new("events indexed");
-        let mut closing = false;
-        thread::scope(|scope| {
-            let work = scope.spawn(|| store.close());
-            while !closing {
-                thread::sleep(Duration::from_millis(100));
-                closing = work.is_finished();
-                progress.at(store.spans_progress().0);
+        loop {
+            let (indexed, unbuilt) = store.spans_progress();
+            progress.at(indexed);
+            if unbuilt == 0 || store.index_fault().is_some() {
+                break;
             }
-        });
-        let (indexed, is_whole) = store.spans_progress();
-        progress.finish(indexed);
+            thread::sleep(LOOK);
+        }
+        // Closing writes the last span, which is not full.
+        store.close();
+        progress.finish(store.spans_progress().0);
         let fault = store.index_fault().unwrap_or_else(|| "it stopped before the end".to_owned());
-        anyhow::ensure!(is_whole, "the index is not whole: {fault}");
+        anyhow::ensure!(store.is_spanned(), "the index is not whole: {fault}");
         match self.json {
             true => println!("{{\"events\":{events}}}"),
             false => println!("{events} events indexed"),

@@ -7,6 +7,7 @@
 //! are built straight away. What was in the log at start and is in no span yet is answered by scanning.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -93,6 +94,7 @@ struct Parts {
     hot: Vec<Arc<Piece>>,
     hot_run: Within,
     waiting: VecDeque<Within>,
+    building: usize,
     fault: Option<String>,
 }
 
@@ -146,6 +148,7 @@ impl Indexer {
                 hot: Vec::new(),
                 hot_run: Within { from: next, to: next },
                 waiting,
+                building: 0,
                 fault: None,
             }),
             work: Condvar::new(),
@@ -180,6 +183,12 @@ impl Indexer {
     /// Events indexed into spans since the start.
     pub fn indexed(&self) -> u64 {
         self.shared.indexed.load(Ordering::Relaxed)
+    }
+
+    /// How many spans are waiting to be built or being built.
+    pub fn unbuilt(&self) -> usize {
+        let parts = self.shared.parts.lock();
+        parts.waiting.len() + parts.building
     }
 
     /// Why indexing does not go on, if it does not.
@@ -246,10 +255,15 @@ impl Shared {
 
     /// The indexer thread.
     fn feed_hot(&self, mut hot: Hot) {
-        while let Err(error) = self.try_feed_hot(&mut hot) {
-            self.report("indexing", &error.to_string());
+        loop {
+            let why = match catch_unwind(AssertUnwindSafe(|| self.try_feed_hot(&mut hot))) {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it panicked".to_owned(),
+            };
+            self.report("indexing", &why);
             if self.is_stopping() {
-                break;
+                return;
             }
             thread::sleep(RETRY);
             // What is in a broken index is unknown: begin its run again, from the log.
@@ -267,7 +281,11 @@ impl Shared {
             let is_stopping = self.is_stopping();
             let durable = self.source.reader().durable();
             let next = hot.run().1;
-            if hot.is_empty() && durable.0 - next.0 >= self.limits.events_max && !is_stopping {
+            if is_stopping && durable.0 - next.0 >= self.limits.events_max {
+                // Too much to wait for: the next start goes on from here.
+                return self.freeze(hot);
+            }
+            if self.may_skip(hot) && durable.0 - next.0 >= self.limits.events_max && !is_stopping {
                 self.skip_a_span(hot, next, durable)?;
                 continue;
             }
@@ -294,6 +312,12 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Nothing that is searchable lies in the hot index.
+    fn may_skip(&self, hot: &Hot) -> bool {
+        let published = self.parts.lock().hot_run;
+        hot.is_empty() && published.from == published.to
     }
 
     /// The log is a whole span ahead: have it built from the log, and go on behind it.
@@ -334,6 +358,8 @@ impl Shared {
             return Ok(());
         }
         let (from, to) = hot.run();
+        // Already done, but for a run that was read again after a failure.
+        hot.commit()?;
         let old = std::mem::replace(hot, Hot::new(to)?);
         let run = Within { from, to };
         let mut parts = self.parts.lock();
@@ -354,19 +380,28 @@ impl Shared {
     /// A span builder thread.
     fn build_spans(&self) {
         while let Some(run) = self.next_run() {
-            match span::build(&*self.disk, &self.index_dir, &self.source, run, 0, &mut |n| {
-                self.indexed.fetch_add(n, Ordering::Relaxed);
-            }) {
-                Ok(span) => self.take_span(span),
-                Err(error) => {
-                    self.report("building a span", &error.to_string());
-                    self.parts.lock().waiting.push_front(run);
-                    if self.is_stopping() {
-                        return;
-                    }
-                    thread::sleep(RETRY);
+            let build = || {
+                span::build(&*self.disk, &self.index_dir, &self.source, run, 0, &mut |n| {
+                    self.indexed.fetch_add(n, Ordering::Relaxed);
+                })
+            };
+            let built = catch_unwind(AssertUnwindSafe(build));
+            self.parts.lock().building -= 1;
+            let why = match built {
+                Ok(Ok(span)) => {
+                    self.take_span(span);
+                    continue;
                 }
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it panicked".to_owned(),
+            };
+            self.report("building a span", &why);
+            if self.is_stopping() {
+                return;
             }
+            // Behind the others, which it must not hold up.
+            self.parts.lock().waiting.push_back(run);
+            thread::sleep(RETRY);
         }
     }
 
@@ -374,7 +409,13 @@ impl Shared {
     fn next_run(&self) -> Option<Within> {
         let mut parts = self.parts.lock();
         loop {
+            if self.is_stopping() {
+                // Only what is in memory is worth waiting for; the rest is built at the next start.
+                let frozen: Vec<Within> = parts.frozen.iter().map(|frozen| frozen.run).collect();
+                parts.waiting.retain(|run| frozen.contains(run));
+            }
             if let Some(run) = parts.waiting.pop_front() {
+                parts.building += 1;
                 self.work.notify_all();
                 return Some(run);
             }
@@ -433,6 +474,10 @@ impl Shared {
         if searchable < tail {
             gaps.push(Within { from: searchable, to: tail });
             searchable = tail;
+        }
+        if searchable < self.view.load().searchable() {
+            // After a failure a run is read again; what was searchable stays so.
+            return;
         }
         self.view.store(Arc::new(View::new(self.source.clone(), pieces, gaps, searchable)));
         // Raised under the lock, so that a slower publisher cannot follow with an older view.

@@ -137,6 +137,9 @@ impl Store {
         }
         let key = cursor_key(&*disk, &dir).map_err(failed("cannot read or make the cursor key".into()))?;
 
+        if opened.read_only.is_none() && !settings.read_only {
+            trunk.settle().map_err(failed(format!("cannot bring the tree in {} up to the log", dir.display())))?;
+        }
         let size = opened.report.size;
         let source = Source::new(opened.reader);
         let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size.min(size));
@@ -168,10 +171,11 @@ impl Store {
             (None, false) => None,
         };
         let tip = Arc::new(Tip::new(size, opened.report.root));
+        let is_poisoned = Arc::new(watch::Sender::new(false));
         let publisher = match refusal {
             Some(_) => None,
             None => Some(
-                Publisher::start(opened.head, opened.report.log_id, tip.clone(), marks.clone())
+                Publisher::start(opened.head, opened.report.log_id, tip.clone(), marks.clone(), is_poisoned.clone())
                     .map_err(failed("cannot start a thread".into()))?,
             ),
         };
@@ -182,6 +186,7 @@ impl Store {
                 source: source.clone(),
                 ids: ids.clone(),
                 marks: marks.clone(),
+                is_poisoned,
                 tip,
                 metrics: metrics.clone(),
                 disk,
@@ -292,9 +297,14 @@ impl Store {
         self.indexer.fault()
     }
 
-    /// Events put into spans since the start, and whether every durable event is in one.
-    pub fn spans_progress(&self) -> (u64, bool) {
-        (self.indexer.indexed(), self.indexer.is_spanned(self.marks().durable))
+    /// Events put into spans since the start, and how many spans are still to be built.
+    pub fn spans_progress(&self) -> (u64, usize) {
+        (self.indexer.indexed(), self.indexer.unbuilt())
+    }
+
+    /// Whether every durable event is in a span.
+    pub fn is_spanned(&self) -> bool {
+        self.indexer.is_spanned(self.marks().durable)
     }
 
     /// Intake rules as of now: what the door checks events against.

@@ -12,9 +12,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::watch;
 use tracing::error;
 
-use crate::log::HeadFile;
+use crate::log::{HeadError, HeadFile};
 use crate::seq::Seq;
 use crate::store::watermarks::Watermarks;
 
@@ -65,13 +66,20 @@ impl Publisher {
         log_id: [u8; 16],
         tip: Arc<Tip>,
         marks: Arc<Watermarks>,
+        is_poisoned: Arc<watch::Sender<bool>>,
     ) -> io::Result<Publisher> {
         let stop = Arc::new(Stop::default());
         let seen = stop.clone();
         let run = move || {
             loop {
                 let is_last = seen.is_stopping.load(Ordering::Acquire);
-                publish(&head, &log_id, &tip, &marks);
+                if let Err(error) = publish(&head, &log_id, &tip, &marks) {
+                    error!("HEAD could not be written: {error}");
+                    // A failed sync stops the whole log; nobody else may notice while nothing is appended.
+                    if matches!(error, HeadError::Io(_) | HeadError::Stopped) {
+                        is_poisoned.send_replace(true);
+                    }
+                }
                 if is_last {
                     return;
                 }
@@ -98,16 +106,15 @@ impl Publisher {
     }
 }
 
-fn publish(head: &HeadFile, log_id: &[u8; 16], tip: &Tip, marks: &Watermarks) {
+fn publish(head: &HeadFile, log_id: &[u8; 16], tip: &Tip, marks: &Watermarks) -> Result<(), HeadError> {
     let (size, root) = tip.get();
     if head.latest().is_some_and(|latest| latest.size >= size) {
-        return;
+        return Ok(());
     }
     let mut origin = String::from("annals/");
     crate::event::row::push_hex(log_id, &mut origin);
     let checkpoint = format!("{origin}\n{size}\n{}\n", STANDARD.encode(root));
-    match head.write(&checkpoint) {
-        Ok(()) => marks.raise(|marks| marks.signed = marks.signed.max(size)),
-        Err(error) => error!("HEAD could not be written at size {size}: {error}"),
-    }
+    head.write(&checkpoint)?;
+    marks.raise(|marks| marks.signed = marks.signed.max(size));
+    Ok(())
 }

@@ -30,6 +30,9 @@ pub struct Trunk {
     unwritten: Vec<Hash>,
     batch: Batch,
     last_received_ms: u64,
+    /// Where recovery began. Until it is over nothing is written: if the log turns out to be corrupt, the hashes on disk
+    /// are what a repair holds its frames against.
+    recovered_from: Option<Seq>,
 }
 
 /// Leaves that are not durable yet.
@@ -55,12 +58,21 @@ impl Trunk {
             unwritten: Vec::new(),
             batch: Batch::default(),
             last_received_ms: 0,
+            recovered_from: Some(Seq::ZERO),
         })
     }
 
     /// `received` of the newest event that recovery saw, ms.
     pub fn last_received_ms(&self) -> u64 {
         self.last_received_ms
+    }
+
+    /// Recovery is over and the log is sound: the files are brought to where the log is.
+    pub fn settle(&mut self) -> io::Result<()> {
+        if let Some(from) = self.recovered_from.take() {
+            self.tiles.truncate(from.0)?;
+        }
+        self.write_tiles()
     }
 
     /// Begins a batch; what a former one left is dropped.
@@ -100,7 +112,14 @@ impl Trunk {
         self.write_tiles()
     }
 
-    /// Makes tiles and tenants durable up to the last kept batch.
+    /// Makes the tiles durable on the way out. The tenants stay as they were when the segment began: that is where the
+    /// next start reads from.
+    pub fn sync_tiles(&mut self) -> io::Result<()> {
+        self.write_tiles()?;
+        self.tiles.sync()
+    }
+
+    /// Makes tiles and tenants durable up to the last kept batch, before a new segment begins there.
     pub fn sync(&mut self) -> io::Result<()> {
         self.write_tiles()?;
         self.tiles.sync()?;
@@ -113,7 +132,7 @@ impl Trunk {
     }
 
     fn write_tiles(&mut self) -> io::Result<()> {
-        if self.unwritten.is_empty() {
+        if self.unwritten.is_empty() || self.recovered_from.is_some() {
             return Ok(());
         }
         let size = self.tiles.size();
@@ -140,7 +159,7 @@ impl Trunk {
             info!("tree/ does not fit the log and is computed again from its beginning");
             return Ok(Start::FromTheBeginning);
         };
-        self.tiles.truncate(first_seq.0)?;
+        self.recovered_from = Some(first_seq);
         self.frontier = frontier;
         self.begin();
         Ok(Start::Here)

@@ -164,12 +164,35 @@ pub struct Writer {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// A writer that panicked must not leave requests waiting for ever: the process ends as after a failed sync.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            error!("the writer thread panicked");
+            self.0.is_poisoned.send_replace(true);
+            self.0.refuse_everything();
+        }
+    }
+}
+
 struct Shared {
     /// Guards the requests that wait; held to add or take some.
     queue: Mutex<Queue>,
     arrived: Condvar,
     is_stopping: AtomicBool,
-    is_poisoned: watch::Sender<bool>,
+    is_poisoned: Arc<watch::Sender<bool>>,
+}
+
+impl Shared {
+    fn refuse_everything(&self) {
+        let mut queue = self.queue.lock();
+        self.is_stopping.store(true, Ordering::Release);
+        for request in queue.requests.drain(..) {
+            let _ = request.reply.send(Err(AppendError::SyncFailed));
+        }
+    }
 }
 
 /// What the writer thread works with.
@@ -184,6 +207,8 @@ pub struct Tools {
     pub ids: Arc<Ids>,
     /// Raised after each sync.
     pub marks: Arc<Watermarks>,
+    /// Turned true when a sync failed and the process must end.
+    pub is_poisoned: Arc<watch::Sender<bool>>,
     /// Told the root after each sync, for HEAD.
     pub tip: Arc<Tip>,
     /// Counts.
@@ -203,10 +228,14 @@ impl Writer {
             queue: Mutex::default(),
             arrived: Condvar::new(),
             is_stopping: AtomicBool::new(false),
-            is_poisoned: watch::Sender::new(false),
+            is_poisoned: tools.is_poisoned.clone(),
         });
-        let mut thread = Thread::new(tools, shared.clone());
-        let handle = thread::Builder::new().name("writer".into()).spawn(move || thread.run())?;
+        let (mut thread, guard) = (Thread::new(tools, shared.clone()), Guard(shared.clone()));
+        let run = move || {
+            let _guard = guard;
+            thread.run();
+        };
+        let handle = thread::Builder::new().name("writer".into()).spawn(run)?;
         Ok(Writer { shared, thread: Mutex::new(Some(handle)) })
     }
 
@@ -298,11 +327,11 @@ impl Thread {
         while let Some(requests) = self.next_requests() {
             self.handle(requests);
             if *self.shared.is_poisoned.borrow() {
-                self.refuse_everything();
+                self.shared.refuse_everything();
                 return;
             }
         }
-        if let Err(error) = self.tools.trunk.sync() {
+        if let Err(error) = self.tools.trunk.sync_tiles() {
             // Not needed for correctness: recovery computes the tree again from the log.
             info!("the tree was not synced on the way out: {error}");
         }
@@ -344,6 +373,12 @@ impl Thread {
         let first = self.tools.log.size();
         let written = self.write(&mut batch);
         for (reply, outcome) in staged {
+            // The event that had the id first is not stored either, so that is no conflict to tell of.
+            let met_in_batch = matches!(&outcome, Err(AppendError::Conflict { seq, .. }) if *seq >= first);
+            let outcome = match &written {
+                Err(error) if met_in_batch => Err(error.clone()),
+                _ => outcome,
+            };
             let answer = outcome.and_then(|events| {
                 // A request that only met durable events is not touched by a failure of the others.
                 let is_known = events.iter().all(|event| matches!(event, Staged::Known(_)));
@@ -499,13 +534,6 @@ impl Thread {
                 self.shared.is_poisoned.send_replace(true);
                 AppendError::SyncFailed
             }
-        }
-    }
-
-    fn refuse_everything(&self) {
-        self.shared.is_stopping.store(true, Ordering::Release);
-        for request in self.shared.queue.lock().requests.drain(..) {
-            let _ = request.reply.send(Err(AppendError::SyncFailed));
         }
     }
 

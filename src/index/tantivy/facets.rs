@@ -106,11 +106,21 @@ impl Tally {
             .iter_mut()
             .find(|(field, _)| *field == facet.field)
             .expect("ordinals are opened for the fields of the tally only");
-        let mut term = String::new();
-        for (ord, count) in facet.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            term.clear();
-            facet.column.ord_to_str(ord as u64, &mut term).map_err(::tantivy::TantivyError::from)?;
-            *sums.entry(facet.value(&term)).or_default() += count;
+        let (ords, counts): (Vec<u64>, Vec<u64>) =
+            (0..).zip(&facet.counts).filter(|(_, count)| **count > 0).map(|(ord, count)| (ord, *count)).unzip();
+        let mut counts = counts.into_iter();
+        let mut broken = None;
+        // In one walk through the dictionary: looking each ordinal up would read its block from the beginning every time.
+        let found = facet.column.dictionary().sorted_ords_to_term_cb(&ords, |term| {
+            let count = counts.next().expect("there is a count for every ordinal");
+            match std::str::from_utf8(term) {
+                Ok(term) => *sums.entry(facet.value(term)).or_default() += count,
+                Err(error) => broken = Some(error),
+            }
+        });
+        if !found.map_err(::tantivy::TantivyError::from)? || broken.is_some() {
+            let name = facet.field.as_str();
+            return Err(::tantivy::TantivyError::InternalError(format!("the column {name} lacks terms")).into());
         }
         Ok(())
     }

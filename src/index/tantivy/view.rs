@@ -189,9 +189,13 @@ impl Iterator for Merge {
         let Reverse((_, index)) = self.heads.pop()?;
         let (head, hits) = &mut self.open[index];
         let hit = *head;
-        if let Some(next) = hits.next() {
-            *head = next;
-            self.heads.push(Reverse((self.order.rank(next), index)));
+        match hits.next() {
+            Some(next) => {
+                *head = next;
+                self.heads.push(Reverse((self.order.rank(next), index)));
+            }
+            // Let go of what it holds: an export runs through every piece of the log.
+            None => *hits = PieceHits::Ready(Vec::new().into_iter()),
         }
         Some(Ok(hit))
     }
