@@ -208,3 +208,49 @@ impl Visitor for Trunk {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable::OsDisk;
+
+    fn grow(trunk: &mut Trunk, events: std::ops::Range<u64>) {
+        trunk.begin();
+        for n in events {
+            trunk.push(1, n, "acme", &[0; 16], &n.to_le_bytes());
+        }
+        trunk.keep().unwrap();
+    }
+
+    #[test]
+    fn a_start_after_a_clean_end_reads_only_from_the_last_segment() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Trunk::open(OsDisk::shared(), dir.path().to_owned()).unwrap();
+        let mut trunk = open();
+        trunk.settle().unwrap();
+        grow(&mut trunk, 0..300);
+        trunk.sync().unwrap();
+        let root = trunk.kept_root();
+        grow(&mut trunk, 300..700);
+        trunk.sync_tiles().unwrap();
+        // A segment began at 300; what followed it is read again.
+        assert_eq!(open().start(Seq(300), &root).unwrap(), Start::Here);
+        assert_eq!(open().start(Seq(300), &[7; 32]).unwrap(), Start::FromTheBeginning);
+    }
+
+    #[test]
+    fn recovery_writes_nothing_until_the_log_has_proved_sound() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut trunk = Trunk::open(OsDisk::shared(), dir.path().to_owned()).unwrap();
+        trunk.settle().unwrap();
+        grow(&mut trunk, 0..700);
+        trunk.sync_tiles().unwrap();
+        let before = std::fs::read(dir.path().join("L0")).unwrap();
+        let mut again = Trunk::open(OsDisk::shared(), dir.path().to_owned()).unwrap();
+        assert_eq!(again.start(Seq::ZERO, &Frontier::new().root()).unwrap(), Start::Here);
+        grow(&mut again, 0..5);
+        assert_eq!(std::fs::read(dir.path().join("L0")).unwrap(), before);
+        again.settle().unwrap();
+        assert_eq!(std::fs::read(dir.path().join("L0")).unwrap(), before[..5 * 32]);
+    }
+}

@@ -61,6 +61,43 @@ fn sigterm_ends_it_with_0_and_every_ack_is_kept() {
 }
 
 #[test]
+fn a_server_that_is_rebuilding_its_index_ends_when_asked() {
+    let mut world = World::start();
+    world.load(data::demo_events(40_000).lines());
+    assert!(world.terminate().success());
+    std::fs::remove_dir_all(world.dir().join("index")).expect("delete the index");
+    world.restart_without_waiting();
+    assert!(world.terminate().success());
+    // What was not built then is built now, and answered meanwhile.
+    world.restart();
+    world.settle();
+    assert_eq!(world.count(""), 40_000);
+}
+
+#[test]
+fn a_corrupt_log_is_refused_with_its_place_and_left_as_it_is() {
+    let mut world = World::start();
+    for n in 0..50 {
+        world.post(&json!({"id": format!("c{n}"), "actor": "system", "action": "a.b"})).expect_status(201);
+    }
+    assert!(world.terminate().success());
+    let log = world.dir().join("log/00000000000000000000.log");
+    let tree = world.dir().join("tree/L0");
+    let mut bytes = std::fs::read(&log).expect("the log");
+    bytes[6_000] ^= 1;
+    std::fs::write(&log, &bytes).expect("write");
+    let leaves = std::fs::read(&tree).expect("the tree");
+
+    let dir = world.dir().to_str().expect("UTF-8").to_owned();
+    let args = ["serve", "--data", &dir, "--listen", "127.0.0.1:0", "--no-auth"];
+    let output = World::annals(&args, b"");
+    assert_eq!(output.status.code(), Some(4), "{}", output.stderr);
+    assert!(output.stderr.contains("segment 0") && output.stderr.contains("byte"), "{}", output.stderr);
+    assert_eq!(std::fs::read(&log).expect("the log"), bytes, "the log was touched");
+    assert_eq!(std::fs::read(&tree).expect("the tree"), leaves, "the tree was touched");
+}
+
+#[test]
 fn a_second_server_is_refused_and_told_the_first_ones_pid() {
     let mut world = World::start();
     let dir = world.dir().to_str().expect("UTF-8").to_owned();
