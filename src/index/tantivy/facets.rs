@@ -128,15 +128,7 @@ impl Tally {
 
 impl Ordinals {
     fn open(field: FacetField, piece: &Piece) -> Result<Option<Ordinals>, EngineError> {
-        let name = match field {
-            FacetField::Actor => "actor",
-            FacetField::Action => "action",
-            FacetField::TargetType => "target_type",
-            FacetField::Tenant => "tenant",
-            FacetField::Outcome => "outcome",
-            FacetField::Source => "source",
-        };
-        let Some(column) = piece.str_column(name)? else {
+        let Some(column) = piece.str_column(field.as_str())? else {
             return Ok(None);
         };
         let ords = column.ords().clone();
