@@ -140,9 +140,7 @@ impl IntoResponse for ApiError {
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> ApiError {
         match error {
-            EngineError::Rebuilding { .. } => {
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "index_rebuilding", error.to_string()).retry(5)
-            }
+            EngineError::Rebuilding { .. } => ApiError::unavailable("index_rebuilding", error.to_string(), 5),
             EngineError::TooComplex { .. } => {
                 ApiError::new(StatusCode::BAD_REQUEST, "pattern_too_complex", error.to_string())
             }

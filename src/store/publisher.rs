@@ -75,8 +75,9 @@ impl Publisher {
                 let is_last = seen.is_stopping.load(Ordering::Acquire);
                 if let Err(error) = publish(&head, &log_id, &tip, &marks) {
                     error!("HEAD could not be written: {error}");
-                    // A failed sync stops the whole log; nobody else may notice while nothing is appended.
-                    if matches!(error, HeadError::Io(_) | HeadError::Stopped) {
+                    // A failed sync, here or under an append, stops the whole log: the next try says so. Nobody else may
+                    // notice while nothing is appended. A write that failed is only tried again.
+                    if matches!(error, HeadError::Stopped) {
                         is_poisoned.send_replace(true);
                     }
                 }
