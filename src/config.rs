@@ -6,10 +6,20 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::index::tantivy::span::SpanLimits;
+
 /// Where a setting may come from, besides its flag.
 const FILE: &str = "annals.toml";
 /// Free bytes below this are pointless: a batch and a span need room. It may be 0 to switch the check off.
 const FREE_BYTES_FLOOR: u64 = 64 << 20;
+/// Patience of a person; a proxy in front of us has more.
+const QUESTION_MS_DEFAULT: u64 = 5_000;
+/// With less no question would ever be answered.
+const QUESTION_MS_FLOOR: u64 = 1;
+/// With less there would be more directories than answers.
+const SPAN_EVENTS_FLOOR: u64 = 16;
+/// The widest span has 512 times as many, and its documents are numbered with 32 bits.
+const SPAN_EVENTS_CEILING: u64 = 1 << 20;
 
 /// The settings of `annals serve`, all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -27,6 +37,12 @@ pub struct Config {
     pub accept_clock: bool,
     /// Serve reads only; the way to look at a corrupt log. Default false. `ANNALS_READ_ONLY`.
     pub read_only: bool,
+    /// Longest a question may take, ms; beyond it 503 `too_broad`, which names the filter to narrow. Exports may take
+    /// longer. Default 5,000, at least 1. `ANNALS_QUESTION_MS`.
+    pub question_ms: u64,
+    /// Events in a span as it is cut; eight spans become one. Fewer means more and smaller files. Default 32,768, at least
+    /// 16, at most 1,048,576. `ANNALS_SPAN_EVENTS`.
+    pub span_events: u64,
     /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
     pub actions: Option<PathBuf>,
     /// What is said on stderr: `error`, `warn`, `info`, `debug`, or a filter per module. Default `info`. `ANNALS_LOG`.
@@ -44,6 +60,8 @@ pub struct Layer {
     pub free_bytes_min: Option<u64>,
     pub accept_clock: Option<bool>,
     pub read_only: Option<bool>,
+    pub question_ms: Option<u64>,
+    pub span_events: Option<u64>,
     pub actions: Option<PathBuf>,
     pub log: Option<String>,
 }
@@ -97,6 +115,8 @@ impl Layer {
             free_bytes_min: parsed("ANNALS_FREE_BYTES_MIN", "a number of bytes").parse()?,
             accept_clock: parsed("ANNALS_ACCEPT_CLOCK", "1, true, 0 or false").flag()?,
             read_only: parsed("ANNALS_READ_ONLY", "1, true, 0 or false").flag()?,
+            question_ms: parsed("ANNALS_QUESTION_MS", "a number of milliseconds").parse()?,
+            span_events: parsed("ANNALS_SPAN_EVENTS", "a number of events").parse()?,
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
             log: read("ANNALS_LOG"),
         })
@@ -123,6 +143,8 @@ impl Layer {
             free_bytes_min: self.free_bytes_min.or(below.free_bytes_min),
             accept_clock: self.accept_clock.or(below.accept_clock),
             read_only: self.read_only.or(below.read_only),
+            question_ms: self.question_ms.or(below.question_ms),
+            span_events: self.span_events.or(below.span_events),
             actions: self.actions.or(below.actions),
             log: self.log.or(below.log),
         }
@@ -137,6 +159,20 @@ impl Config {
             changed(format!("free_bytes_min is {bytes}, raised to its minimum of {FREE_BYTES_FLOOR} bytes"));
             free_bytes_min = Some(FREE_BYTES_FLOOR);
         }
+        let mut question_ms = layer.question_ms.unwrap_or(QUESTION_MS_DEFAULT);
+        if question_ms < QUESTION_MS_FLOOR {
+            changed(format!("question_ms is {question_ms}, raised to its minimum of {QUESTION_MS_FLOOR} ms"));
+            question_ms = QUESTION_MS_FLOOR;
+        }
+        let mut span_events = layer.span_events.unwrap_or(SpanLimits::default().events_max);
+        if span_events < SPAN_EVENTS_FLOOR {
+            changed(format!("span_events is {span_events}, raised to its minimum of {SPAN_EVENTS_FLOOR} events"));
+            span_events = SPAN_EVENTS_FLOOR;
+        }
+        if span_events > SPAN_EVENTS_CEILING {
+            changed(format!("span_events is {span_events}, lowered to its maximum of {SPAN_EVENTS_CEILING} events"));
+            span_events = SPAN_EVENTS_CEILING;
+        }
         Config {
             data: layer.data.unwrap_or_else(|| PathBuf::from("data")),
             listen: layer.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7400))),
@@ -144,6 +180,8 @@ impl Config {
             free_bytes_min,
             accept_clock: layer.accept_clock.unwrap_or(false),
             read_only: layer.read_only.unwrap_or(false),
+            question_ms,
+            span_events,
             actions: layer.actions,
             log: layer.log.unwrap_or_else(|| "info".to_owned()),
         }
@@ -215,6 +253,8 @@ mod tests {
             ("ANNALS_NO_AUTH", "maybe"),
             ("ANNALS_FREE_BYTES_MIN", "-1"),
             ("ANNALS_READ_ONLY", "x"),
+            ("ANNALS_QUESTION_MS", "1.5"),
+            ("ANNALS_SPAN_EVENTS", "many"),
         ] {
             let error = environment(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");
@@ -223,12 +263,16 @@ mod tests {
     }
 
     #[test]
-    fn a_value_below_its_minimum_is_raised_and_said() {
+    fn a_value_beyond_its_bounds_is_moved_there_and_said() {
         let mut said = Vec::new();
-        let layer = Layer { free_bytes_min: Some(5), ..Layer::default() };
+        let layer = Layer { free_bytes_min: Some(5), question_ms: Some(0), span_events: Some(15), ..Layer::default() };
         let config = Config::sanitize(layer, &mut |what| said.push(what));
         assert_eq!(config.free_bytes_min, Some(FREE_BYTES_FLOOR));
-        assert_eq!(said.len(), 1);
+        assert_eq!(config.question_ms, QUESTION_MS_FLOOR);
+        assert_eq!(config.span_events, SPAN_EVENTS_FLOOR);
+        assert_eq!(said.len(), 3);
+        let wide = Config::sanitize(Layer { span_events: Some(u64::MAX), ..Layer::default() }, &mut |_| {});
+        assert_eq!(wide.span_events, SPAN_EVENTS_CEILING);
         let off = Config::sanitize(Layer { free_bytes_min: Some(0), ..Layer::default() }, &mut |_| {});
         assert_eq!(off.free_bytes_min, Some(0));
     }

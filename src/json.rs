@@ -2,8 +2,12 @@
 //! Refuses what two readers could understand differently: duplicate keys, lone surrogates, NUL, endless nesting.
 //! What a member means is left to others; here is only the grammar (RFC 8259).
 
+mod trail;
+
 use std::borrow::Cow;
 use std::fmt;
+
+pub use trail::Trail;
 
 /// A JSON value that loses nothing: numbers are the sender's tokens, members keep the sender's order.
 #[derive(Clone, Debug, PartialEq, Eq)]

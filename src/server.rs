@@ -8,10 +8,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::api::connection::{Connections, Line};
 use crate::api::{self, App};
 use crate::config::{Config, ConfigError};
 use crate::durable::OsDisk;
 use crate::event::Catalogue;
+use crate::index::tantivy::counts::CountLimits;
 use crate::index::tantivy::span::SpanLimits;
 use crate::store::{Settings, Store, StoreError};
 
@@ -56,7 +58,8 @@ pub fn open_store(config: &Config) -> Result<Store, ServeError> {
         free_bytes_min: config.free_bytes_min,
         accept_clock: config.accept_clock,
         read_only: config.read_only,
-        spans: SpanLimits::default(),
+        spans: SpanLimits { events_max: config.span_events, ..SpanLimits::default() },
+        counts: CountLimits::default(),
     };
     Ok(Store::open(OsDisk::shared(), settings, Arc::new(catalogue(config)?))?)
 }
@@ -105,9 +108,10 @@ async fn run(
 
     let poisoned = store.poisoned();
     let (ended, end) = tokio::sync::watch::channel(false);
-    let app = App::new(store);
-    let mut until = end.clone();
-    let serving = axum::serve(listener, api::router(app)).with_graceful_shutdown(async move {
+    let app = App::new(store, Duration::from_millis(config.question_ms), end.clone());
+    let service = api::router(app).into_make_service_with_connect_info::<Line>();
+    let mut until = end;
+    let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(async move {
         let _ = until.wait_for(|ended| *ended).await;
     });
     let serving = tokio::spawn(serving.into_future());

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,20 +18,41 @@ pub const BATCH: usize = 1_000;
 /// Clients of a bulk load: one more than is in the writer thread, so that it never waits for us.
 const LOADERS: usize = 3;
 
+/// What arrives while something else is measured has tenants of this name, to be told from what was loaded.
+const LIVE_TENANTS: &str = "bench-";
+const LIVE_BATCH: usize = 100;
+const LIVE_PAUSE: Duration = Duration::from_millis(100);
+/// The index rests when it has been seen resting for so long: its merger looks for work every 100 ms.
+const REST: Duration = Duration::from_secs(1);
+/// Events of a span as it is cut. What is wider is being merged.
+const SPAN_EVENTS: u64 = 32_768;
+
 /// A server process and a client.
 pub struct Server {
     child: Child,
     pub url: String,
     pub dir: PathBuf,
     pub agent: ureq::Agent,
-    _own: Option<tempfile::TempDir>,
+    /// From exec until `/readyz` said 200.
+    pub ready_after: Duration,
+    own: Option<tempfile::TempDir>,
 }
 
 /// How many events to use: `ANNALS_BENCH_EVENTS`, 1,000,000 by default.
 pub fn events_wanted() -> u64 {
-    match std::env::var("ANNALS_BENCH_EVENTS") {
-        Ok(text) => text.replace('_', "").parse().expect("ANNALS_BENCH_EVENTS is a number"),
-        Err(_) => 1_000_000,
+    number_from("ANNALS_BENCH_EVENTS", 1_000_000)
+}
+
+/// How long to keep on what is measured over a while: `ANNALS_BENCH_SECONDS`, 30 by default.
+pub fn seconds_wanted() -> u64 {
+    number_from("ANNALS_BENCH_SECONDS", 30)
+}
+
+/// A number out of the environment.
+pub fn number_from(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.replace('_', "").parse().unwrap_or_else(|_| panic!("{name} is {text:?}, expected a number")),
+        Err(_) => default,
     }
 }
 
@@ -59,7 +81,8 @@ impl Server {
         Server::start(own.path().join("data"), Some(own))
     }
 
-    /// A server with this many events. With `ANNALS_BENCH_DIR` set they are loaded once and kept there between runs.
+    /// A server with this many events. With `ANNALS_BENCH_DIR` set they are loaded once and kept there between runs,
+    /// beside the few that [`Server::while_appending`] adds.
     pub fn with_events(n: u64) -> Server {
         let Some(root) = std::env::var_os("ANNALS_BENCH_DIR") else {
             let server = Server::empty();
@@ -68,16 +91,24 @@ impl Server {
         };
         let dir = Path::new(&root).join(format!("volume-{n}"));
         let server = Server::start(dir, None);
-        let there = server.get("/v1/events?limit=1")["total"].as_u64().expect("total");
-        match there {
+        let loaded = with_params("/v1/events", &[("limit", "1"), ("q", &format!("-tenant:{LIVE_TENANTS}*"))]);
+        match server.total(&loaded) {
             0 => drop(server.load(n)),
-            _ if there == n => {}
-            _ => panic!("{} holds {there} events, not {n}: delete it", server.dir.display()),
+            there if there == n => {}
+            there => panic!("{} holds {there} events, not {n}: delete it", server.dir.display()),
         }
         server
     }
 
+    /// Stops it cleanly and starts it again over the same directory.
+    pub fn restarted(mut self) -> Server {
+        let (dir, own) = (self.dir.clone(), self.own.take());
+        drop(self);
+        Server::start(dir, own)
+    }
+
     fn start(dir: PathBuf, own: Option<tempfile::TempDir>) -> Server {
+        let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_annals"))
             .arg("serve")
             .arg("--data")
@@ -93,10 +124,11 @@ impl Server {
         stdout.read_line(&mut line).expect("the server's first line");
         let url = line.trim().strip_prefix("listening on ").expect("the server's address").to_owned();
         thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        let server = Server { child, url, dir, agent: new_agent(), _own: own };
+        let mut server = Server { child, url, dir, agent: new_agent(), ready_after: Duration::ZERO, own };
         while server.agent.get(format!("{}/readyz", server.url)).call().map_or(true, |answer| answer.status() != 200) {
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(2));
         }
+        server.ready_after = began.elapsed();
         server
     }
 
@@ -128,15 +160,46 @@ impl Server {
         Load { bytes, acked, searchable: began.elapsed(), cpu_seconds: self.cpu_seconds() - cpu_before }
     }
 
+    /// Does something while 100 events arrive every 100 ms, as they happen: without a time of their own.
+    pub fn while_appending<T>(&self, call: impl FnOnce() -> T) -> T {
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let agent = new_agent();
+                // Another seed each time: a kept directory has the ids of earlier runs.
+                let mut events = annals::demo::volume(u64::from(u32::MAX), now_ms(), now_ms(), 365).map(live);
+                while !is_over.load(Ordering::Relaxed) {
+                    let batch: Vec<String> = events.by_ref().take(LIVE_BATCH).collect();
+                    post(&agent, &self.url, &batch.join("\n"));
+                    thread::sleep(LIVE_PAUSE);
+                }
+            });
+            let _over = SetWhenDropped(&is_over);
+            call()
+        })
+    }
+
     /// Waits until everything durable is searchable.
     pub fn settle(&self) {
         loop {
-            let marks = &self.get("/v1/events?limit=1&count=none")["watermarks"];
-            if marks["searchable"].as_u64().expect("searchable") >= marks["durable"].as_u64().expect("durable") {
+            let (durable, searchable) = self.marks();
+            if searchable >= durable {
                 return;
             }
             thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Events that are durable, and events that are searchable.
+    pub fn marks(&self) -> (u64, u64) {
+        let marks = &self.get("/v1/events?limit=1&count=none")["watermarks"];
+        let mark = |name: &str| marks[name].as_u64().expect("a watermark");
+        (mark("durable"), mark("searchable"))
+    }
+
+    /// The total of an answer.
+    pub fn total(&self, path: &str) -> u64 {
+        self.get(path)["total"].as_u64().expect("a total")
     }
 
     /// GET of some JSON.
@@ -241,7 +304,8 @@ pub fn percentile_ms(times: &mut [Duration], percent: usize) -> f64 {
     times[at].as_secs_f64() * 1e3
 }
 
-/// Median time of a 4 KiB write with `fdatasync` on the disk of this directory, ms: what one ack costs at least.
+/// Median time of a write of 4 KiB behind the end of a file with `fdatasync` on the disk of this directory, ms: what an ack
+/// costs whose batch needs a new block. Within a block that was written before, many file systems sync much faster.
 pub fn sync_ms(dir: &Path) -> f64 {
     use std::io::Write;
     let mut file = tempfile::tempfile_in(dir).expect("a file");
@@ -257,7 +321,53 @@ pub fn sync_ms(dir: &Path) -> f64 {
     percentile_ms(&mut times, 50)
 }
 
-fn disk_bytes(path: &Path) -> u64 {
+/// Whether spans are being merged in this data directory.
+pub fn is_merging(dir: &Path) -> bool {
+    unfinished_spans(dir).iter().any(|name| {
+        let (from, to) = name.split_once('-').expect("a run");
+        let seq = |text: &str| text.parse::<u64>().expect("a seq");
+        seq(to) - seq(from) > SPAN_EVENTS
+    })
+}
+
+/// Waits until no span is built or merged in this data directory. Answers since when.
+pub fn index_at_rest(dir: &Path) -> Instant {
+    let mut since = Instant::now();
+    while since.elapsed() < REST {
+        thread::sleep(Duration::from_millis(5));
+        if !unfinished_spans(dir).is_empty() {
+            since = Instant::now();
+        }
+    }
+    since
+}
+
+/// The runs of the spans being made, as `from-to`.
+fn unfinished_spans(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir.join("index")).expect("an index");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("our own names"));
+    names.filter_map(|name| name.strip_prefix("building-").map(str::to_owned)).collect()
+}
+
+/// A generated event as it would be sent at once: without a time, and of a tenant of its own.
+fn live(line: String) -> String {
+    let (head, timed) = line.split_once("\"time\":\"").expect("it has a time");
+    let (_, tail) = timed.split_once("\",").expect("something follows");
+    let tail = tail.replace("\"tenant\":\"velo-", &format!("\"tenant\":\"{LIVE_TENANTS}"));
+    format!("{head}{tail}")
+}
+
+/// Raises a flag when it is dropped, also by a panic: threads that run until then end.
+pub struct SetWhenDropped<'a>(pub &'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of disk that a file or directory takes.
+pub fn disk_bytes(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(metadata) = std::fs::metadata(path) else {
         return 0;

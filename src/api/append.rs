@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::ApiError;
@@ -29,6 +31,8 @@ const LINE_FAULTS_MAX: usize = 16;
 pub const BODIES_KIB_MAX: usize = 256 << 10;
 /// A body has to arrive within this time.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+/// A body that is too long is read up to here before it is refused.
+const DROPPED_BYTES_MAX: usize = 4 * REQUEST_BYTES_MAX;
 /// `?wait=searchable` waits no longer than this.
 const SEARCHABLE_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -60,8 +64,7 @@ pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: 
     let key = idempotency_key(&headers)?;
     let length = headers.get(header::CONTENT_LENGTH).and_then(|n| n.to_str().ok()?.parse::<usize>().ok());
     let _room = room(&app, length)?;
-    let body = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, REQUEST_BYTES_MAX)).await;
-    let body = body.map_err(|_| body_timeout())?.map_err(|error| body_error(&error))?;
+    let body = tokio::time::timeout(BODY_TIME_MAX, read(body)).await.map_err(|_| body_timeout())??;
 
     let (checked_app, skip) = (app.clone(), options.on_error == OnError::Skip);
     let is_short = length.is_some_and(|n| n <= INLINE_BYTES_MAX) && encoding == Encoding::Identity;
@@ -236,14 +239,26 @@ fn body_timeout() -> ApiError {
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
 }
 
-fn body_error(error: &axum::Error) -> ApiError {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<http_body_util::LengthLimitError>() {
-            let detail = format!("the request has more than {REQUEST_BYTES_MAX} bytes");
-            return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail);
+/// The whole body. One that is too long is read on for a while and dropped: most clients look at an answer only when they
+/// have sent everything, and take a connection that closes before that for a fault of the network.
+async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+    let (mut read, mut len) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let broken = "the request's body could not be read to its end";
+        let frame = frame.map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "bad_body", broken))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        len += data.len();
+        if len <= REQUEST_BYTES_MAX {
+            read.extend_from_slice(&data);
+        } else if len > DROPPED_BYTES_MAX {
+            break;
         }
-        cause = error.source();
     }
-    ApiError::new(StatusCode::BAD_REQUEST, "bad_body", "the request's body could not be read to its end")
+    if len > REQUEST_BYTES_MAX {
+        let detail = format!("the request has more than {REQUEST_BYTES_MAX} bytes");
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail));
+    }
+    Ok(read.freeze())
 }

@@ -1,5 +1,7 @@
 //! Every failure as an RFC 9457 problem: this is the one file that chooses status codes.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracing::error;
@@ -18,8 +20,8 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     detail: String,
-    /// Where in the request: extra members of the problem.
-    place: Place,
+    /// Where in the request: extra members of the problem. Boxed, because every handler returns a refusal.
+    place: Box<Place>,
     retry_after_s: Option<u32>,
 }
 
@@ -27,13 +29,14 @@ pub struct ApiError {
 struct Place {
     parameter: Option<String>,
     position: Option<usize>,
+    resume_from: Option<String>,
     faults: Vec<Refused>,
 }
 
 impl ApiError {
     /// A refusal with a stable code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> ApiError {
-        ApiError { status, code, detail: detail.into(), place: Place::default(), retry_after_s: None }
+        ApiError { status, code, detail: detail.into(), place: Box::default(), retry_after_s: None }
     }
 
     /// 400 for one parameter.
@@ -84,12 +87,30 @@ impl ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry(seconds)
     }
 
+    /// 408, said inside a stream: the client did not read.
+    pub fn slow_client(waited: Duration) -> ApiError {
+        let detail = format!("nothing was read for {} s while there was something to read", waited.as_secs());
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "slow_client", detail)
+    }
+
+    /// 503, said inside a stream: the server stops.
+    pub fn stopping() -> ApiError {
+        AppendError::Stopping.into()
+    }
+
+    /// Says with which last event id to come back.
+    pub fn resume_from(mut self, id: String) -> ApiError {
+        self.place.resume_from = Some(id);
+        self
+    }
+
     fn retry(mut self, seconds: u32) -> ApiError {
         self.retry_after_s = Some(seconds);
         self
     }
 
-    fn body(&self) -> String {
+    /// The problem as JSON, one line.
+    pub fn body(&self) -> String {
         let title = self.status.canonical_reason().unwrap_or("Error");
         let mut out = format!(
             "{{\"type\":\"about:blank\",\"title\":\"{title}\",\"status\":{},\"code\":\"{}\",\"detail\":",
@@ -103,6 +124,10 @@ impl ApiError {
         }
         if let Some(position) = self.place.position {
             wire::put(&mut out, format_args!(",\"at\":{position}"));
+        }
+        if let Some(id) = &self.place.resume_from {
+            out.push_str(",\"resume_from\":");
+            write_string(id, &mut out);
         }
         if let Some(first) = self.place.faults.first() {
             wire::put(&mut out, format_args!(",\"line\":{},\"pointer\":", first.line));
@@ -141,6 +166,9 @@ impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> ApiError {
         match error {
             EngineError::Rebuilding { .. } => ApiError::unavailable("index_rebuilding", error.to_string(), 5),
+            EngineError::TooBroad { .. } => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too_broad", error.to_string())
+            }
             EngineError::TooComplex { .. } => {
                 ApiError::new(StatusCode::BAD_REQUEST, "pattern_too_complex", error.to_string())
             }
@@ -173,7 +201,7 @@ impl From<AppendError> for ApiError {
 
 impl From<ParamError> for ApiError {
     fn from(error: ParamError) -> ApiError {
-        let mut refused = ApiError::parameter(&error.param, error.error.code, error.error.message);
+        let mut refused = ApiError::parameter(&error.param, error.error.code, error.error.to_string());
         refused.place.position = Some(error.error.at);
         refused
     }

@@ -14,7 +14,7 @@ use crate::query::filter::{Filter, Value};
 use crate::query::{Node, Pattern, Query, ValueField};
 use crate::seq::Seq;
 use crate::store::cursor::{Cursor, CursorError, CursorKind};
-use crate::store::write_row;
+use crate::store::{PageLimit, write_row};
 use crate::text::fold_value;
 use crate::wire;
 
@@ -35,6 +35,7 @@ pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, ApiError
     let order = params.take_word("order", &ORDERS)?;
     let with_total = params.take_word("count", &[("exact", true), ("none", false)])?.unwrap_or(true);
     let engine = params.take_word("engine", &ENGINES)?.unwrap_or(EngineChoice::Index);
+    let with_highlights = params.take_flag("highlight")?;
     let cursor = params.take("cursor")?;
     let filter = params.into_strict_filter(&app)?;
     let cursor = match cursor {
@@ -59,7 +60,11 @@ pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, ApiError
     let (page, total, cursor) = ask(&app, engine, move |answers, view| {
         let pin = pin.unwrap_or(view.searchable());
         let within = Within::below(pin);
-        let page = answers.page(&query, order, after, within, limit)?;
+        let limit = PageLimit::rows(limit);
+        let page = match with_highlights {
+            true => answers.highlighted_page(&query, order, after, within, limit)?,
+            false => answers.page(&query, order, after, within, limit)?,
+        };
         let total = if with_total { Some(answers.engine.total(&query, within)?) } else { None };
         let last = page.last.filter(|_| page.has_more);
         let query = query.to_string();
@@ -72,7 +77,9 @@ pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, ApiError
     let mut response = json(wire::page(&page, total, cursor.as_deref(), app.store.marks()));
     if let Some(cursor) = &cursor {
         let (limit, count) = (limit.to_string(), if with_total { "exact" } else { "none" });
-        let (_, link) = next_link("/v1/events", &[("cursor", cursor), ("limit", &limit), ("count", count)]);
+        let mut pairs = vec![("cursor", cursor.as_str()), ("limit", &limit), ("count", count)];
+        pairs.extend(with_highlights.then_some(("highlight", "1")));
+        let (_, link) = next_link("/v1/events", &pairs);
         response.headers_mut().extend(link.map(|link| (header::LINK, link)));
     }
     Ok(response)

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use super::error::ApiError;
 use super::params::Params;
 use super::{App, ENGINES, EngineChoice, ask, json};
-use crate::index::{Engine, FacetValue, Order, Within};
+use crate::index::{Engine, FacetValue, Within};
 use crate::query::{FacetField, Query};
 use crate::store::Answers;
 use crate::text::fold;
@@ -93,11 +93,8 @@ fn histogram(
     step: Step,
     tz: Tz,
 ) -> Result<Histogram, ApiError> {
-    let end = |order| Ok::<_, ApiError>(answers.engine.hits(query, order, None, within)?.next().transpose()?);
     let (from, to) = query.time_bounds();
-    let oldest = end(Order::TimeAsc)?.map(|hit| hit.time_ms);
-    let newest = end(Order::TimeDesc)?.map(|hit| hit.time_ms);
-    let (Some(oldest), Some(newest)) = (oldest, newest) else {
+    let Some((oldest, newest)) = answers.engine.time_ends(query, within)? else {
         return Ok(Histogram { step: "auto", edges: vec![0], counts: vec![] });
     };
     let (first, last) = (from.unwrap_or(oldest), to.map_or(newest, |to| to - 1));

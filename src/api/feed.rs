@@ -15,8 +15,8 @@ use crate::index::{Hit, Order};
 use crate::query::Query;
 use crate::query::filter::Filter;
 use crate::seq::Seq;
-use crate::store::FeedPage;
 use crate::store::cursor::{Cursor, CursorError, CursorKind};
+use crate::store::{FeedPage, PageLimit};
 use crate::wire::{self, FeedLinks};
 
 /// Rows of a page, at most.
@@ -66,13 +66,18 @@ pub async fn feed(State(app): State<App>, uri: Uri) -> Result<Response, ApiError
     let deadline = tokio::time::Instant::now() + Duration::from_secs(wait);
     let mut from = from;
     let page = loop {
-        let page = read(&app, &query, from, limit).await?;
+        let page = read(&app, &query, from, PageLimit::rows(limit)).await?;
         if !follow || !page.page.row_ends.is_empty() {
             break page;
         }
         from = page.next;
-        let more = app.store.watermarks().searchable(from.plus(1));
-        if tokio::time::timeout_at(deadline, more).await.is_err() {
+        let has_come = tokio::select! {
+            () = app.store.watermarks().searchable(from.plus(1)) => true,
+            () = tokio::time::sleep_until(deadline) => false,
+            // It is told what there is, rather than cut off.
+            () = app.stopping() => false,
+        };
+        if !has_come {
             break page;
         }
     };
@@ -90,7 +95,8 @@ pub async fn feed(State(app): State<App>, uri: Uri) -> Result<Response, ApiError
         pairs.push(("format", "ndjson"));
     }
     let (address, link) = next_link("/v1/feed", &pairs);
-    let complete_through_ms = complete_through(&app, page.next).await?;
+    let (store, at) = (app.store.clone(), page.next);
+    let complete_through_ms = ask(&app, EngineChoice::Index, move |_, _| Ok(store.complete_through(at)?)).await?;
     let links = FeedLinks {
         next_cursor,
         checkpoint: &checkpoint,
@@ -112,7 +118,7 @@ pub async fn feed(State(app): State<App>, uri: Uri) -> Result<Response, ApiError
     Ok(response)
 }
 
-async fn read(app: &App, query: &Query, from: Seq, limit: usize) -> Result<FeedPage, ApiError> {
+async fn read(app: &App, query: &Query, from: Seq, limit: PageLimit) -> Result<FeedPage, ApiError> {
     let query = query.clone();
     ask(app, EngineChoice::Index, move |answers, view| Ok(answers.feed(&query, from, view.searchable(), limit)?)).await
 }
@@ -139,18 +145,6 @@ async fn first_received(app: &App, since: &str) -> Result<Seq, ApiError> {
     let ms = u64::try_from(time.timestamp_millis()).unwrap_or(0);
     ask(app, EngineChoice::Index, move |answers, view| Ok(answers.source.first_received_at(ms, view.searchable())?))
         .await
-}
-
-/// Events from `next` on were received at or after the one before it, so what was received before that one is complete.
-async fn complete_through(app: &App, next: Seq) -> Result<Option<i64>, ApiError> {
-    if next == Seq::ZERO {
-        return Ok(None);
-    }
-    let before = Seq(next.0 - 1);
-    ask(app, EngineChoice::Index, move |answers, _| {
-        Ok(Some(answers.source.with_row(before, |row| row.received_ms.cast_signed() - 1)?))
-    })
-    .await
 }
 
 fn lines(page: &FeedPage) -> String {

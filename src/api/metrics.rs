@@ -73,6 +73,10 @@ fn render(app: &App) -> String {
     page.gauge("annals_queue_requests", "Requests waiting for the writer", requests as u64);
     page.gauge("annals_queue_bytes", "Bytes waiting for the writer", bytes as u64);
     page.gauge("annals_index_segments", "Tantivy segments searched", store.view().piece_count() as u64);
+    let kept = store.counts_kept();
+    page.gauge("annals_count_cache_bytes", "Bytes of counts kept for later questions", kept.bytes as u64);
+    page.counter("annals_count_cache_hits_total", "Parts of counts that were kept", kept.hits);
+    page.counter("annals_count_cache_misses_total", "Parts of counts that had to be computed", kept.misses);
     page.gauge("annals_free_bytes", "Bytes free when the writer last looked", counted.space_free.load(Relaxed));
     page.gauge("annals_free_bytes_min", "Bytes that must stay free", counted.space_floor.load(Relaxed));
     page.counter("annals_appended_events_total", "Events appended since the start", counted.events.load(Relaxed));
@@ -91,6 +95,8 @@ fn render(app: &App) -> String {
     page.line(format_args!("annals_sync_seconds_bucket{{le=\"+Inf\"}} {batches}"));
     page.line(format_args!("annals_sync_seconds_sum {}", seconds(counted.sync_us.load(Relaxed))));
     page.line(format_args!("annals_sync_seconds_count {batches}"));
+    page.gauge("annals_tails", "Live tails open", app.tails.open());
+    page.counter("annals_tails_dropped_total", "Tails dropped because the client did not read", app.tails.dropped());
     let routes = app.metrics.routes.lock().clone();
     page.head("annals_http_requests_total", "Requests answered", "counter");
     for ((route, status), served) in &routes {

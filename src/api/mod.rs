@@ -2,6 +2,7 @@
 
 mod actions;
 mod append;
+pub mod connection;
 mod error;
 mod events;
 mod export;
@@ -10,8 +11,12 @@ mod feed;
 mod health;
 mod metrics;
 mod params;
+mod parse;
+mod sse;
+mod tail;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
@@ -20,12 +25,12 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::index::Engine;
 use crate::index::tantivy::view::View;
+use crate::index::{Engine, Patience};
 use crate::store::{Answers, Store};
 use error::ApiError;
 pub use metrics::HttpMetrics;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// What every handler works with.
 #[derive(Clone)]
@@ -34,17 +39,28 @@ pub struct App {
     pub store: Arc<Store>,
     /// Counts requests.
     pub metrics: Arc<HttpMetrics>,
+    tails: Arc<tail::Tails>,
+    /// Turns true when the server stops: who would wait does not any more.
+    stop: watch::Receiver<bool>,
+    /// Longer than this no question may take; exports may.
+    question_time: Duration,
     exports: Arc<Semaphore>,
     /// In KiB, so that a body's size fits a number of permits.
     bodies: Arc<Semaphore>,
 }
 
 impl App {
-    /// Over a store.
-    pub fn new(store: Arc<Store>) -> App {
+    /// Over a store, for questions that take at most so long, until `stop` turns true.
+    pub fn new(store: Arc<Store>, question_time: Duration, stop: watch::Receiver<bool>) -> App {
         let exports = Arc::new(Semaphore::new(export::EXPORTS_MAX));
         let bodies = Arc::new(Semaphore::new(append::BODIES_KIB_MAX));
-        App { store, metrics: Arc::default(), exports, bodies }
+        App { store, metrics: Arc::default(), tails: Arc::default(), stop, question_time, exports, bodies }
+    }
+
+    /// Returns when the server stops.
+    async fn stopping(&self) {
+        // An error means that the server is gone, which is more than stopping.
+        let _ = self.stop.clone().wait_for(|stopping| *stopping).await;
     }
 }
 
@@ -54,8 +70,10 @@ pub fn router(app: App) -> Router {
         .route("/v1/events", get(events::list).post(append::append))
         .route("/v1/events/{id}", get(events::one))
         .route("/v1/feed", get(feed::feed))
+        .route("/v1/tail", get(tail::tail))
         .route("/v1/facets", get(facets::facets))
         .route("/v1/actions", get(actions::actions))
+        .route("/v1/query/parse", get(parse::parse))
         .route("/v1/export", get(export::export))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
@@ -102,6 +120,9 @@ enum EngineChoice {
 
 const ENGINES: [(&str, EngineChoice); 2] = [("index", EngineChoice::Index), ("scan", EngineChoice::Scan)];
 
+/// A scan is asked for to be compared with, not to be fast.
+const SCAN_TIME: Duration = Duration::from_secs(120);
+
 /// Runs a question on a thread that may block, over one snapshot of the index.
 async fn ask<T: Send + 'static>(
     app: &App,
@@ -109,11 +130,12 @@ async fn ask<T: Send + 'static>(
     question: impl FnOnce(Answers<'_, dyn Engine>, &View) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let store = app.store.clone();
+    let question_time = app.question_time;
     let answered = tokio::task::spawn_blocking(move || {
-        let view = store.view();
-        let scan = store.scan(view.searchable());
+        let view = store.view().patient(Arc::new(Patience::at_most(question_time)));
+        let scan = store.scan(view.searchable()).patient(Arc::new(Patience::at_most(SCAN_TIME)));
         let engine: &dyn Engine = match engine {
-            EngineChoice::Index => &*view,
+            EngineChoice::Index => &view,
             EngineChoice::Scan => &scan,
         };
         question(Answers { engine, source: store.source(), catalogue: store.catalogue() }, &view)

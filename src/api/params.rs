@@ -1,5 +1,6 @@
 //! The query string of a request, taken apart: first what a call knows by name, then the filter.
 
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use axum::http::Uri;
@@ -7,8 +8,9 @@ use axum::http::Uri;
 use super::App;
 use super::error::ApiError;
 use crate::clock;
-use crate::query::{self, Env, Query};
+use crate::query::{self, Env, FromParams, Query};
 use crate::store::cursor::filter_hash;
+use crate::wire::Place;
 
 /// Longest query string we read, bytes: a query of 8 KiB, percent-encoded, with room for parameters.
 const QUERY_STRING_BYTES_MAX: usize = 64 << 10;
@@ -96,7 +98,7 @@ impl Params {
     /// Takes all the rest as a filter.
     pub fn into_filter(self, app: &App) -> Result<Filter, ApiError> {
         let env = Env { now_ms: clock::now_ms(), catalogue: app.store.catalogue() };
-        let (query, unknown) = query::from_params(&self.pairs, &env)?;
+        let FromParams { query, origins: _, unknown } = query::from_params(&self.pairs, &env)?;
         let known: Vec<_> = self.pairs.into_iter().filter(|(name, _)| !unknown.contains(name)).collect();
         Ok(Filter { query, hash: filter_hash(&known), is_empty: known.is_empty(), unknown })
     }
@@ -108,11 +110,32 @@ impl Params {
         Ok(filter)
     }
 
+    /// The same, with the place of each filter in the order of `Node::each_filter`.
+    pub fn into_placed_query(self, app: &App) -> Result<(Query, Vec<Place>), ApiError> {
+        let env = Env { now_ms: clock::now_ms(), catalogue: app.store.catalogue() };
+        let FromParams { query, origins, unknown } = query::from_params(&self.pairs, &env)?;
+        refuse_unknown(&unknown)?;
+        let mut seen = HashMap::new();
+        let nth: Vec<usize> = self.pairs.iter().map(|(name, _)| next_of(&mut seen, name)).collect();
+        let places = origins.iter().map(|origin| {
+            let (name, value) = &self.pairs[origin.pair];
+            Place { param: name.clone(), nth: nth[origin.pair], characters: origin.characters(value) }
+        });
+        Ok((query, places.collect()))
+    }
+
     /// For calls without a filter: nothing may be left.
     pub fn finish(self) -> Result<(), ApiError> {
         let names: Vec<String> = self.pairs.into_iter().map(|(name, _)| name).collect();
         refuse_unknown(&names)
     }
+}
+
+/// How many of `name` came before.
+fn next_of<'a>(seen: &mut HashMap<&'a str, usize>, name: &'a str) -> usize {
+    let count = seen.entry(name).or_default();
+    *count += 1;
+    *count - 1
 }
 
 fn refuse_unknown(names: &[String]) -> Result<(), ApiError> {

@@ -28,6 +28,10 @@ free_bytes_min  ANNALS_FREE_BYTES_MIN                  bytes that must stay free
                                                        minimum 67108864, or 0 to switch it off
 accept_clock    ANNALS_ACCEPT_CLOCK    --accept-clock  take the clock as it is, although it jumped; default false
 read_only       ANNALS_READ_ONLY       --read-only     serve reads of a corrupt log, refuse writes; default false
+question_ms     ANNALS_QUESTION_MS                     longest a question may take, ms; beyond it 503 too_broad;
+                                                       default 5000, minimum 1
+span_events     ANNALS_SPAN_EVENTS                     events in a span as it is cut, eight spans become one;
+                                                       default 32768, minimum 16, maximum 1048576
 actions         ANNALS_ACTIONS                         a TOML file with further categories and actions; default none
 log             ANNALS_LOG                             error, warn, info, debug, or a filter per module; default info
 ";

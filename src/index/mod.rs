@@ -4,11 +4,15 @@
 //! from the log and defines what is right. Nothing above this room may know which one runs. Answers are
 //! `Hit`s (where an entry stands); the rows themselves come from the log.
 
+mod patience;
 pub mod scan;
 pub mod source;
 pub mod tantivy;
 
 use std::borrow::Cow;
+use std::time::Duration;
+
+pub use patience::{Pace, Patience};
 
 use crate::event::{Entry, noun};
 use crate::log::ReadError;
@@ -127,6 +131,14 @@ pub enum EngineError {
         /// What the automaton's builder said.
         why: String,
     },
+    /// It took too long: an answer is whole or none.
+    #[error("the question took longer than {} s; narrow {}", limit.as_secs_f64(), filter.as_deref().unwrap_or("it, by a time range for instance"))]
+    TooBroad {
+        /// How long it was allowed to take.
+        limit: Duration,
+        /// The filter that took it, as one would write it, if it was one.
+        filter: Option<String>,
+    },
     /// Too much of the index is missing to answer from the log instead.
     #[error("the index is being rebuilt: {missing} events are not indexed yet")]
     Rebuilding {
@@ -149,8 +161,15 @@ pub trait Engine: Send + Sync {
     /// How many entries lie in each `[edges[i], edges[i + 1])` of time, ms. `edges` rise.
     fn histogram(&self, query: &Query, within: Within, edges: &[i64]) -> Result<Vec<u64>, EngineError>;
 
+    /// The times of the oldest and the newest match, ms.
+    fn time_ends(&self, query: &Query, within: Within) -> Result<Option<(i64, i64)>, EngineError>;
+
     /// Total and facet counts.
     fn counts(&self, query: &Query, within: Within, fields: &[FacetField]) -> Result<Counts, EngineError>;
+
+    /// The newest entry with each of these values of a facet.
+    fn newest(&self, field: FacetField, values: &[FacetValue], within: Within)
+    -> Result<Vec<Option<Hit>>, EngineError>;
 }
 
 /// The bucket of `[edges[i], edges[i + 1])` that a time lies in.

@@ -51,7 +51,7 @@ impl Source {
     /// One entry.
     pub fn entry(&self, seq: Seq) -> Result<Entry, EngineError> {
         let record = self.reader.read(seq)?;
-        entry(&record)
+        row(&record)?.entry()
     }
 
     /// The entries of a range, in order, with the length of each body in bytes.
@@ -59,7 +59,7 @@ impl Source {
         self.reader.range(within.from, within.to).map(|record| {
             let record = record?;
             let row = row(&record)?;
-            Ok((entry_of(&row)?, row.body.len()))
+            Ok((row.entry()?, row.body.len()))
         })
     }
 
@@ -89,13 +89,12 @@ impl Source {
     }
 }
 
-fn entry(record: &Record) -> Result<Entry, EngineError> {
-    entry_of(&row(record)?)
-}
-
-fn entry_of(row: &Row<'_>) -> Result<Entry, EngineError> {
-    let event = Event::from_body(row.body).map_err(|e| broken(row.seq, e))?;
-    Ok(Entry { seq: row.seq, received_ms: row.received_ms, kind: row.kind, hash: row.hash, event })
+impl Row<'_> {
+    /// The row as an entry.
+    pub fn entry(&self) -> Result<Entry, EngineError> {
+        let event = Event::from_body(self.body).map_err(|e| broken(self.seq, e))?;
+        Ok(Entry { seq: self.seq, received_ms: self.received_ms, kind: self.kind, hash: self.hash, event })
+    }
 }
 
 fn row(record: &Record) -> Result<Row<'_>, EngineError> {

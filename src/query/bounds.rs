@@ -121,6 +121,12 @@ impl Query {
         bounds
     }
 
+    /// What it asks besides the times that `time_bounds` names.
+    pub fn without_time(&self) -> Query {
+        let is_other = |member: &&Node| !matches!(member, Node::Filter(Filter::Time(_)));
+        Query { root: Node::and(self.members().iter().filter(is_other).cloned().collect()) }
+    }
+
     /// No entry with a seq outside matches: the first included, the second excluded.
     pub fn seq_bounds(&self) -> (Seq, Option<Seq>) {
         let mut bounds = (Seq::ZERO, None);
@@ -197,6 +203,10 @@ mod tests {
         assert_eq!(time("time:>=1970-01-02 time:1970 x"), (Some(86_400_000), Some(31_536_000_000)));
         assert_eq!(time("time:1970 OR x"), (None, None));
         assert_eq!(time("-time:1970"), (None, None));
+        let rest = |text| parsed(text).without_time().to_string();
+        assert_eq!(rest("time:1970"), "*");
+        assert_eq!(rest("x time:1970 (a OR b) time:>=1971"), "x (a OR b)");
+        assert_eq!(rest("x -time:1970"), parsed("x -time:1970").to_string());
         let seq = |text| parsed(text).seq_bounds();
         assert_eq!(seq("x"), (Seq(0), None));
         assert_eq!(seq("seq:5..9 seq:>=7 x"), (Seq(7), Some(Seq(10))));

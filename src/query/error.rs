@@ -2,16 +2,20 @@
 
 use thiserror::Error;
 
-/// A query text that is not a query. The message says what was found, at which byte, and what was expected.
+use super::lex::characters_before;
+
+/// A query text that is not a query. The message says what was found, where, and what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{message}")]
+#[error("{found} at {at}; {expected}")]
 pub struct ParseError {
-    /// Byte offset in the text (of the parameter's value, where the query came in parameters).
+    /// Characters (code points) before it in the text, or in the parameter's value where the query came in parameters.
     pub at: usize,
     /// Stable, for machines: one of the constants in [`code`].
     pub code: &'static str,
-    /// For people; lower case, no full stop.
-    pub message: String,
+    /// What was found, for people.
+    pub found: String,
+    /// What was expected, for people.
+    pub expected: String,
 }
 
 /// A parameter whose value is not a query.
@@ -48,19 +52,28 @@ pub mod code {
 }
 
 impl ParseError {
-    /// "`found` at `at`; `expected`".
-    pub(super) fn new(code: &'static str, at: usize, found: impl AsRef<str>, expected: impl AsRef<str>) -> ParseError {
-        let (found, expected) = (found.as_ref(), expected.as_ref());
-        ParseError { at, code, message: format!("{found} at {at}; {expected}") }
+    /// While a text is read, `at` counts its bytes; see [`ParseError::in_characters`].
+    pub(super) fn new(
+        code: &'static str,
+        at: usize,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> ParseError {
+        ParseError { at, code, found: found.into(), expected: expected.into() }
+    }
+
+    /// The same with its place in `text` counted in characters, as everybody outside this room counts.
+    pub(super) fn in_characters(self, text: &str) -> ParseError {
+        ParseError { at: characters_before(text, self.at), ..self }
     }
 
     /// Something that does not fit where it stands.
-    pub(super) fn syntax(at: usize, found: impl AsRef<str>, expected: impl AsRef<str>) -> ParseError {
+    pub(super) fn syntax(at: usize, found: impl Into<String>, expected: impl Into<String>) -> ParseError {
         ParseError::new(code::SYNTAX, at, found, expected)
     }
 
     /// A value that its field does not take.
-    pub(super) fn value(at: usize, found: impl AsRef<str>, expected: impl AsRef<str>) -> ParseError {
+    pub(super) fn value(at: usize, found: impl Into<String>, expected: impl Into<String>) -> ParseError {
         ParseError::new(code::BAD_VALUE, at, found, expected)
     }
 }

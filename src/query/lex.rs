@@ -39,6 +39,11 @@ pub(super) struct Raw {
     pub empty_parts: Vec<usize>,
 }
 
+/// How many characters of `text` lie before byte `at`.
+pub(super) fn characters_before(text: &str, at: usize) -> usize {
+    text.char_indices().take_while(|(start, _)| *start < at).count()
+}
+
 pub(super) fn text_of(chars: &[Char]) -> String {
     chars.iter().map(|char| char.c).collect()
 }
@@ -60,6 +65,11 @@ impl Raw {
     /// `*`: any value at all.
     pub fn is_star(&self) -> bool {
         self.shape == Shape::Bare && !self.chars.is_empty() && self.chars.iter().all(|char| is(char, '*'))
+    }
+
+    /// `null` as JSON writes it.
+    pub fn is_null(&self) -> bool {
+        self.shape == Shape::Bare && self.chars.iter().all(|char| !char.literal) && self.text() == "null"
     }
 
     /// Where byte `offset` of [`Raw::text`] was written.
@@ -127,19 +137,21 @@ impl<'a> Cursor<'a> {
         self.at = self.text.len() - self.rest().trim_start().len();
     }
 
-    /// Eats the upper-case operator `word` if it stands alone.
-    pub fn eat_keyword(&mut self, word: &str) -> bool {
-        let found = self.at_keyword(word);
-        if found {
-            self.at += word.len();
-        }
-        found
+    /// Eats an operator, in any of its spellings, if it stands alone.
+    pub fn eat_operator(&mut self, spellings: &[&'static str]) -> bool {
+        let found = self.operator(spellings);
+        self.at += found.map_or(0, str::len);
+        found.is_some()
     }
 
-    pub fn at_keyword(&self, word: &str) -> bool {
-        self.rest().strip_prefix(word).is_some_and(|after| {
-            after.is_empty() || after.starts_with(|c: char| c.is_whitespace() || "()\"".contains(c))
-        })
+    /// The spelling in which an operator stands here alone.
+    pub fn operator(&self, spellings: &[&'static str]) -> Option<&'static str> {
+        let stands_here = |word: &&str| {
+            self.rest().strip_prefix(word).is_some_and(|after| {
+                after.is_empty() || after.starts_with(|c: char| c.is_whitespace() || "()\"".contains(c))
+            })
+        };
+        spellings.iter().copied().find(stands_here)
     }
 
     /// The quoted string whose opening quote is next.
@@ -279,6 +291,10 @@ impl<'a> Cursor<'a> {
                     "range without an end",
                     "expected ] or }, as in [400 TO 499]; quote a value that begins with a bracket",
                 ));
+            }
+            if self.peek() == Some('"') {
+                self.quoted_into(&mut chars)?;
+                continue;
             }
             self.bare_char(&mut chars)?;
             if chars.last().is_some_and(|char| is(char, ']') || is(char, '}')) {

@@ -26,3 +26,9 @@ pub const QUERY_INSTRUCTIONS_MAX: usize = 32_768;
 
 /// Automaton states of all patterns of a query together, 4 KiB of memory each: 32 MiB.
 pub const QUERY_STATES_MAX: usize = 8_192;
+
+/// Stretches marked in one row. A hundred fill a screen.
+pub const HIGHLIGHT_RANGES_MAX: usize = 1_000;
+
+/// JSON of the highlights of one row: 64 KiB. A pointer into `detail` can be as long as the event.
+pub const HIGHLIGHT_BYTES_MAX: usize = 64 << 10;

@@ -10,22 +10,30 @@
 mod bounds;
 pub mod error;
 pub mod filter;
+mod highlight;
 mod lex;
 pub mod limits;
 #[cfg(test)]
 mod matches_tests;
+mod origin;
 mod params;
 mod parse;
 pub mod pattern;
 mod print;
 mod range;
+#[cfg(test)]
+pub(crate) mod samples;
+pub mod shown;
 pub mod values;
 mod view;
+mod without;
 
 pub use bounds::FacetField;
 pub use error::{ParamError, ParseError};
 pub use filter::Filter;
-pub use params::from_params;
+pub use highlight::{Highlight, Highlights, Mark, highlights};
+pub use origin::Origin;
+pub use params::{FromParams, from_params};
 pub use parse::parse;
 pub use pattern::Pattern;
 pub use values::{Member, ValueField};

@@ -5,21 +5,30 @@
 use super::error::{ParamError, ParseError};
 use super::filter::{Filter, TimeRange};
 use super::lex::{Raw, Shape};
+use super::origin::Origin;
 use super::parse::{Field, Reading, finish, parameter, read, refuse_nul};
 use super::{Env, Node, Query};
 
-/// The query of `pairs`, and the names of those that are no part of it, in order. Empty values are ignored, as a form
-/// sends them for what was left blank.
+/// What parameters say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FromParams {
+    /// All of them together.
+    pub query: Query,
+    /// Where each filter was written, in the order of [`Node::each_filter`].
+    pub origins: Vec<Origin>,
+    /// The names of those that are no part of it, in order.
+    pub unknown: Vec<String>,
+}
+
+/// Reads the query of `pairs`. Empty values are ignored, as a form sends them for what was left blank.
 ///
 /// `q` is a query text; several must all match. `from` (included) and `to` (excluded) are times.
-pub fn from_params(pairs: &[(String, String)], env: &Env<'_>) -> Result<(Query, Vec<String>), ParamError> {
+pub fn from_params(pairs: &[(String, String)], env: &Env<'_>) -> Result<FromParams, ParamError> {
     let reading = Reading::new(env);
-    let mut texts = Vec::new();
-    // A member per field, in the order in which the fields came, each with its choices.
-    let mut fields: Vec<(Parameter, Vec<Node>)> = Vec::new();
+    // Which pairs say something about the texts, and about each field in the order in which the fields came.
+    let mut groups = vec![(Parameter::Text, Vec::new())];
     let mut unknown = Vec::new();
-    for (name, value) in pairs {
-        let failed = |error: ParseError| ParamError { param: name.clone(), error };
+    for (pair, (name, value)) in pairs.iter().enumerate() {
         let Some(parameter) = Parameter::named(name) else {
             unknown.push(name.clone());
             continue;
@@ -27,16 +36,28 @@ pub fn from_params(pairs: &[(String, String)], env: &Env<'_>) -> Result<(Query, 
         if value.is_empty() {
             continue;
         }
-        let node = parameter.read(value, &reading).map_err(failed)?;
-        match fields.iter_mut().find(|(known, _)| *known == parameter) {
-            _ if parameter == Parameter::Text => texts.push(node),
-            Some((_, choices)) => choices.push(node),
-            None => fields.push((parameter, vec![node])),
+        match groups.iter_mut().find(|(known, _)| *known == parameter) {
+            Some((_, members)) => members.push(pair),
+            None => groups.push((parameter, vec![pair])),
         }
     }
-    let members = texts.into_iter().chain(fields.into_iter().map(|(_, choices)| Node::or(choices)));
-    let query = finish(members.collect()).map_err(|error| ParamError { param: "q".to_owned(), error })?;
-    Ok((query, unknown))
+    let mut members = Vec::new();
+    for (parameter, group) in groups {
+        let noted = reading.noted();
+        let mut nodes = Vec::with_capacity(group.len());
+        for pair in group {
+            let (name, value) = &pairs[pair];
+            reading.turn_to(pair);
+            let node = parameter.read(value, &reading).map_err(|error| error.in_characters(value));
+            nodes.push(node.map_err(|error| ParamError { param: name.clone(), error })?);
+        }
+        match parameter {
+            Parameter::Text => members.append(&mut nodes),
+            Parameter::From | Parameter::To | Parameter::Field(_) => members.push(reading.any_of(nodes, noted)),
+        }
+    }
+    let query = finish(members).map_err(|error| ParamError { param: "q".to_owned(), error })?;
+    Ok(FromParams { query, origins: reading.into_origins(), unknown })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,16 +80,18 @@ impl Parameter {
 
     fn read(&self, value: &str, reading: &Reading<'_>) -> Result<Node, ParseError> {
         refuse_nul(value)?;
-        match self {
-            Parameter::Text => read(value, reading),
-            Parameter::From => Ok(Node::Filter(Filter::Time(TimeRange::since(&quoted(value), reading.env)?))),
-            Parameter::To => Ok(Node::Filter(Filter::Time(TimeRange::until(&quoted(value), reading.env)?))),
+        let node = match self {
+            Parameter::Text => return read(value, reading),
+            Parameter::From => Node::Filter(Filter::Time(TimeRange::since(&quoted(value), reading.env)?)),
+            Parameter::To => Node::Filter(Filter::Time(TimeRange::until(&quoted(value), reading.env)?)),
             // The one field whose quotes say something: the whole action, whatever the catalogue knows by that name.
             Parameter::Field(Field::Action) if let Some(action) = in_quotes(value) => {
-                Field::Action.read(&quoted(action), false, reading)
+                Field::Action.read(&quoted(action), false, reading)?
             }
-            Parameter::Field(field) => field.read(&parameter(value), false, reading),
-        }
+            Parameter::Field(field) => field.read(&parameter(value), false, reading)?,
+        };
+        reading.note(&node, 0..value.len());
+        Ok(node)
     }
 }
 
@@ -88,7 +111,7 @@ mod tests {
     fn read(pairs: &[(&str, &str)]) -> Result<(String, Vec<String>), ParamError> {
         let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let env = Env { now_ms: 1_795_181_527_412, catalogue: Catalogue::builtin() };
-        from_params(&pairs, &env).map(|(query, unknown)| (query.to_string(), unknown))
+        from_params(&pairs, &env).map(|read| (read.query.to_string(), read.unknown))
     }
 
     #[test]
@@ -113,9 +136,49 @@ mod tests {
             (&[("action", "\"login\""), ("action", "login")], "action:\"login\" OR action:login"),
             (&[("action", "login."), ("action", "contact:")], "action:login. OR action:contact."),
             (&[("has", "changes"), ("reason", "*")], "has:changes has:reason"),
+            (&[("_exists_", "reason"), ("detail.x", "null")], "has:reason detail.x:\"null\""),
+            (&[("actor", "a"), ("actor", "*"), ("q", "x")], "x"),
         ] {
             assert_eq!(read(pairs).map(|(text, _)| text), Ok(text.to_owned()), "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn each_filter_is_found_where_it_was_written() {
+        let pairs = [
+            ("actor", "u_1"),
+            ("q", "東京 (a OR *) -actor:(b OR \"c d\")"),
+            ("foo", "1"),
+            ("actor", "u_2"),
+            ("from", "2026-11-01"),
+            ("q", "detail.x:null"),
+            ("source", "*"),
+            ("action", "x"),
+            ("action", "*"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let env = Env { now_ms: 0, catalogue: Catalogue::builtin() };
+        let read = from_params(&pairs, &env).unwrap();
+        let mut filters = Vec::new();
+        read.query.root.each_filter(&mut |filter| filters.push(filter.to_string()));
+        let written = read.origins.iter().map(|origin| {
+            let value = &pairs[origin.pair].1;
+            let characters = origin.characters(value);
+            value.chars().skip(characters.start).take(characters.len()).collect::<String>()
+        });
+        let found: Vec<(String, String)> = filters.into_iter().zip(written).collect();
+        let found: Vec<(&str, &str)> = found.iter().map(|(filter, text)| (filter.as_str(), text.as_str())).collect();
+        let expected = [
+            ("東京", "東京"),
+            ("actor:b", "b"),
+            ("actor:\"c d\"", "\"c d\""),
+            ("detail.x:*", "detail.x:null"),
+            ("actor:u_1", "u_1"),
+            ("actor:u_2", "u_2"),
+            ("time:>=2026-11-01T00:00:00.000Z", "2026-11-01"),
+            ("has:source", "*"),
+        ];
+        assert_eq!((found.as_slice(), read.origins.len()), (&expected[..], expected.len()));
     }
 
     #[test]

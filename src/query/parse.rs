@@ -1,13 +1,16 @@
 //! Text to tree: words, quotes, parentheses, AND, OR, NOT. What stands behind `field:` is read by the field's filter.
 //!
-//! AND binds tighter than OR and may be left out. A parenthesis behind `field:` holds values of that field.
+//! AND binds tighter than OR and may be left out. A parenthesis behind `field:` holds values of that field. What
+//! converters of detection rules write for Lucene reads the same: `&&`, `||`, `!`, `+`, `*:*`, `_exists_:field`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use super::error::{ParseError, code};
 use super::filter::{Action, Actor, Change, Detail, Filter, Has, Ip, SeqRange, TargetType, TimeRange, Value, Words};
 use super::lex::{Cursor, Raw, Shape, is};
 use super::limits::{DEPTH_MAX, FILTERS_MAX, NESTING_MAX, QUERY_BYTES_MAX, QUERY_INSTRUCTIONS_MAX, QUERY_STATES_MAX};
+use super::origin::Origin;
+use super::range;
 use super::values::{Member, ValueField};
 use super::{Env, Node, Query};
 use crate::text;
@@ -15,12 +18,17 @@ use crate::text;
 /// Reads a query text. An empty one means every entry.
 pub fn parse(text: &str, env: &Env<'_>) -> Result<Query, ParseError> {
     let reading = Reading::new(env);
-    finish(vec![read(text, &reading)?])
+    let node = read(text, &reading).map_err(|error| error.in_characters(text))?;
+    finish(vec![node])
 }
 
-/// What one query may still use while it is read.
+/// What one query may still use while it is read, and where its filters were found.
 pub(super) struct Reading<'a> {
     pub env: &'a Env<'a>,
+    /// The number of the parameter that is being read.
+    pair: Cell<usize>,
+    /// One for each filter so far. Filters are read in the order they are printed in, and normal forms keep it.
+    origins: RefCell<Vec<Origin>>,
     instructions_left: Cell<usize>,
     states_left: Cell<usize>,
     filters_left: Cell<usize>,
@@ -30,10 +38,43 @@ impl<'a> Reading<'a> {
     pub fn new(env: &'a Env<'a>) -> Reading<'a> {
         Reading {
             env,
+            pair: Cell::new(0),
+            origins: RefCell::default(),
             instructions_left: Cell::new(QUERY_INSTRUCTIONS_MAX),
             states_left: Cell::new(QUERY_STATES_MAX),
             filters_left: Cell::new(FILTERS_MAX),
         }
+    }
+
+    /// What is read from now on stands in the parameter of this number.
+    pub fn turn_to(&self, pair: usize) {
+        self.pair.set(pair);
+    }
+
+    /// Notes that `node` was written in `bytes` of the parameter, unless it is made of nodes that were noted.
+    pub fn note(&self, node: &Node, bytes: std::ops::Range<usize>) {
+        let pair = self.pair.get();
+        node.each_filter(&mut |_| self.origins.borrow_mut().push(Origin { pair, bytes: bytes.clone() }));
+    }
+
+    /// How many filters were noted.
+    pub fn noted(&self) -> usize {
+        self.origins.borrow().len()
+    }
+
+    /// The normal form of "any of `choices`", which were read since `noted` filters were noted. One choice that is
+    /// everything makes the others vanish: the only normal form that loses filters.
+    pub fn any_of(&self, choices: Vec<Node>, noted: usize) -> Node {
+        let node = Node::or(choices);
+        if node == Node::All {
+            self.origins.borrow_mut().truncate(noted);
+        }
+        node
+    }
+
+    /// Where each filter was written, in the order of [`Node::each_filter`].
+    pub fn into_origins(self) -> Vec<Origin> {
+        self.origins.into_inner()
     }
 
     /// Counts the instructions of a pattern that is about to be built; false if there are too many.
@@ -56,7 +97,7 @@ fn spend(left: &Cell<usize>, amount: usize) -> bool {
 /// One text to a node. The caller finishes the whole query.
 pub(super) fn read(text: &str, reading: &Reading<'_>) -> Result<Node, ParseError> {
     if text.len() > QUERY_BYTES_MAX {
-        return Err(too_long(text.len()));
+        return Err(too_long(QUERY_BYTES_MAX, text.len(), "goes on"));
     }
     refuse_nul(text)?;
     let mut parser = Parser { cursor: Cursor::new(text), reading, open: 0 };
@@ -92,14 +133,14 @@ pub(super) fn finish(members: Vec<Node>) -> Result<Query, ParseError> {
     }
     // Escapes and resolved times make the printed form longer; it has to be readable again.
     let printed = query.to_string().len();
-    if printed > QUERY_BYTES_MAX { Err(too_long(printed)) } else { Ok(query) }
+    if printed > QUERY_BYTES_MAX { Err(too_long(0, printed, "when written out in full,")) } else { Ok(query) }
 }
 
-fn too_long(bytes: usize) -> ParseError {
+fn too_long(at: usize, bytes: usize, when: &str) -> ParseError {
     ParseError::new(
         code::QUERY_TOO_LONG,
-        QUERY_BYTES_MAX,
-        format!("query of {bytes} bytes, written out in full, goes on"),
+        at,
+        format!("query of {bytes} bytes {when}"),
         format!("expected at most {QUERY_BYTES_MAX} bytes"),
     )
 }
@@ -130,6 +171,8 @@ pub(super) enum Field {
     Detail(String),
     /// Only `name:*`.
     Presence(Member),
+    /// `_exists_:name`, Lucene's `name:*`.
+    Exists,
 }
 
 /// Names that are not a [`ValueField`]'s own.
@@ -178,6 +221,7 @@ impl Field {
             "changes" => Some(Field::Presence(Member::Changes)),
             "subjects" => Some(Field::Presence(Member::Subjects)),
             "detail" => Some(Field::Presence(Member::Detail)),
+            "_exists_" => Some(Field::Exists),
             _ => None,
         }
     }
@@ -193,7 +237,9 @@ impl Field {
             Field::Detail(path) => Node::Filter(Detail::exists(path)),
             Field::Presence(member) => has(*member),
             // Every entry has these.
-            Field::Actor | Field::Action | Field::Time | Field::Received | Field::Seq | Field::Has => Node::All,
+            Field::Actor | Field::Action | Field::Time | Field::Received | Field::Seq | Field::Has | Field::Exists => {
+                Node::All
+            }
         }
     }
 
@@ -202,12 +248,12 @@ impl Field {
         *self == Field::Change
     }
 
-    /// `field:raw`. Ranges of numbers are looked for in `detail` only if `ranges`.
+    /// `field:raw`. Ranges of numbers and `null` are looked for in `detail` only if `ranges`.
     pub fn read(&self, raw: &Raw, ranges: bool, reading: &Reading<'_>) -> Result<Node, ParseError> {
-        if raw.is_star() {
+        count_filter(raw.at, reading)?;
+        if raw.is_star() || range::is_open(raw) {
             return Ok(self.present());
         }
-        count_filter(raw.at, reading)?;
         let filter = match self {
             Field::Value(field) => Value::parse(*field, raw, reading)?,
             Field::Actor => Actor::parse(raw, reading)?,
@@ -219,9 +265,14 @@ impl Field {
             Field::Ip => Ip::parse(raw, reading)?,
             Field::Change => Change::parse(raw, reading)?,
             Field::Has => Has::parse(raw)?,
+            // A null says as little as an absent member, so it is no value that could be compared.
+            Field::Detail(path) if ranges && raw.is_null() => {
+                return Ok(Node::negate(Node::Filter(Detail::exists(path))));
+            }
             Field::Detail(path) if ranges => Detail::parse(path, raw, reading)?,
             Field::Detail(path) => Detail::parse_value(path, raw, reading)?,
             Field::Presence(member) => return Err(only_presence(*member, raw)),
+            Field::Exists => return field(raw).map(|field| field.present()),
         };
         Ok(Node::Filter(filter))
     }
@@ -249,6 +300,10 @@ fn count_filter(at: usize, reading: &Reading<'_>) -> Result<(), ParseError> {
     ))
 }
 
+/// The spellings of an operator.
+const AND: [&str; 2] = ["AND", "&&"];
+const OR: [&str; 2] = ["OR", "||"];
+
 struct Parser<'a> {
     cursor: Cursor<'a>,
     reading: &'a Reading<'a>,
@@ -259,18 +314,19 @@ struct Parser<'a> {
 impl Parser<'_> {
     /// `a b OR c`, up to a closing parenthesis or the end. In a `field:(…)`, words are values of the field.
     fn any_of(&mut self, field: Option<&Field>) -> Result<Node, ParseError> {
+        let noted = self.reading.noted();
         let mut choices = vec![self.all_of(field)?];
-        while self.cursor.eat_keyword("OR") {
+        while self.cursor.eat_operator(&OR) {
             choices.push(self.all_of(field)?);
         }
-        Ok(Node::or(choices))
+        Ok(self.reading.any_of(choices, noted))
     }
 
     fn all_of(&mut self, field: Option<&Field>) -> Result<Node, ParseError> {
         let mut members = vec![self.one(field)?];
         loop {
             self.cursor.skip_spaces();
-            let joined = self.cursor.eat_keyword("AND");
+            let joined = self.cursor.eat_operator(&AND);
             if !joined && self.at_end() {
                 return Ok(Node::and(members));
             }
@@ -279,42 +335,65 @@ impl Parser<'_> {
     }
 
     fn at_end(&self) -> bool {
-        matches!(self.cursor.peek(), None | Some(')')) || self.cursor.at_keyword("OR")
+        matches!(self.cursor.peek(), None | Some(')')) || self.cursor.operator(&OR).is_some()
     }
 
     fn one(&mut self, field: Option<&Field>) -> Result<Node, ParseError> {
         self.cursor.skip_spaces();
         let start = self.cursor.at;
-        if self.cursor.eat_keyword("NOT") {
+        if let Some(operator) = self.cursor.operator(&AND).or(self.cursor.operator(&OR)) {
+            return Err(ParseError::syntax(
+                start,
+                format!("{operator} with nothing before it"),
+                "expected a word or a field; quote it to search for the word",
+            ));
+        }
+        if self.cursor.eat_operator(&["NOT"]) {
             return self.nested(start, |parser| parser.one(field)).map(Node::negate);
         }
-        if self.cursor.eat('-') {
-            if self.cursor.peek().is_none_or(|c| c.is_whitespace() || c == ')') {
-                return Err(ParseError::syntax(start, "\"-\" alone", "expected directly behind it what to exclude"));
-            }
-            return self.nested(start, |parser| parser.one(field)).map(Node::negate);
-        }
-        for keyword in ["AND", "OR"] {
-            if self.cursor.at_keyword(keyword) {
-                return Err(ParseError::syntax(
-                    start,
-                    format!("{keyword} with nothing before it"),
-                    "expected a word or a field; quote it to search for the word",
-                ));
-            }
+        if let Some(sign) = self.eat_sign(field)? {
+            let node = self.nested(start, |parser| parser.one(field))?;
+            return Ok(if sign == '+' { node } else { Node::negate(node) });
         }
         match self.cursor.peek() {
             None => Err(ParseError::syntax(start, "end of the query", "expected a word or a field")),
             Some(')') => Err(ParseError::syntax(start, "unexpected \")\"", "expected a word or a field")),
             Some('(') => self.group(field),
             Some(_) => match field {
-                Some(field) => {
-                    let raw = self.cursor.value(field.has_parts())?;
-                    field.read(&raw, true, self.reading)
-                }
+                Some(field) => self.value_of(field, start),
                 None => self.word_or_field(),
             },
         }
+    }
+
+    /// `-` and `!` exclude. `+` asks for what is asked for anyway; among the values of a field, one before a digit
+    /// belongs to a telephone number.
+    fn eat_sign(&mut self, field: Option<&Field>) -> Result<Option<char>, ParseError> {
+        let start = self.cursor.at;
+        let mut next = self.cursor.rest().chars();
+        let (sign, behind) = (next.next(), next.next());
+        let is_sign = match sign {
+            Some('-' | '!') => true,
+            Some('+') => field.is_none() || !behind.is_some_and(|c| c.is_ascii_digit()),
+            _ => false,
+        };
+        let Some(sign) = sign.filter(|_| is_sign) else {
+            return Ok(None);
+        };
+        if behind.is_none_or(|c| c.is_whitespace() || c == ')') {
+            let expected = "expected directly behind it what to exclude or to find";
+            return Err(ParseError::syntax(start, format!("\"{sign}\" alone"), expected));
+        }
+        self.cursor.eat(sign);
+        Ok(Some(sign))
+    }
+
+    /// The value that comes next, of a filter that was begun at `start`.
+    fn value_of(&mut self, field: &Field, start: usize) -> Result<Node, ParseError> {
+        let raw = self.cursor.value(field.has_parts())?;
+        let node = field.read(&raw, true, self.reading)?;
+        self.reading.note(&node, start..self.cursor.at);
+        Ok(node)
     }
 
     fn group(&mut self, field: Option<&Field>) -> Result<Node, ParseError> {
@@ -358,20 +437,23 @@ impl Parser<'_> {
             return Ok(Node::All);
         }
         count_filter(raw.at, self.reading)?;
-        Words::parse(&raw, self.reading).map(Node::Filter)
+        let node = Words::parse(&raw, self.reading).map(Node::Filter)?;
+        self.reading.note(&node, raw.at..self.cursor.at);
+        Ok(node)
     }
 
     fn field_value(&mut self, name: &Raw) -> Result<Node, ParseError> {
+        // Lucene's way to say "everything".
+        if name.is_star() && self.cursor.eat_operator(&[":*"]) {
+            return Ok(Node::All);
+        }
         let field = field(name)?;
         self.cursor.eat(':');
         match self.cursor.peek() {
             Some('(') => self.group(Some(&field)),
             None => Err(no_value(name, self.cursor.at)),
             Some(c) if c.is_whitespace() || c == ')' => Err(no_value(name, self.cursor.at)),
-            Some(_) => {
-                let raw = self.cursor.value(field.has_parts())?;
-                field.read(&raw, true, self.reading)
-            }
+            Some(_) => self.value_of(&field, name.at),
         }
     }
 }
@@ -397,16 +479,47 @@ fn field(name: &Raw) -> Result<Field, ParseError> {
 fn unknown_field(name: &str, at: usize) -> ParseError {
     let values = ValueField::ALL.map(ValueField::as_str);
     let names: Vec<&str> = OTHER_FIELDS.iter().chain(&values).copied().collect();
+    let member = MEMBERS.iter().find(|(member, _)| *member == name);
     let expected = match name {
+        _ if let Some((_, field)) = member => format!("did you mean {field}?"),
         "" => "expected a field's name before the colon; quote a text that contains a colon".to_owned(),
         "detail." => "expected a path, as in detail.plan:pro".to_owned(),
-        "name" => "did you mean actor_name or target_name?".to_owned(),
-        "user" => "did you mean actor?".to_owned(),
+        name if let Some((_, path)) = name.split_once('.').filter(|(first, _)| is_detail(first)) => {
+            format!("did you mean detail.{path}?")
+        }
+        name if name.contains('.') => format!(
+            "expected a field such as actor, or detail.{name} inside the payload; quote a text that contains a colon"
+        ),
         _ => did_you_mean(name, &names).unwrap_or_else(|| {
             "expected a field such as actor or action; quote a text that contains a colon".to_owned()
         }),
     };
     ParseError::new(code::UNKNOWN_FIELD, at, format!("unknown field \"{name}\""), expected)
+}
+
+/// What those write who have the members of an event in mind, and the field that holds them.
+const MEMBERS: [(&str, &str); 17] = [
+    ("name", "actor_name or target_name"),
+    ("user", "actor"),
+    ("actor.id", "actor"),
+    ("actor.type", "actor:type/*"),
+    ("actor.name", "actor_name"),
+    ("actor.email", "email"),
+    ("target.id", "target"),
+    ("target.type", "target_type"),
+    ("target.name", "target_name"),
+    ("context.ip", "ip"),
+    ("context.user_agent", "user_agent"),
+    ("context.request_id", "request"),
+    ("context.session_id", "session"),
+    ("on_behalf_of.id", "on_behalf_of"),
+    ("changes.field", "change:field"),
+    ("changes.before", "change:field=before"),
+    ("changes.after", "change:field>after"),
+];
+
+fn is_detail(name: &str) -> bool {
+    did_you_mean(name, &["detail", "payload"]).is_some()
 }
 
 /// `did you mean actor?`, if one of `names` is near.
@@ -480,7 +593,7 @@ mod tests {
             ("-(a b)", "-(a b)"),
             ("-*", "-*"),
             ("and or not", "and or not"),
-            ("maya@example.com +14155550123 c_8FQ2M0", "maya@example.com +14155550123 c_8fq2m0"),
+            ("maya@example.com +14155550123 c_8FQ2M0", "maya@example.com 14155550123 c_8fq2m0"),
             ("wrod~ misspelling~ mispelling~1", "wrod~ misspelling~ mispelling~1"),
             ("/Ab+c/", "/Ab+c/"),
             ("/a\\/b/", "/a\\/b/"),
@@ -551,6 +664,38 @@ mod tests {
             ("target_name:***a", "target_name:*a"),
             ("target:\"*\"", "target:\"*\""),
             ("target:\"\"", "target:\"\""),
+            // As Lucene writes it.
+            ("a && b || c && !d", "(a b) OR (c -d)"),
+            ("+a +\"b c\" -d !(e f)", "a \"b c\" -d -(e f)"),
+            ("a +(b || c)", "a (b OR c)"),
+            ("a&&b x||y wow! a+b", "a\\&\\&b x\\|\\|y wow\\! a+b"),
+            ("\\+a \\!b \\-c", "\\+a \\!b \\-c"),
+            ("*:*", "*"),
+            ("*:* AND NOT a", "-a"),
+            ("_exists_:reason NOT _exists_:detail.User.Name", "has:reason -detail.user.name:*"),
+            ("_exists_:actor", "*"),
+            ("_exists_:(target OR \"ip\")", "has:target OR has:ip"),
+            ("target:[* TO *] detail.x:[* TO *]", "has:target detail.x:*"),
+            ("detail.x:null", "-detail.x:*"),
+            ("NOT detail.x:null", "detail.x:*"),
+            ("detail.x:\"null\" detail.x:nul\\l", "detail.x:\"null\" detail.x:\"null\""),
+            ("detail.x:(null OR a)", "-detail.x:* OR detail.x:a"),
+            ("target:null change:null", "target:null change:null"),
+            ("actor:(+4915 OR +a)", "actor:+4915 OR actor:a"),
+            ("target:(a b)", "target:a target:b"),
+            ("detail.n:(>=10 AND <20)", "detail.n:>=10 detail.n:<20"),
+            ("detail.n:(+>=10 +<20)", "detail.n:>=10 detail.n:<20"),
+            ("time:[\"2026-11-01T10:00\" TO *]", "time:>=2026-11-01T10:00:00.000Z"),
+            ("time:{2026-11-01 TO 2026-11-03}", "time:2026-11-02T00:00:00.000Z..2026-11-03T00:00:00.000Z"),
+            ("received:[* TO 2026-11-01}", "received:<2026-11-01T00:00:00.000Z"),
+            ("seq:{7 TO *]", "seq:>=8"),
+            ("detail.n:[* TO 5}", "detail.n:<5"),
+            ("detail.a:\"x: y/z @ > = (1)\"", "detail.a:\"x: y/z @ > = (1)\""),
+            ("detail.cmd:*\\ \\-enc\\ *", "detail.cmd:*\\ -enc\\ *"),
+            ("detail.path:*\\\\System32\\\\*", "detail.path:*\\\\system32\\\\*"),
+            ("detail.x:/ab+c\\/d/", "detail.x:/ab+c\\/d/"),
+            ("actor:AND detail.x:true detail.x:TO", "actor:and detail.x:true detail.x:to"),
+            ("tenant:OR tenant:NOT \"OR\"", "tenant:OR tenant:NOT \"or\""),
         ];
         for (text, canonical) in table {
             let query = parsed(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -610,15 +755,33 @@ mod tests {
             ("/(?U)a/", 3, code::BAD_REGEX, "flag"),
             ("/a(?=b)/", 2, code::BAD_REGEX, "look-ahead"),
             ("/a(b/", 2, code::BAD_REGEX, "unclosed group"),
-            ("/東(b/", 4, code::BAD_REGEX, "unclosed group"),
+            ("/東(b/", 2, code::BAD_REGEX, "unclosed group"),
+            ("&& a", 0, code::SYNTAX, "&& with nothing before it"),
+            ("a || || b", 5, code::SYNTAX, "|| with nothing before it"),
+            ("a + b", 2, code::SYNTAX, "\"+\" alone"),
+            ("a ! b", 2, code::SYNTAX, "\"!\" alone"),
+            ("wrod~3", 4, code::BAD_VALUE, "expected ~, ~1 or ~2"),
+            ("wrod~0.8", 4, code::BAD_VALUE, "expected ~, ~1 or ~2"),
+            ("_exists_:reson", 9, code::UNKNOWN_FIELD, "did you mean reason?"),
+            ("_exists_:det*", 12, code::UNKNOWN_FIELD, "wildcard in the field name"),
+            ("a *:b", 2, code::UNKNOWN_FIELD, "wildcard in the field name"),
+            ("東京 actr:x", 3, code::UNKNOWN_FIELD, "did you mean actor?"),
+            ("actor.id:x", 0, code::UNKNOWN_FIELD, "did you mean actor?"),
+            ("context.ip:x", 0, code::UNKNOWN_FIELD, "did you mean ip?"),
+            ("details.plan:x", 0, code::UNKNOWN_FIELD, "did you mean detail.plan?"),
+            ("userIdentity.arn:x", 0, code::UNKNOWN_FIELD, "detail.userIdentity.arn inside the payload"),
+            ("detail.n:[400 499]", 9, code::BAD_VALUE, "expected [a TO b]"),
+            ("detail.n:[400 to 499]", 9, code::BAD_VALUE, "expected [a TO b]"),
+            ("detail.n:[400 TO", 9, code::SYNTAX, "expected ] or }"),
+            ("time:[\"2026-11-01 TO *]", 6, code::SYNTAX, "closing \""),
             ("/(a{1000}){1000}/", 0, code::PATTERN_TOO_COMPLEX, "use fewer"),
             ("target:*a????????????????", 7, code::PATTERN_TOO_COMPLEX, "use fewer"),
         ];
         for (text, at, code, part) in table {
             let error = parsed(text).expect_err(text);
             assert_eq!((error.at, error.code), (at, code), "{text}: {error}");
-            assert!(error.message.contains(part), "{text}: {error}");
-            assert!(error.message.contains(&format!(" at {at}; ")), "{text}: {error}");
+            assert!(error.to_string().contains(part), "{text}: {error}");
+            assert!(error.to_string().contains(&format!(" at {at}; ")), "{text}: {error}");
         }
     }
 

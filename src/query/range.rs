@@ -45,6 +45,11 @@ impl Written {
     }
 }
 
+/// `[* TO *]`: any value at all.
+pub(super) fn is_open(raw: &Raw) -> bool {
+    raw.shape == Shape::Bracket && matches!(bracket(raw), Ok(Written::Bracket { from: None, to: None, .. }))
+}
+
 fn side(at: usize, chars: &[Char]) -> Side {
     Side { at: chars.first().map_or(at, |char| char.at), text: text_of(chars) }
 }

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::event::{Change, Event};
-use crate::json::Json;
+use super::shown::{self, Shown};
+use crate::event::{Change, Event, Object, Party};
+use crate::json::{Json, Trail};
 use crate::text::{self, Leaf};
 
 /// Fields whose whole value is compared, besides those with a filter of their own.
@@ -176,7 +177,7 @@ impl Member {
         match self {
             Member::Target => event.target.is_some(),
             Member::TargetType => target_type(event).is_some(),
-            Member::TargetName => objects(event).any(|object| object.name.is_some()),
+            Member::TargetName => objects(event).any(|(object, _)| object.name.is_some()),
             Member::OnBehalfOf => event.on_behalf_of.is_some(),
             Member::Source => event.source.is_some(),
             Member::Reason => event.reason.is_some(),
@@ -188,7 +189,7 @@ impl Member {
             Member::UserAgent => event.context.user_agent.is_some(),
             Member::Request => event.context.request_id.is_some(),
             Member::Session => event.context.session_id.is_some(),
-            Member::Email => parties(event).any(|party| party.email.is_some()),
+            Member::Email => parties(event).any(|(party, _)| party.email.is_some()),
             Member::ActorName => event.actor.name.is_some(),
         }
     }
@@ -199,32 +200,63 @@ pub fn has_members(event: &Event, each: &mut dyn FnMut(Member)) {
     Member::ALL.into_iter().filter(|member| member.is_in(event)).for_each(each);
 }
 
-/// The values of `field`: folded, except the tenant. A value may come more than once.
-pub fn field_values(field: ValueField, event: &Event, each: &mut dyn FnMut(&str)) {
-    let mut folded = |value: &str| each(&text::fold_value(value));
+/// The values of `field`: folded, except the tenant, each with what a row shows of it. A value may come more than once.
+pub fn field_values(field: ValueField, event: &Event, each: &mut dyn FnMut(&str, &[Shown<'_>])) {
+    let mut folded = |at: Trail<'_>, text: &str| each(&text::fold_value(text), &[Shown { at: &at, text }]);
+    let mut member = |key: &str, text: Option<&str>| {
+        if let Some(text) = text {
+            folded(Trail::Root.member(key), text);
+        }
+    };
     match field {
-        ValueField::Target => {
-            for object in objects(event) {
-                if let Some(id) = id_of(object) {
-                    folded(id);
-                    if let Some(kind) = kind_of(object) {
-                        folded(&format!("{kind}/{id}"));
-                    }
-                }
+        ValueField::Target => target_values(event, each),
+        ValueField::OnBehalfOf => {
+            event.on_behalf_of.iter().for_each(|party| folded(shown::ON_BEHALF_OF.member("id"), &party.id));
+        }
+        ValueField::Id => member("id", Some(&event.id)),
+        ValueField::Outcome => member("outcome", Some(event.outcome.as_str())),
+        ValueField::Source => member("source", event.source.as_deref()),
+        ValueField::Email => {
+            for (party, at) in parties(event) {
+                party.email.iter().for_each(|email| folded(at.member("email"), email));
             }
         }
-        ValueField::OnBehalfOf => event.on_behalf_of.iter().for_each(|party| folded(&party.id)),
-        ValueField::Id => folded(&event.id),
-        ValueField::Outcome => each(event.outcome.as_str()),
-        ValueField::Source => event.source.iter().for_each(|source| folded(source)),
-        ValueField::Email => parties(event).filter_map(|party| party.email.as_deref()).for_each(folded),
-        ValueField::ActorName => event.actor.name.iter().for_each(|name| folded(name)),
-        ValueField::TargetName => objects(event).filter_map(|object| object.name.as_deref()).for_each(folded),
-        ValueField::Request => event.context.request_id.iter().for_each(|id| folded(id)),
-        ValueField::Session => event.context.session_id.iter().for_each(|id| folded(id)),
-        ValueField::UserAgent => event.context.user_agent.iter().for_each(|agent| folded(agent)),
-        ValueField::Tenant => each(&event.tenant),
+        ValueField::ActorName => {
+            event.actor.name.iter().for_each(|name| folded(shown::ACTOR.member("name"), name));
+        }
+        ValueField::TargetName => {
+            for (object, at) in objects(event) {
+                object.name.iter().for_each(|name| folded(at.member("name"), name));
+            }
+        }
+        ValueField::Request => context("request_id", &event.context.request_id, &mut folded),
+        ValueField::Session => context("session_id", &event.context.session_id, &mut folded),
+        ValueField::UserAgent => context("user_agent", &event.context.user_agent, &mut folded),
+        ValueField::Tenant => {
+            let text = event.tenant.as_str();
+            each(text, &[Shown { at: &Trail::Root.member("tenant"), text }]);
+        }
     }
+}
+
+/// Ids of target and related objects, alone and behind their type.
+fn target_values(event: &Event, each: &mut dyn FnMut(&str, &[Shown<'_>])) {
+    for (object, at) in objects(event) {
+        let Some(id) = id_of(object) else {
+            continue;
+        };
+        let at_id = at.member("id");
+        let shown_id = Shown { at: &at_id, text: id };
+        each(&text::fold_value(id), &[shown_id]);
+        if let Some(kind) = kind_of(object) {
+            let shown_kind = Shown { at: &at.member("type"), text: kind };
+            each(&text::fold_value(&format!("{kind}/{id}")), &[shown_kind, shown_id]);
+        }
+    }
+}
+
+fn context(key: &str, value: &Option<String>, each: &mut dyn FnMut(Trail<'_>, &str)) {
+    value.iter().for_each(|value| each(shown::CONTEXT.member(key), value));
 }
 
 /// The actor's type and id, folded: what `actor:` filters and the actor facet are made of.
@@ -260,37 +292,50 @@ pub fn mapped(address: IpAddr) -> Ipv6Addr {
     }
 }
 
-/// One change, folded: its field, and the values before and after. A null or absent value is `None`; an object or an
-/// array is its compact JSON.
+/// One change: its field, and the values before and after. A null or absent value is `None`; an object or an array is
+/// its compact JSON.
 pub struct ChangeValues<'a> {
     /// The changed field's name.
-    pub field: Cow<'a, str>,
+    pub field: Spelling<'a>,
     /// The value before.
-    pub before: Option<Cow<'a, str>>,
+    pub before: Option<Spelling<'a>>,
     /// The value after.
-    pub after: Option<Cow<'a, str>>,
+    pub after: Option<Spelling<'a>>,
+}
+
+/// A value as it is compared, and as a row shows it.
+pub struct Spelling<'a> {
+    /// Compared: folded and cut.
+    pub folded: Cow<'a, str>,
+    /// Shown: as sent.
+    pub text: Cow<'a, str>,
 }
 
 /// The changes of an event, in the sender's order.
 pub fn changes(event: &Event) -> impl Iterator<Item = ChangeValues<'_>> {
     event.changes.iter().map(|Change { field, before, after }| ChangeValues {
-        field: text::fold_value(field),
-        before: before.as_ref().and_then(value_text),
-        after: after.as_ref().and_then(value_text),
+        field: spelling(field),
+        before: before.as_ref().and_then(value_spelling),
+        after: after.as_ref().and_then(value_spelling),
     })
 }
 
 /// A JSON value as a change compares it.
-fn value_text(value: &Json) -> Option<Cow<'_, str>> {
+fn value_spelling(value: &Json) -> Option<Spelling<'_>> {
     match value {
         Json::Null => None,
         Json::Array(_) | Json::Object(_) => {
             let mut compact = String::new();
             value.write(&mut compact);
-            Some(Cow::Owned(text::fold_value(&compact).into_owned()))
+            let folded = Cow::Owned(text::fold_value(&compact).into_owned());
+            Some(Spelling { folded, text: Cow::Owned(compact) })
         }
-        Json::Bool(_) | Json::Number(_) | Json::String(_) => scalar_text(value).map(text::fold_value),
+        Json::Bool(_) | Json::Number(_) | Json::String(_) => scalar_text(value).map(spelling),
     }
+}
+
+fn spelling(text: &str) -> Spelling<'_> {
+    Spelling { folded: text::fold_value(text), text: Cow::Borrowed(text) }
 }
 
 fn scalar_text(value: &Json) -> Option<&str> {
@@ -315,61 +360,73 @@ fn bool_text(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
-/// Every scalar of `detail` with its folded path.
-pub fn detail_leaves(event: &Event, each: &mut dyn FnMut(&str, Leaf<'_>)) {
+/// Every scalar of `detail` with its folded path and the place where a row shows it.
+pub fn detail_leaves(event: &Event, each: &mut dyn FnMut(&str, Leaf<'_>, &Trail<'_>)) {
     if let Some(detail) = &event.detail {
-        text::flatten(detail, each);
+        text::flatten(detail, &shown::DETAIL, each);
     }
 }
 
 /// The free text of an event, value by value: names, emails and ids of everybody and everything in it, reason, changed
 /// fields with their values, context, and every scalar of `detail`. Not folded. Words of two values are never neighbours.
-pub fn text_values(event: &Event, each: &mut dyn FnMut(&str)) {
-    for party in parties(event) {
-        party.name.iter().for_each(|name| each(name));
-        party.email.iter().for_each(|email| each(email));
-        each(&party.id);
+pub fn text_values(event: &Event, each: &mut dyn FnMut(Shown<'_>)) {
+    let mut each = |at: Trail<'_>, text: &str| each(Shown { at: &at, text });
+    for (party, at) in parties(event) {
+        party.name.iter().for_each(|name| each(at.member("name"), name));
+        party.email.iter().for_each(|email| each(at.member("email"), email));
+        each(at.member("id"), &party.id);
     }
-    for object in objects(event) {
-        object.name.iter().for_each(|name| each(name));
-        id_of(object).into_iter().for_each(&mut *each);
+    for (object, at) in objects(event) {
+        object.name.iter().for_each(|name| each(at.member("name"), name));
+        id_of(object).into_iter().for_each(|id| each(at.member("id"), id));
     }
-    each(&event.id);
-    event.reason.iter().for_each(|reason| each(reason));
-    for change in &event.changes {
-        each(&change.field);
-        for value in change.before.iter().chain(&change.after) {
-            each_scalar(value, each);
+    each(Trail::Root.member("id"), &event.id);
+    event.reason.iter().for_each(|reason| each(Trail::Root.member("reason"), reason));
+    for (index, change) in event.changes.iter().enumerate() {
+        let at = shown::CHANGES.item(index);
+        each(at.member("field"), &change.field);
+        for (key, value) in [("before", &change.before), ("after", &change.after)] {
+            value.iter().for_each(|value| each_scalar(value, at.member(key), &mut each));
         }
     }
-    let context = &event.context;
-    [&context.ip, &context.user_agent, &context.request_id, &context.session_id]
-        .into_iter()
-        .flatten()
-        .for_each(|value| each(value));
-    event.detail.iter().for_each(|detail| each_scalar(detail, each));
+    context("ip", &event.context.ip, &mut each);
+    context("user_agent", &event.context.user_agent, &mut each);
+    context("request_id", &event.context.request_id, &mut each);
+    context("session_id", &event.context.session_id, &mut each);
+    event.detail.iter().for_each(|detail| each_scalar(detail, shown::DETAIL, &mut each));
 }
 
-fn each_scalar(value: &Json, each: &mut dyn FnMut(&str)) {
+fn each_scalar(value: &Json, at: Trail<'_>, each: &mut dyn FnMut(Trail<'_>, &str)) {
     match value {
-        Json::Array(items) => items.iter().for_each(|item| each_scalar(item, each)),
-        Json::Object(members) => members.iter().for_each(|(_, member)| each_scalar(member, each)),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => scalar_text(value).into_iter().for_each(each),
+        Json::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| each_scalar(item, at.item(index), each));
+        }
+        Json::Object(members) => {
+            members.iter().for_each(|(key, member)| each_scalar(member, at.member(key), each));
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+            scalar_text(value).into_iter().for_each(|text| each(at, text));
+        }
     }
 }
 
-fn parties(event: &Event) -> impl Iterator<Item = &crate::event::Party> {
-    std::iter::once(&event.actor).chain(&event.on_behalf_of)
+/// Those who act, and where they stand.
+fn parties(event: &Event) -> impl Iterator<Item = (&Party, Trail<'static>)> {
+    let on_behalf_of = event.on_behalf_of.iter().map(|party| (party, shown::ON_BEHALF_OF));
+    std::iter::once((&event.actor, shown::ACTOR)).chain(on_behalf_of)
 }
 
-fn objects(event: &Event) -> impl Iterator<Item = &crate::event::Object> {
-    event.target.iter().chain(&event.related)
+/// What is acted on, and where it stands.
+fn objects(event: &Event) -> impl Iterator<Item = (&Object, Trail<'static>)> {
+    let related = event.related.iter().enumerate();
+    let related = related.map(|(index, object)| (object, Trail::Item { of: &shown::RELATED, index }));
+    event.target.iter().map(|target| (target, shown::TARGET)).chain(related)
 }
 
-fn id_of(object: &crate::event::Object) -> Option<&str> {
+fn id_of(object: &Object) -> Option<&str> {
     object.id.as_deref()
 }
 
-fn kind_of(object: &crate::event::Object) -> Option<&str> {
+fn kind_of(object: &Object) -> Option<&str> {
     object.kind.as_deref()
 }

@@ -1,6 +1,7 @@
 //! An entry as the filters of one query look at it: its words are cut once, however many filters ask for words.
 
 use std::cell::OnceCell;
+use std::ops::Range;
 
 use super::values;
 use crate::event::{Entry, Event};
@@ -24,11 +25,23 @@ struct Placed {
     start: u32,
     end: u32,
     place: Place,
+    folded_start: u32,
+    folded_end: u32,
+}
+
+/// A token of a free text value.
+#[derive(Clone, Debug)]
+pub(super) struct Word<'a> {
+    pub text: &'a str,
+    pub place: Place,
+    /// The bytes of the folded value that it was made from.
+    pub folded: Range<usize>,
 }
 
 /// Which value a token stands in, and at which position there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
+    /// Its number among the [`values::text_values`].
     pub value: u32,
     pub position: u32,
 }
@@ -51,23 +64,29 @@ impl WordTable {
     fn new(event: &Event) -> WordTable {
         let mut table = WordTable::default();
         let mut value_no = 0;
-        values::text_values(event, &mut |value| {
-            text::tokens(value, &mut |token| {
-                table.push(token.text, Place { value: value_no, position: token.position })
+        values::text_values(event, &mut |shown| {
+            text::placed_tokens(shown.text, &mut |token, folded| {
+                table.push(token.text, Place { value: value_no, position: token.position }, folded)
             });
             value_no += 1;
         });
         table
     }
 
-    fn push(&mut self, text: &str, place: Place) {
+    fn push(&mut self, text: &str, place: Place, folded: Range<usize>) {
         let offset = |len: usize| u32::try_from(len).expect("the tokens of an event of 256 KiB stay far below 4 GiB");
         let start = offset(self.text.len());
         self.text.push_str(text);
-        self.tokens.push(Placed { start, end: offset(self.text.len()), place });
+        let end = offset(self.text.len());
+        let (folded_start, folded_end) = (offset(folded.start), offset(folded.end));
+        self.tokens.push(Placed { start, end, place, folded_start, folded_end });
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Place)> {
-        self.tokens.iter().map(|token| (&self.text[token.start as usize..token.end as usize], token.place))
+    pub fn iter(&self) -> impl Iterator<Item = Word<'_>> {
+        self.tokens.iter().map(|token| Word {
+            text: &self.text[token.start as usize..token.end as usize],
+            place: token.place,
+            folded: token.folded_start as usize..token.folded_end as usize,
+        })
     }
 }

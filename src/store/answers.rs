@@ -8,11 +8,29 @@ use crate::event::{Catalogue, noun};
 use crate::index::source::{Row, Source};
 use crate::index::{Engine, EngineError, FacetValue, Hit, Order, Within};
 use crate::query::filter::{Actor, Filter, TargetType, Value};
-use crate::query::{FacetField, Node, Pattern, Query, ValueField, filter::Action};
+use crate::query::{FacetField, Highlights, Pattern, Query, ValueField, filter::Action, highlights};
 use crate::seq::Seq;
 
-/// A page of rows ends early at this many bytes, and says so by `more`.
+/// A page, with all that stands around its rows, has at most this many bytes: it ends early and says so by `more`.
 pub const PAGE_BYTES_MAX: usize = 16 << 20;
+/// What may stand around the rows: a cursor of up to 64 KiB in three places, names of ignored parameters, watermarks.
+const AROUND_ROWS_BYTES_MAX: usize = 512 << 10;
+
+/// How much a page may hold. One row alone is always given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// So many rows.
+    pub rows: usize,
+    /// So many bytes of rows, a separator behind each.
+    pub bytes: usize,
+}
+
+impl PageLimit {
+    /// So many rows of an answer of at most [`PAGE_BYTES_MAX`].
+    pub fn rows(rows: usize) -> PageLimit {
+        PageLimit { rows, bytes: PAGE_BYTES_MAX - AROUND_ROWS_BYTES_MAX }
+    }
+}
 
 /// A page of matching entries.
 #[derive(Debug, Default)]
@@ -21,10 +39,12 @@ pub struct Page {
     pub rows: String,
     /// Where each row ends in `rows`.
     pub row_ends: Vec<usize>,
-    /// Where the last row stands.
+    /// Where the last row stands; not told for a feed.
     pub last: Option<Hit>,
     /// More match behind it.
     pub has_more: bool,
+    /// What to mark in each row, if that was asked for.
+    pub highlights: Option<Vec<Highlights>>,
 }
 
 /// A page of the feed.
@@ -67,36 +87,83 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
         order: Order,
         after: Option<Hit>,
         within: Within,
-        limit: usize,
+        limit: PageLimit,
     ) -> Result<Page, EngineError> {
-        let mut page = Page::default();
+        self.fill(Page::default(), query, order, after, within, limit)
+    }
+
+    /// The same with what to mark in each row. It costs reading each row as an event.
+    pub fn highlighted_page(
+        &self,
+        query: &Query,
+        order: Order,
+        after: Option<Hit>,
+        within: Within,
+        limit: PageLimit,
+    ) -> Result<Page, EngineError> {
+        let page = Page { highlights: Some(Vec::new()), ..Page::default() };
+        self.fill(page, query, order, after, within, limit)
+    }
+
+    fn fill(
+        &self,
+        mut page: Page,
+        query: &Query,
+        order: Order,
+        after: Option<Hit>,
+        within: Within,
+        limit: PageLimit,
+    ) -> Result<Page, EngineError> {
+        let mut highlight_bytes = 0;
         for hit in self.engine.hits(query, order, after, within)? {
             let hit = hit?;
-            if page.row_ends.len() == limit || page.rows.len() >= PAGE_BYTES_MAX {
+            let is_taken = page.row_ends.len() < limit.rows
+                && self.source.with_row(hit.seq, |row| {
+                    let marks = match page.highlights {
+                        Some(_) => Some(highlights(query, &row.entry()?)),
+                        None => None,
+                    };
+                    let more_bytes = highlight_bytes + marks.as_ref().map_or(0, |marks| marks.json_bytes_max);
+                    let limit = PageLimit { bytes: limit.bytes.saturating_sub(more_bytes), ..limit };
+                    let is_taken = page.take(&row, self.catalogue, limit);
+                    if is_taken && let (Some(rows), Some(marks)) = (&mut page.highlights, marks) {
+                        highlight_bytes = more_bytes;
+                        rows.push(marks);
+                    }
+                    Ok::<bool, EngineError>(is_taken)
+                })??;
+            if !is_taken {
                 page.has_more = true;
                 break;
             }
-            self.push(hit, &mut page)?;
+            page.last = Some(hit);
         }
         Ok(page)
     }
 
     /// The next page of the feed: ascending by seq, from `from` on, below `to`.
-    pub fn feed(&self, query: &Query, from: Seq, to: Seq, limit: usize) -> Result<FeedPage, EngineError> {
-        let mut window = Within { from, to: to.min(from.plus(FEED_WINDOW)) };
+    pub fn feed(&self, query: &Query, from: Seq, to: Seq, limit: PageLimit) -> Result<FeedPage, EngineError> {
         let mut page = Page::default();
-        while window.from < to {
-            for hit in self.engine.hits(query, Order::SeqAsc, None, window)? {
-                let hit = hit?;
-                if page.row_ends.len() == limit || page.rows.len() >= PAGE_BYTES_MAX {
-                    page.has_more = true;
-                    return Ok(FeedPage { next: hit.seq, page });
-                }
-                self.push(hit, &mut page)?;
+        let next = self.walk(query, Within { from, to }, |row| page.take(row, self.catalogue, limit))?;
+        page.has_more = next < to;
+        Ok(FeedPage { next, page })
+    }
+
+    /// Shows the matching rows to `take`, ascending by seq, until it does not take one. Answers the next seq to look at:
+    /// that of the row not taken, or the end.
+    pub fn walk(
+        &self,
+        query: &Query,
+        within: Within,
+        mut take: impl FnMut(&Row<'_>) -> bool,
+    ) -> Result<Seq, EngineError> {
+        for hit in self.engine.hits(query, Order::SeqAsc, None, within)? {
+            let seq = hit?.seq;
+            if !self.source.with_row(seq, |row| take(&row))? {
+                return Ok(seq);
             }
-            window = Within { from: window.to, to: to.min(window.to.plus(FEED_WINDOW)) };
         }
-        Ok(FeedPage { next: to.max(from), page })
+        Ok(within.to.max(within.from))
     }
 
     /// Names the `top` largest values: by count, then by value.
@@ -110,26 +177,33 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
         let mut largest: Vec<&(FacetValue, u64)> = values.iter().collect();
         largest.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         largest.truncate(top);
+        let wanted: Vec<FacetValue> = largest.iter().map(|(value, _)| value.clone()).collect();
+        let newest = match field {
+            // A tenant is never folded, and the outcomes are our own words.
+            FacetField::Tenant | FacetField::Outcome => vec![None; wanted.len()],
+            FacetField::Actor | FacetField::Action | FacetField::TargetType | FacetField::Source => {
+                self.engine.newest(field, &wanted, within)?
+            }
+        };
         let mut named = Vec::with_capacity(largest.len());
-        for (value, count) in largest {
-            let (spelling, label) = self.spelling(field, value, within)?;
-            named.push(NamedCount { value: value.clone(), spelling, label, count: *count });
+        for ((value, (_, count)), newest) in wanted.into_iter().zip(largest).zip(newest) {
+            let (spelling, label) = match newest {
+                Some(hit) => self.spelling(field, &value, hit)?,
+                None => (value.value.clone(), None),
+            };
+            named.push(NamedCount { value, spelling, label, count: *count });
         }
         Ok(named)
     }
 
-    /// How the newest entry with this value spells it.
+    /// How an entry with this value spells it.
     fn spelling(
         &self,
         field: FacetField,
         value: &FacetValue,
-        within: Within,
+        hit: Hit,
     ) -> Result<(String, Option<String>), EngineError> {
-        let query = Query { root: Node::Filter(choice(field, value)) };
-        let Some(hit) = self.engine.hits(&query, Order::TimeDesc, None, within)?.next() else {
-            return Ok((value.value.clone(), None));
-        };
-        let event = self.source.entry(hit?.seq)?.event;
+        let event = self.source.entry(hit.seq)?.event;
         Ok(match field {
             FacetField::Actor => {
                 // A system's name is the job that ran last, which says nothing of the others.
@@ -142,18 +216,28 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
             FacetField::Tenant | FacetField::Outcome => (value.value.clone(), None),
         })
     }
+}
 
-    fn push(&self, hit: Hit, page: &mut Page) -> Result<(), EngineError> {
-        self.source.with_row(hit.seq, |row| write_row(&row, self.catalogue, &mut page.rows))?;
-        page.row_ends.push(page.rows.len());
-        page.last = Some(hit);
-        Ok(())
+impl Page {
+    /// Takes a row in, unless the page is full.
+    fn take(&mut self, row: &Row<'_>, catalogue: &Catalogue, limit: PageLimit) -> bool {
+        if self.row_ends.len() == limit.rows {
+            return false;
+        }
+        let end = self.rows.len();
+        write_row(row, catalogue, &mut self.rows);
+        let separators = self.row_ends.len() + 1;
+        if self.rows.len() + separators > limit.bytes && end > 0 {
+            self.rows.truncate(end);
+            return false;
+        }
+        self.row_ends.push(self.rows.len());
+        true
     }
 }
 
-/// The feed looks at this many seqs at a time: a span's worth, so that one page of a query that hardly matches does not
-/// hold every hit of the log in memory.
-const FEED_WINDOW: u64 = 262_144;
+/// A tail that catches up looks at this many seqs at a time: others have their turn, and its client learns how far it is.
+pub const WINDOW_EVENTS: u64 = 262_144;
 
 /// One row as JSON.
 pub fn write_row(row: &Row<'_>, catalogue: &Catalogue, out: &mut String) {

@@ -1,12 +1,14 @@
-//! Keeps the index up with the log: one thread feeds the hot index, two build spans, and every step publishes a
-//! new `View`.
+//! Keeps the index up with the log: one thread feeds the hot index, two build spans, one merges them, and every step
+//! publishes a new `View`.
 //!
 //! Events go to the hot index and are searchable a tenth of a second later. When the hot index has a span's worth it
-//! is frozen, a new one begins, and the span over the frozen run is built from the log; then the frozen index
-//! is dropped. When the log is a whole span ahead (a bulk load, a lost index) the hot index is skipped and spans
-//! are built straight away. What was in the log at start and is in no span yet is answered by scanning.
+//! is frozen, a new one begins, and the frozen one is merged into a span. When the log is a whole span ahead (a bulk
+//! load, a lost index) the hot index is skipped and spans are built straight from the log. What was in the log at
+//! start and is in no span yet is answered by scanning. Eight neighbouring spans of a size become one, in the
+//! background and behind everything else.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,13 +18,15 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use tracing::{error, info, warn};
 
 use crate::durable::Disk;
 use crate::index::source::Source;
-use crate::index::tantivy::hot::Hot;
+use crate::index::tantivy::hot::{FrozenHot, Hot};
 use crate::index::tantivy::piece::Piece;
-use crate::index::tantivy::span::{self, Span, SpanError, SpanLimits};
+use crate::index::tantivy::span::{self, Place, Span, SpanError, SpanLimits};
 use crate::index::tantivy::view::View;
 use crate::index::{EngineError, Within};
 use crate::seq::Seq;
@@ -33,10 +37,16 @@ use crate::store::watermarks::Watermarks;
 const TICK: Duration = Duration::from_millis(100);
 /// After a failure (a full disk, most likely) building a span is tried again this much later.
 const RETRY: Duration = Duration::from_secs(2);
+/// After a failure merging is tried again this much later: it may read and write gigabytes, and nobody waits for it.
+const MERGE_RETRY: Duration = Duration::from_secs(60);
 /// Spans waiting to be built, at most; then the indexer waits too, so that memory stays bounded.
 const SPANS_WAITING_MAX: usize = 2;
 /// Threads that build spans: one would leave half of a two-core machine idle during a bulk load.
 const BUILDERS: usize = 2;
+/// So many spans wait to be merged, at most; then indexing waits for the merger. A bulk load outruns it for a while.
+const SPANS_MAX: usize = 512;
+/// How much the merger steps back behind those who serve people: the kernel gives it a tenth of their time.
+const MERGER_NICE: i32 = 10;
 /// Events added to the hot index between two looks at the clock.
 const EVENTS_PER_LOOK: u64 = 256;
 
@@ -81,7 +91,7 @@ struct Shared {
     /// Guards what the two threads hand each other; held for moments, never while indexing.
     parts: Mutex<Parts>,
     work: Condvar,
-    is_stopping: AtomicBool,
+    is_stopping: Arc<AtomicBool>,
     /// The indexer has ended, having frozen what it had: nothing is added to `waiting` any more.
     is_fed: AtomicBool,
     /// Events indexed into spans since the start, for `/metrics` and `reindex`.
@@ -90,20 +100,24 @@ struct Shared {
 
 /// The parts of the index that are not spans.
 struct Parts {
-    frozen: Vec<Frozen>,
+    /// Each until its span is built.
+    frozen: Vec<Arc<FrozenHot>>,
     hot: Vec<Arc<Piece>>,
     hot_run: Within,
-    waiting: VecDeque<Within>,
+    waiting: VecDeque<Job>,
     building: usize,
     fault: Option<String>,
+    /// The last merge failed: nothing waits for the merger, and no answer is worse for it.
+    is_merging_in_vain: bool,
 }
 
-/// A hot index that takes no more events, until its span is built.
-struct Frozen {
-    run: Within,
-    pieces: Vec<Arc<Piece>>,
-    /// Keeps the files in memory alive as long as the pieces.
-    _index: Hot,
+/// A span to be built.
+#[derive(Clone)]
+enum Job {
+    /// From the log.
+    Log(Within),
+    /// Out of a frozen hot index.
+    Hot(Arc<FrozenHot>),
 }
 
 impl Indexer {
@@ -119,12 +133,12 @@ impl Indexer {
 
         let gaps = span::gaps(&spans.load(), end);
         let next = hot_start(&source, limits, &gaps, end)?;
-        let mut waiting = VecDeque::new();
+        let mut waiting = Vec::new();
         for gap in &gaps {
             let mut from = gap.from;
             while from < gap.to.min(next) {
                 let (to, _) = span::cut(&source, limits, from, gap.to.min(next))?;
-                waiting.push_back(Within { from, to });
+                waiting.push(Within { from, to });
                 from = to;
             }
         }
@@ -132,6 +146,7 @@ impl Indexer {
         if missing > 0 {
             info!(missing, "building the spans of {missing} events from the log");
         }
+        let waiting = waiting.into_iter().map(Job::Log).collect();
         let view = View::new(source.clone(), Vec::new(), Vec::new(), Seq::ZERO);
         let shared = Arc::new(Shared {
             disk,
@@ -150,9 +165,10 @@ impl Indexer {
                 waiting,
                 building: 0,
                 fault: None,
+                is_merging_in_vain: false,
             }),
             work: Condvar::new(),
-            is_stopping: AtomicBool::new(false),
+            is_stopping: Arc::default(),
             is_fed: AtomicBool::new(false),
             indexed: AtomicU64::new(0),
         });
@@ -172,6 +188,8 @@ impl Indexer {
             let builder = shared.clone();
             threads.push(spawn("span-builder", Box::new(move || builder.build_spans()))?);
         }
+        let merger = shared.clone();
+        threads.push(spawn("span-merger", Box::new(move || merger.merge_spans()))?);
         Ok(Indexer { shared, threads: Mutex::new(threads) })
     }
 
@@ -199,6 +217,14 @@ impl Indexer {
     /// Whether every event below `end` is in a span.
     pub fn is_spanned(&self, end: Seq) -> bool {
         spanned_end(&self.shared.spans.load()) >= end
+    }
+
+    /// The spans there are, and whether they stay as they are until more is built.
+    #[cfg(test)]
+    pub fn spans(&self) -> (Arc<Vec<Arc<Span>>>, bool) {
+        let spans = self.shared.spans.load_full();
+        let is_merged = self.shared.next_merge(&spans).is_none();
+        (spans, is_merged)
     }
 
     /// What the log held at start and no span holds yet.
@@ -285,7 +311,9 @@ impl Shared {
                 // Too much to wait for: the next start goes on from here.
                 return self.freeze(hot);
             }
-            if self.may_skip(hot) && durable.0 - next.0 >= self.limits.events_max && !is_stopping {
+            if durable.0 - next.0 >= self.limits.events_max && !is_stopping {
+                // Whatever the hot index holds is made a span as it is: going on with it would index all this twice.
+                self.freeze(hot)?;
                 self.skip_a_span(hot, next, durable)?;
                 continue;
             }
@@ -314,26 +342,30 @@ impl Shared {
         }
     }
 
-    /// Nothing that is searchable lies in the hot index.
-    fn may_skip(&self, hot: &Hot) -> bool {
-        let published = self.parts.lock().hot_run;
-        hot.is_empty() && published.from == published.to
-    }
-
     /// The log is a whole span ahead: have it built from the log, and go on behind it.
     fn skip_a_span(&self, hot: &mut Hot, next: Seq, durable: Seq) -> Result<(), EngineError> {
         let (to, _) = span::cut(&self.source, self.limits, next, durable)?;
         let mut parts = self.parts.lock();
-        while parts.waiting.len() >= SPANS_WAITING_MAX && !self.is_stopping() {
+        while !self.is_stopping() && (parts.waiting.len() >= SPANS_WAITING_MAX || self.is_merger_behind(&parts)) {
             self.work.wait_for(&mut parts, TICK);
         }
-        parts.waiting.push_back(Within { from: next, to });
+        parts.waiting.push_back(Job::Log(Within { from: next, to }));
         parts.hot = Vec::new();
         parts.hot_run = Within { from: to, to };
         drop(parts);
         self.work.notify_all();
         *hot = Hot::new(to)?;
         Ok(())
+    }
+
+    /// Whether spans pile up that the merger is about to make fewer.
+    fn is_merger_behind(&self, parts: &Parts) -> bool {
+        let spans = self.spans.load();
+        spans.len() >= SPANS_MAX && !parts.is_merging_in_vain && self.next_merge(&spans).is_some()
+    }
+
+    fn next_merge(&self, spans: &[Arc<Span>]) -> Option<Range<usize>> {
+        self.limits.next_merge(spans.iter().map(|span| &span.summary))
     }
 
     fn commit(&self, hot: &mut Hot) -> Result<bool, EngineError> {
@@ -357,16 +389,17 @@ impl Shared {
         if hot.is_empty() {
             return Ok(());
         }
-        let (from, to) = hot.run();
-        // Already done, but for a run that was read again after a failure.
-        hot.commit()?;
-        let old = std::mem::replace(hot, Hot::new(to)?);
-        let run = Within { from, to };
+        let to = hot.run().1;
+        self.commit(hot)?;
+        // Whatever can fail comes first: events taken out of the one and not handed over would be in no index.
+        let next = Hot::new(to)?;
+        let frozen = Arc::new(hot.freeze()?);
+        *hot = next;
         let mut parts = self.parts.lock();
-        parts.frozen.push(Frozen { run, pieces: old.pieces(), _index: old });
+        parts.frozen.push(frozen.clone());
         parts.hot = Vec::new();
         parts.hot_run = Within { from: to, to };
-        parts.waiting.push_back(run);
+        parts.waiting.push_back(Job::Hot(frozen));
         drop(parts);
         self.work.notify_all();
         Ok(())
@@ -377,13 +410,23 @@ impl Shared {
         self.marks.wait_durable_above(next, TICK);
     }
 
+    fn place(&self) -> Place<'_> {
+        Place { disk: &*self.disk, index_dir: &self.index_dir }
+    }
+
     /// A span builder thread.
     fn build_spans(&self) {
-        while let Some(run) = self.next_run() {
-            let build = || {
-                span::build(&*self.disk, &self.index_dir, &self.source, run, 0, &mut |n| {
-                    self.indexed.fetch_add(n, Ordering::Relaxed);
-                })
+        while let Some(job) = self.next_job() {
+            let mut count = |n| {
+                self.indexed.fetch_add(n, Ordering::Relaxed);
+            };
+            let build = || match &job {
+                Job::Log(run) => span::build(self.place(), &self.source, *run, 0, &mut count),
+                Job::Hot(hot) => {
+                    let built = span::build_from_hot(self.place(), hot, 0)?;
+                    count(built.summary.events());
+                    Ok(built)
+                }
             };
             let built = catch_unwind(AssertUnwindSafe(build));
             self.parts.lock().building -= 1;
@@ -399,25 +442,28 @@ impl Shared {
             if self.is_stopping() {
                 return;
             }
-            // Behind the others, which it must not hold up.
-            self.parts.lock().waiting.push_back(run);
+            // Behind the others, which it must not hold up; and from the log, lest the hot index be what is wrong.
+            let run = match job {
+                Job::Log(run) => run,
+                Job::Hot(hot) => hot.run,
+            };
+            self.parts.lock().waiting.push_back(Job::Log(run));
             thread::sleep(RETRY);
         }
     }
 
     /// The next run to build; `None` when the store stops and nothing is left that must be written first.
-    fn next_run(&self) -> Option<Within> {
+    fn next_job(&self) -> Option<Job> {
         let mut parts = self.parts.lock();
         loop {
             if self.is_stopping() {
                 // Only what is in memory is worth waiting for; the rest is built at the next start.
-                let frozen: Vec<Within> = parts.frozen.iter().map(|frozen| frozen.run).collect();
-                parts.waiting.retain(|run| frozen.contains(run));
+                parts.waiting.retain(|job| matches!(job, Job::Hot(_)));
             }
-            if let Some(run) = parts.waiting.pop_front() {
+            if let Some(job) = parts.waiting.pop_front() {
                 parts.building += 1;
                 self.work.notify_all();
-                return Some(run);
+                return Some(job);
             }
             if self.is_fed.load(Ordering::Acquire) {
                 return None;
@@ -427,7 +473,7 @@ impl Shared {
     }
 
     fn take_span(&self, span: Span) {
-        let run = Within { from: span.summary.first, to: span.summary.last.plus(1) };
+        let run = span.summary.run();
         // Under the lock: the other builder may add its span at the same time.
         let mut parts = self.parts.lock();
         let mut spans = Vec::clone(&self.spans.load());
@@ -438,18 +484,76 @@ impl Shared {
         parts.frozen.retain(|frozen| frozen.run != run);
         parts.fault = None;
         drop(parts);
+        self.work.notify_all();
         self.publish();
         self.ids.forget_below(spanned);
+    }
+
+    /// The merger thread.
+    fn merge_spans(&self) {
+        // Where the system does not allow it, merging competes with everything else; nothing is wrong with that.
+        let _ = setpriority_process(Some(gettid()), MERGER_NICE);
+        while !self.is_stopping() {
+            let spans = self.spans.load_full();
+            let Some(group) = self.next_merge(&spans) else {
+                let mut parts = self.parts.lock();
+                if !self.is_stopping() {
+                    self.work.wait_for(&mut parts, TICK);
+                }
+                continue;
+            };
+            let group = &spans[group];
+            let merge = || span::merge(self.place(), group, &self.is_stopping);
+            let why = match catch_unwind(AssertUnwindSafe(merge)) {
+                Ok(Ok(merged)) => {
+                    self.take_merged(merged, group);
+                    continue;
+                }
+                Ok(Err(_)) | Err(_) if self.is_stopping() => return,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it panicked".to_owned(),
+            };
+            // Not a fault: the spans that were there go on answering.
+            warn!("merging spans failed and is tried again in {} s: {why}", MERGE_RETRY.as_secs());
+            self.pause_merging();
+        }
+    }
+
+    fn pause_merging(&self) {
+        let end = Instant::now() + MERGE_RETRY;
+        let mut parts = self.parts.lock();
+        parts.is_merging_in_vain = true;
+        while !self.is_stopping() && Instant::now() < end {
+            self.work.wait_for(&mut parts, TICK);
+        }
+    }
+
+    fn take_merged(&self, merged: Span, old: &[Arc<Span>]) {
+        let run = merged.summary.run();
+        let mut parts = self.parts.lock();
+        parts.is_merging_in_vain = false;
+        let mut spans = Vec::clone(&self.spans.load());
+        spans.retain(|span| !run.holds(span.summary.first));
+        spans.push(Arc::new(merged));
+        spans.sort_by_key(|span| span.summary.first);
+        self.spans.store(Arc::new(spans));
+        drop(parts);
+        self.work.notify_all();
+        self.publish();
+        // Whoever still reads them has them mapped.
+        for span in old {
+            if let Err(error) = span::remove(span) {
+                warn!("a merged span is in the way until the next start: {error}");
+            }
+        }
     }
 
     /// Puts spans, frozen and hot indexes and scanned gaps together, up to the first event that is in none.
     fn publish(&self) {
         let parts = self.parts.lock();
         let spans = self.spans.load();
-        let mut covered: Vec<(Within, Vec<Arc<Piece>>)> = spans
-            .iter()
-            .map(|span| (Within { from: span.summary.first, to: span.summary.last.plus(1) }, vec![span.piece.clone()]))
-            .collect();
+        let mut covered: Vec<(Within, Vec<Arc<Piece>>)> =
+            spans.iter().map(|span| (span.summary.run(), vec![span.piece.clone()])).collect();
         covered.extend(parts.frozen.iter().map(|frozen| (frozen.run, frozen.pieces.clone())));
         covered.push((parts.hot_run, parts.hot.clone()));
         covered.sort_by_key(|(run, _)| (run.from, run.to));

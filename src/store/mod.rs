@@ -4,10 +4,12 @@
 //! acknowledged is on disk; everything else can be computed from the log.
 
 mod answers;
+mod arrivals;
 pub mod cursor;
 mod ids;
 mod indexer;
 pub mod metrics;
+mod promised;
 mod publisher;
 #[cfg(test)]
 mod tests;
@@ -24,7 +26,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
-pub use answers::{Answers, FeedPage, NamedCount, PAGE_BYTES_MAX, Page, by_category, choice, write_row};
+pub use answers::{
+    Answers, FeedPage, NamedCount, PAGE_BYTES_MAX, Page, PageLimit, WINDOW_EVENTS, by_category, choice, write_row,
+};
 pub use metrics::StoreMetrics;
 pub use writer::{Answer, Append, AppendError, QUEUE_BYTES_MAX, QUEUE_REQUESTS_MAX, Receipt, Verdict};
 
@@ -33,6 +37,7 @@ use crate::durable::{self, Disk, Lock, LockError};
 use crate::event::{Catalogue, Context, DEFAULT_ID, Draft, Event, Intake, Kind, Outcome, Party, Time};
 use crate::index::scan::Scan;
 use crate::index::source::Source;
+use crate::index::tantivy::counts::{CacheStats, CountCache, CountLimits};
 use crate::index::tantivy::ids as id_hashes;
 use crate::index::tantivy::span::{SpanError, SpanLimits};
 use crate::index::tantivy::view::View;
@@ -40,9 +45,11 @@ use crate::index::{EngineError, Within};
 use crate::json::Json;
 use crate::log::{self, Corrupt, OpenError, Recovered};
 use crate::seq::Seq;
+use arrivals::{Arrivals, Promise};
 use cursor::Cursors;
 use ids::Ids;
 use indexer::{Indexer, Setup};
+use promised::PromisedFile;
 use publisher::{Publisher, Tip};
 use trunk::Trunk;
 use watermarks::{Marks, Watermarks};
@@ -66,6 +73,8 @@ pub struct Settings {
     pub read_only: bool,
     /// Where spans are cut; tests use small ones.
     pub spans: SpanLimits,
+    /// What counting may cost.
+    pub counts: CountLimits,
 }
 
 impl Settings {
@@ -107,8 +116,10 @@ pub struct Store {
     source: Source,
     marks: Arc<Watermarks>,
     metrics: Arc<StoreMetrics>,
+    arrivals: Arc<Arrivals>,
     ids: Arc<Ids>,
     indexer: Indexer,
+    counts: Arc<CountCache>,
     writer: Result<Writer, AppendError>,
     publisher: Option<Publisher>,
     cursors: Cursors,
@@ -159,8 +170,17 @@ impl Store {
         start_ids(&ids, &indexer, &source, size).map_err(failed("cannot read the ids of the log".into()))?;
 
         let metrics = Arc::new(StoreMetrics::default());
-        let last_received_ms = trunk.last_received_ms();
-        let ahead_ms = last_received_ms.saturating_sub(clock::now_ms());
+        let promised = match opened.read_only.is_none() && !settings.read_only {
+            true => Some(
+                PromisedFile::open(disk.clone(), &dir)
+                    .map_err(failed("cannot read or make the file promised".into()))?,
+            ),
+            false => None,
+        };
+        let (last_received_ms, now_ms) = (trunk.last_received_ms(), clock::now_ms());
+        // Stamps are later than both, so both count as the log's time.
+        let log_ms = last_received_ms.max(promised.as_ref().map_or(0, PromisedFile::through_ms));
+        let ahead_ms = log_ms.saturating_sub(now_ms);
         let refusal = match (&opened.read_only, settings.read_only) {
             (Some(corrupt), _) => Some(AppendError::ReadOnly { why: corrupt.to_string() }),
             (None, true) => Some(AppendError::ReadOnly { why: "started with --read-only".into() }),
@@ -170,6 +190,9 @@ impl Store {
             }
             (None, false) => None,
         };
+        let promised = promised.filter(|_| refusal.is_none());
+        let arrivals =
+            Arc::new(Arrivals::new(marks.clone(), last_received_ms, promised, settings.accept_clock, now_ms));
         let tip = Arc::new(Tip::new(size, opened.report.root));
         let is_poisoned = Arc::new(watch::Sender::new(false));
         let publisher = match refusal {
@@ -191,19 +214,22 @@ impl Store {
                 metrics: metrics.clone(),
                 disk,
                 settings: settings.clone(),
-                last_received_ms,
+                arrivals: arrivals.clone(),
             })
             .map_err(failed("cannot start a thread".into()))?),
             (Some(refusal), _) => Err(refusal),
             (None, None) => Err(AppendError::ReadOnly { why: "the log has no writer".into() }),
         };
         let report = opened.report;
+        let counts = Arc::new(CountCache::new(settings.counts));
         let store = Store {
             settings,
+            counts,
             catalogue,
             source,
             marks,
             metrics,
+            arrivals,
             ids,
             indexer,
             writer,
@@ -233,7 +259,12 @@ impl Store {
 
     /// Everything searchable now.
     pub fn view(&self) -> Arc<View> {
-        self.indexer.view()
+        Arc::new(self.indexer.view().counting(self.counts.clone()))
+    }
+
+    /// What counting keeps, and how often that helps.
+    pub fn counts_kept(&self) -> CacheStats {
+        self.counts.stats()
     }
 
     /// The slow twin, over everything below `to`.
@@ -275,6 +306,24 @@ impl Store {
     pub fn space(&self) -> (u64, u64) {
         use std::sync::atomic::Ordering::Relaxed;
         (self.metrics.space_free.load(Relaxed), self.metrics.space_floor.load(Relaxed))
+    }
+
+    /// The latest ms of which no event at or after `next` was or will be received; `None` if nothing can be said yet.
+    /// It follows the clock when `next` is the end of the log. Reads the log, and may write to the disk.
+    pub fn complete_through(&self, next: Seq) -> Result<Option<u64>, EngineError> {
+        let received_ms = |seq| self.source.with_row(seq, |row| row.received_ms);
+        if next < self.marks().durable {
+            return Ok(Some(received_ms(next)?.saturating_sub(1)));
+        }
+        let last_ms = match next.0.checked_sub(1) {
+            Some(last) => received_ms(Seq(last))?,
+            None => 0,
+        };
+        let through_ms = match self.arrivals.promise(next, last_ms, clock::now_ms()) {
+            Promise::Through(ms) => ms,
+            Promise::InTheLog => received_ms(next)?.saturating_sub(1),
+        };
+        Ok(Some(through_ms).filter(|ms| *ms > 0))
     }
 
     /// What recovery found.

@@ -3,8 +3,9 @@
 //!
 //! The default run is the same each time. `PROPTEST_CASES` makes it longer, `PROPTEST_RNG_SEED` makes it another one.
 
-mod events;
-mod queries;
+mod merging;
+mod promises;
+mod trees;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,12 +21,19 @@ use proptest::test_runner::{RngSeed, TestCaseResult};
 use super::*;
 use crate::durable::os::OsDisk;
 use crate::event::{Entry, validate};
-use crate::index::{Engine, EngineError, FacetCounts, FacetValue, Hit, Order, facet_value};
-use crate::query::{Env, FacetField, Node, Query, parse};
-use events::Dice;
+use crate::index::{Engine, EngineError, FacetCounts, FacetValue, Hit, Order, Patience, facet_value};
+use crate::query::filter::TimeRange;
+use crate::query::samples::events::{self, Dice};
+use crate::query::samples::queries;
+use crate::query::{Env, FacetField, Filter, Node, Query, parse};
 
 /// A span's worth here, so that a few hundred events make several.
 const SPAN_EVENTS: u64 = 40;
+
+/// Blocks and shares of a few documents, so that a span has several and ranges and pins cut them anywhere; and room for
+/// some of what is counted, so that it is sometimes kept and sometimes not.
+const COUNTS: CountLimits =
+    CountLimits { cache_bytes_max: 24 << 10, piece_docs_min: 16, block_docs: 7, shared_docs_min: 10 };
 
 /// Waiting for an index thread longer than this means that it hangs. A loaded machine may be slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,9 +67,9 @@ impl World {
         self.store.view()
     }
 
-    /// Waits until spans hold all runs that are full, and what was there at the start.
+    /// Waits until spans hold all but a last run that is not full, and what was there at the start.
     fn await_spans(&self) {
-        let full = Seq(self.store.marks().durable.0 / SPAN_EVENTS * SPAN_EVENTS);
+        let full = Seq((self.store.marks().durable.0 + 1).saturating_sub(SPAN_EVENTS));
         wait_until("the spans to be built", || self.store.indexer.is_spanned(full) && self.store.view().missing() == 0);
     }
 
@@ -122,15 +130,20 @@ fn open(dir: &tempfile::TempDir, events_max: u64) -> Store {
         accept_clock: false,
         read_only: false,
         spans: SpanLimits { events_max, ..SpanLimits::default() },
+        counts: COUNTS,
     };
     Store::open(OsDisk::shared(), settings, Arc::new(Catalogue::builtin().clone())).unwrap()
 }
 
 fn append(store: &Store, seeds: &[u64]) -> Vec<Verdict> {
+    append_as(store, seeds, events::event)
+}
+
+fn append_as(store: &Store, seeds: &[u64], make: fn(u64) -> String) -> Vec<Verdict> {
     let drafts = seeds
         .iter()
         .map(|seed| {
-            let text = events::event(*seed);
+            let text = make(*seed);
             validate(&text, &store.intake()).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"))
         })
         .collect();
@@ -251,13 +264,54 @@ fn check_query(world: &World, view: &View, entries: &[Entry], seed: u64) -> Test
 
     let total = view.total(&query, within).unwrap();
     prop_assert_eq!(total, expected.len() as u64, "total {:?}: {}", within, query);
-    let fields = some_fields(dice);
-    let expected = scan.counts(&query, within, &fields).unwrap();
-    prop_assert_eq!(view.counts(&query, within, &fields).unwrap(), expected, "{:?}: {}", within, query);
-    let edges = some_edges(dice, entries);
-    let expected = scan.histogram(&query, within, &edges).unwrap();
-    prop_assert_eq!(view.histogram(&query, within, &edges).unwrap(), expected, "{:?} {:?}: {}", edges, within, query);
+    check_counts(&query, view, &scan, within, dice, entries)?;
+    // Again, with other edges and another pin: what was kept must fit these as well.
+    for _ in 0..3 {
+        let within =
+            if dice.percent(50) { Within::below(view.searchable()) } else { some_within(dice, view.searchable()) };
+        check_counts(&within_some_time(&query, dice, entries), view, &scan, within, dice, entries)?;
+    }
     Ok(())
+}
+
+/// Everything that counts, of view and scan.
+fn check_counts(
+    query: &Query,
+    view: &View,
+    scan: &Scan,
+    within: Within,
+    dice: &mut Dice,
+    entries: &[Entry],
+) -> TestCaseResult {
+    let fields = some_fields(dice);
+    let expected = scan.counts(query, within, &fields).unwrap();
+    prop_assert_eq!(view.counts(query, within, &fields).unwrap(), expected.clone(), "{:?}: {}", within, query);
+    prop_assert_eq!(view.total(query, within).unwrap(), expected.total, "total {:?}: {}", within, query);
+    let edges = some_edges(dice, entries);
+    let expected = scan.histogram(query, within, &edges).unwrap();
+    prop_assert_eq!(view.histogram(query, within, &edges).unwrap(), expected, "{:?} {:?}: {}", edges, within, query);
+    let expected = scan.time_ends(query, within).unwrap();
+    prop_assert_eq!(view.time_ends(query, within).unwrap(), expected, "{:?}: {}", within, query);
+    for field in fields {
+        let mut values: Vec<FacetValue> = entries.iter().filter_map(|entry| facet_value(field, entry)).collect();
+        values.push(FacetValue { parent: "no".into(), value: "such value".into() });
+        let expected = scan.newest(field, &values, within).unwrap();
+        prop_assert_eq!(view.newest(field, &values, within).unwrap(), expected, "{:?} {:?}", field, within);
+    }
+    Ok(())
+}
+
+/// The same query in a time range of its own, or as it is.
+fn within_some_time(query: &Query, dice: &mut Dice, entries: &[Entry]) -> Query {
+    let at = |dice: &mut Dice| dice.pick(entries).event.time.ms + dice.below(3) as i64 - 1;
+    let (a, b) = (at(dice), at(dice));
+    let (from_ms, to_ms) = match dice.below(5) {
+        0 => return query.clone(),
+        1 => (Some(a), None),
+        2 => (None, Some(a)),
+        _ => (Some(a.min(b)), Some(a.max(b) + 1)),
+    };
+    query.clone().and(Query { root: Node::Filter(Filter::Time(TimeRange { from_ms, to_ms })) })
 }
 
 fn check_queries(world: &World, view: &View, entries: &[Entry], queries: &[u64]) -> TestCaseResult {
@@ -316,6 +370,60 @@ proptest! {
         check_queries(&world, &world.store.view(), &entries, &queries)?;
         world.store.close();
     }
+}
+
+#[test]
+fn counts_that_run_out_of_time_are_refused_and_leave_nothing_wrong_behind() {
+    let mut dice = Dice::new(6);
+    let seeds: Vec<u64> = (0..120).map(|_| dice.below(usize::MAX) as u64).collect();
+    let world = World::new(SPAN_EVENTS);
+    world.append(&seeds);
+    world.await_spans();
+    let view = world.await_searchable();
+    let entries = world.entries();
+    let all = Within::below(view.searchable());
+    let fields = FacetField::ALL;
+    let hurried = view.patient(Arc::new(Patience::at_most(Duration::ZERO)));
+    for seed in &seeds[..20] {
+        let query = world.query(&entries, *seed);
+        let is_refused = |error: EngineError| matches!(error, EngineError::TooBroad { .. });
+        let before = world.store.counts_kept().misses;
+        assert!(hurried.total(&query, all).is_err_and(is_refused), "{query}");
+        assert!(hurried.histogram(&query, all, &[0, i64::MAX]).is_err_and(is_refused), "{query}");
+        assert!(hurried.time_ends(&query, all).is_err_and(is_refused), "{query}");
+        assert!(hurried.counts(&query, all, &fields).is_err_and(is_refused), "{query}");
+        assert_eq!(world.store.counts_kept().misses, before, "{query}");
+        let expected = world.store.scan(all.to).counts(&query, all, &fields).unwrap();
+        assert_eq!(view.counts(&query, all, &fields).unwrap(), expected, "{query}");
+    }
+    world.store.close();
+}
+
+#[test]
+fn a_question_asked_again_is_answered_from_what_was_kept() {
+    let mut dice = Dice::new(7);
+    let seeds: Vec<u64> = (0..120).map(|_| dice.below(usize::MAX) as u64).collect();
+    let world = World::new(SPAN_EVENTS);
+    world.append(&seeds);
+    world.await_spans();
+    let view = world.await_searchable();
+    let roomy = CountLimits { cache_bytes_max: 64 << 20, piece_docs_min: 0, ..COUNTS };
+    let cache = Arc::new(CountCache::new(roomy));
+    let view = view.counting(cache.clone());
+    let env = Env { now_ms: clock::now_ms(), catalogue: Catalogue::builtin() };
+    let query = parse("-actor:nobody outcome:(success OR denied)", &env).unwrap();
+    let all = Within::below(view.searchable());
+    let ask = || {
+        let counts = view.counts(&query, all, &FacetField::ALL).unwrap();
+        let edges = [0, events::FIRST_TIME_MS, i64::MAX];
+        (counts, view.total(&query, all).unwrap(), view.histogram(&query, all, &edges).unwrap())
+    };
+    let first = ask();
+    let misses = cache.stats().misses;
+    assert!(misses > 0 && cache.stats().bytes > 0);
+    assert_eq!(ask(), first);
+    assert_eq!(cache.stats().misses, misses);
+    world.store.close();
 }
 
 /// The query with what it says of `field` replaced by one choice.
@@ -389,34 +497,129 @@ proptest! {
                 // Spans now hold events from before and behind the pin together.
                 world.await_spans();
             }
-            let (mut seqs, mut after) = (Vec::new(), None);
-            loop {
-                // Each page is asked of the index as it is by then.
+            // Each page is asked of the index as it is by then.
+            let seqs = all_pages(&world, &query, order, pin, || {
                 if let Some(request) = coming.next() {
                     world.append(request);
                 }
-                let view = world.store.view();
-                let source = world.store.source();
-                let answers = Answers { engine: &*view, source, catalogue: world.store.catalogue() };
-                let limit = 1 + dice.below(30);
-                let page = answers.page(&query, order, after, pin, limit).unwrap();
-                prop_assert!(page.row_ends.len() <= limit);
-                prop_assert!(!page.has_more || page.row_ends.len() == limit);
-                let mut start = 0;
-                for end in &page.row_ends {
-                    seqs.push(seq_of(&page.rows[start..*end]));
-                    start = *end;
-                }
-                after = page.last;
-                if !page.has_more {
-                    break;
-                }
-            }
+                1 + dice.below(30)
+            });
             let whole = world.store.scan(pin.to).collect(&query, order, None, pin).unwrap();
             let whole: Vec<Seq> = whole.iter().map(|hit| hit.seq).collect();
             prop_assert_eq!(seqs, whole, "{:?}: {}", order, query);
         }
         world.store.close();
+    }
+
+    #[test]
+    fn pages_of_an_import_where_hundreds_share_a_time_are_the_whole_list(
+        recent in seeds(0..60),
+        old in seeds(150..200),
+        more in seeds(20..40),
+        limit in 1..20_usize,
+        queries in seeds(2..4),
+    ) {
+        let world = World::new(SPAN_EVENTS);
+        world.append(&recent);
+        append_as(&world.store, &old, events::imported);
+        let pin = Within::below(world.await_searchable().searchable());
+        world.await_spans();
+        let entries = world.entries();
+        let mut coming = more.chunks(3);
+        let queries = queries.iter().map(|seed| world.query(&entries, *seed)).chain([Query::all()]);
+        for (query, order) in queries.flat_map(|query| ORDERS.map(|order| (query.clone(), order))) {
+            let seqs = all_pages(&world, &query, order, pin, || {
+                if let Some(request) = coming.next() {
+                    append_as(&world.store, request, events::imported);
+                }
+                limit
+            });
+            let whole = world.store.scan(pin.to).collect(&query, order, None, pin).unwrap();
+            let whole: Vec<Seq> = whole.iter().map(|hit| hit.seq).collect();
+            prop_assert_eq!(seqs, whole, "{:?}, pages of {}: {}", order, limit, query);
+        }
+        world.store.close();
+    }
+
+    #[test]
+    fn whenever_the_time_of_a_question_runs_out_its_answer_is_whole_or_too_broad(
+        events in seeds(60..130),
+        queries in seeds(6..10),
+    ) {
+        let world = World::new(SPAN_EVENTS);
+        world.append(&events);
+        world.await_searchable();
+        world.await_spans();
+        let view = world.await_searchable();
+        let entries = world.entries();
+        for &seed in &*queries {
+            check_impatient(&world, &view, &entries, seed)?;
+        }
+        world.store.close();
+    }
+}
+
+/// The seqs of all pages of an answer; `turn` runs before each and says how long it is to be.
+fn all_pages(world: &World, query: &Query, order: Order, pin: Within, mut turn: impl FnMut() -> usize) -> Vec<Seq> {
+    let (mut seqs, mut after) = (Vec::new(), None);
+    loop {
+        let limit = turn();
+        let view = world.store.view();
+        let answers = Answers { engine: &*view, source: world.store.source(), catalogue: world.store.catalogue() };
+        let page = answers.page(query, order, after, pin, PageLimit::rows(limit)).unwrap();
+        assert!(page.row_ends.len() <= limit);
+        assert!(!page.has_more || page.row_ends.len() == limit);
+        let mut start = 0;
+        for end in &page.row_ends {
+            seqs.push(seq_of(&page.rows[start..*end]));
+            start = *end;
+        }
+        after = page.last;
+        if !page.has_more {
+            return seqs;
+        }
+    }
+}
+
+/// Everything that can be asked about one query, with time for ever more looks at the clock, until all is answered.
+fn check_impatient(world: &World, view: &View, entries: &[Entry], seed: u64) -> TestCaseResult {
+    let query = world.query(entries, seed);
+    let dice = &mut Dice::new(!seed);
+    let (within, fields, edges) = (some_within(dice, view.searchable()), some_fields(dice), some_edges(dice, entries));
+    let scan = world.store.scan(view.searchable());
+    for looks in (0..20).chain((5..).map(|n| 1 << n)) {
+        let impatient = || view.patient(Arc::new(Patience::of_looks(looks)));
+        let mut is_answered = true;
+        for order in ORDERS {
+            let whole = scan.collect(&query, order, None, within).unwrap();
+            let hurried = impatient();
+            let found = hurried.hits(&query, order, None, within).and_then(Iterator::collect::<Result<Vec<Hit>, _>>);
+            is_answered &= is_whole_or_none(found, whole)?;
+        }
+        is_answered &= is_whole_or_none(impatient().total(&query, within), scan.total(&query, within).unwrap())?;
+        let counts = scan.counts(&query, within, &fields).unwrap();
+        is_answered &= is_whole_or_none(impatient().counts(&query, within, &fields), counts)?;
+        let histogram = scan.histogram(&query, within, &edges).unwrap();
+        is_answered &= is_whole_or_none(impatient().histogram(&query, within, &edges), histogram)?;
+        if is_answered {
+            return Ok(());
+        }
+    }
+    unreachable!("an endless range")
+}
+
+/// Whether there was an answer; it has to be the right one.
+fn is_whole_or_none<T: PartialEq + std::fmt::Debug>(
+    answer: Result<T, EngineError>,
+    whole: T,
+) -> Result<bool, TestCaseError> {
+    match answer {
+        Ok(answer) => {
+            prop_assert_eq!(answer, whole);
+            Ok(true)
+        }
+        Err(EngineError::TooBroad { .. }) => Ok(false),
+        Err(other) => Err(TestCaseError::fail(other.to_string())),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::index::source::Source;
 use crate::index::tantivy::ids;
 use crate::log::{self, Framed, Payload, framed_bytes};
 use crate::seq::Seq;
+use crate::store::arrivals::Arrivals;
 use crate::store::ids::Ids;
 use crate::store::publisher::Tip;
 use crate::store::trunk::Trunk;
@@ -37,8 +38,6 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 const SPACE_LOOK: Duration = Duration::from_millis(500);
 /// The keyring does not exist yet, so its generation stays 0.
 const KEYRING_GENERATION: u32 = 0;
-/// The wall clock may run ahead of the monotonic one by this much before appends stop.
-const CLOCK_STEP_MAX_MS: u64 = 3_600_000;
 
 /// One request: it is stored whole, or (unless `skip_conflicts`) not at all.
 pub struct Append {
@@ -217,8 +216,8 @@ pub struct Tools {
     pub disk: Arc<dyn Disk>,
     /// Limits.
     pub settings: Settings,
-    /// `received` of the newest event, ms.
-    pub last_received_ms: u64,
+    /// Says what `received` is.
+    pub arrivals: Arc<Arrivals>,
 }
 
 impl Writer {
@@ -305,22 +304,13 @@ enum Staged {
 struct Thread {
     tools: Tools,
     shared: Arc<Shared>,
-    started: Instant,
-    started_wall_ms: u64,
     space_looked: Option<Instant>,
     space: Result<(), AppendError>,
 }
 
 impl Thread {
     fn new(tools: Tools, shared: Arc<Shared>) -> Thread {
-        Thread {
-            tools,
-            shared,
-            started: Instant::now(),
-            started_wall_ms: clock::now_ms(),
-            space_looked: None,
-            space: Ok(()),
-        }
+        Thread { tools, shared, space_looked: None, space: Ok(()) }
     }
 
     fn run(&mut self) {
@@ -456,6 +446,15 @@ impl Thread {
             return Ok(());
         }
         let payloads = self.seal_batch(batch);
+        let written = self.write_sealed(batch, &payloads);
+        // After a failed sync it may be there at the next start: until then nothing is promised beyond it.
+        if written != Err(AppendError::SyncFailed) {
+            self.tools.arrivals.settle(self.tools.log.size());
+        }
+        written
+    }
+
+    fn write_sealed(&mut self, batch: &Batch, payloads: &[Vec<u8>]) -> Result<(), AppendError> {
         let bytes = payloads.iter().map(|payload| framed_bytes(payload.len())).sum();
         let events = payloads.len() as u64;
         if self.tools.log.needs_roll(clock::now_ns(), bytes, events) {
@@ -489,8 +488,8 @@ impl Thread {
     /// Gives every event of the batch its `received`, its number and its leaf.
     fn seal_batch(&mut self, batch: &mut Batch) -> Vec<Vec<u8>> {
         let tools = &mut self.tools;
-        let received_ms = tools.last_received_ms.max(clock::now_ms());
-        tools.last_received_ms = received_ms;
+        let end = tools.log.size().plus(batch.drafts.len() as u64);
+        let received_ms = tools.arrivals.stamp(end, clock::now_ms());
         let time = clock::rfc3339_ms(received_ms.cast_signed());
         tools.trunk.begin();
         let mut payloads = Vec::with_capacity(batch.drafts.len());
@@ -538,11 +537,9 @@ impl Thread {
     }
 
     fn check_clock(&self) -> Result<(), AppendError> {
-        let expected = self.started_wall_ms + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let ahead_ms = clock::now_ms().saturating_sub(expected);
-        match ahead_ms > CLOCK_STEP_MAX_MS && !self.tools.settings.accept_clock {
-            true => Err(AppendError::ClockStepped { ahead_ms }),
-            false => Ok(()),
+        match self.tools.arrivals.clock_stepped_ms(clock::now_ms()) {
+            Some(ahead_ms) => Err(AppendError::ClockStepped { ahead_ms }),
+            None => Ok(()),
         }
     }
 

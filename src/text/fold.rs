@@ -29,7 +29,8 @@ pub fn fold(text: &str) -> Cow<'_, str> {
     )
 }
 
-fn lower_first(char: char) -> char {
+/// The first of the characters that this one is in lower case.
+pub(super) fn lower_first(char: char) -> char {
     char.to_lowercase().next().unwrap_or(char)
 }
 

@@ -5,6 +5,8 @@
 //! word bounds of UAX #29. Beside its parts a run with joiners inside is a word itself (an address, an id, a path),
 //! a part with accents also counts without them, and a phone number also without its country code.
 
+use std::ops::Range;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 use unicode_segmentation::UnicodeSegmentation;
@@ -31,23 +33,34 @@ pub struct Token<'a> {
 
 /// Calls `each` for every token of one value, positions ascending.
 pub fn tokens(value: &str, each: &mut dyn FnMut(Token<'_>)) {
-    let folded = fold(value);
+    cut_folded(&fold(value), |token, _| each(token));
+}
+
+/// The same with the bytes of the folded value that the token was made from, which [`Unfolding`](super::Unfolding)
+/// leads back to the value itself.
+pub fn placed_tokens(value: &str, each: &mut dyn FnMut(Token<'_>, Range<usize>)) {
+    cut_folded(&fold(value), each);
+}
+
+/// Generic, so that indexing, which does not ask for places, does not pay for them either.
+fn cut_folded(folded: &str, mut each: impl FnMut(Token<'_>, Range<usize>)) {
     let mut position = 0;
-    each_run(&folded, &mut |run, is_plus_before| {
+    each_run(folded, &mut |run_at, run, is_plus_before| {
         let first = position;
         let mut parts = 0;
-        each_part(run, &mut |part| {
+        each_part(run, &mut |at, part| {
             parts += 1;
             if parts == 2 && run.len() <= TOKEN_BYTES_MAX && has_joiner(run) {
-                each(Token { text: run, position: first });
+                each(Token { text: run, position: first }, run_at..run_at + run.len());
             }
-            each(Token { text: part, position });
-            without_accents(part, &mut |plain| each(Token { text: plain, position }));
+            let place = run_at + at..run_at + at + part.len();
+            each(Token { text: part, position }, place.clone());
+            without_accents(part, &mut |plain| each(Token { text: plain, position }, place.clone()));
             position += 1;
         });
         if is_plus_before && PHONE_DIGITS.contains(&run.len()) && run.bytes().all(|byte| byte.is_ascii_digit()) {
             for dropped in 1..=COUNTRY_DIGITS_MAX {
-                each(Token { text: &run[dropped..], position: first });
+                each(Token { text: &run[dropped..], position: first }, run_at + dropped..run_at + run.len());
             }
         }
     });
@@ -58,12 +71,12 @@ pub fn tokens(value: &str, each: &mut dyn FnMut(Token<'_>)) {
 pub fn query_tokens(word: &str) -> Vec<String> {
     let folded = fold(word);
     let mut parts = Vec::new();
-    each_run(&folded, &mut |run, _| each_part(run, &mut |part| parts.push(part.to_owned())));
+    each_run(&folded, &mut |_, run, _| each_part(run, &mut |_, part| parts.push(part.to_owned())));
     parts
 }
 
-/// Runs of `text`, and whether a `+` stood directly before.
-fn each_run(text: &str, each: &mut dyn FnMut(&str, bool)) {
+/// Runs of `text`, each with its first byte there, and whether a `+` stood directly before.
+fn each_run(text: &str, each: &mut dyn FnMut(usize, &str, bool)) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
@@ -84,7 +97,7 @@ fn each_run(text: &str, each: &mut dyn FnMut(&str, bool)) {
             next = after;
             end = after;
         }
-        each(&text[start..end], start > 0 && bytes[start - 1] == b'+');
+        each(start, &text[start..end], start > 0 && bytes[start - 1] == b'+');
         at = next;
     }
 }
@@ -111,8 +124,8 @@ fn word_char(text: &str, at: usize) -> Option<usize> {
     (char.is_alphanumeric() || is_combining_mark(char)).then(|| at + char.len_utf8())
 }
 
-/// The parts of one run.
-fn each_part(run: &str, each: &mut dyn FnMut(&str)) {
+/// The parts of one run, each with its first byte there.
+fn each_part(run: &str, each: &mut dyn FnMut(usize, &str)) {
     let bytes = run.as_bytes();
     let mut start = 0;
     while start < bytes.len() {
@@ -121,7 +134,7 @@ fn each_part(run: &str, each: &mut dyn FnMut(&str)) {
             continue;
         }
         if is_uuid_at(bytes, start) {
-            each(&run[start..start + UUID_BYTES]);
+            each(start, &run[start..start + UUID_BYTES]);
             start += UUID_BYTES;
             continue;
         }
@@ -129,9 +142,9 @@ fn each_part(run: &str, each: &mut dyn FnMut(&str)) {
         let end = piece_len.map_or(bytes.len(), |len| start + len);
         let piece = &run[start..end];
         if piece.is_ascii() {
-            each(cut(piece, TOKEN_BYTES_MAX));
+            each(start, cut(piece, TOKEN_BYTES_MAX));
         } else {
-            piece.split_word_bounds().for_each(|part| each(cut(part, TOKEN_BYTES_MAX)));
+            piece.split_word_bound_indices().for_each(|(at, part)| each(start + at, cut(part, TOKEN_BYTES_MAX)));
         }
         start = end;
     }
@@ -288,6 +301,24 @@ mod tests {
         assert_eq!(shown(&long), format!("0:{}", "a".repeat(TOKEN_BYTES_MAX)));
         assert_eq!(query_tokens(&long), ["a".repeat(TOKEN_BYTES_MAX)]);
         assert_eq!(shown(&format!("{}-b", "a".repeat(256))), format!("0:{} 1:b", "a".repeat(256)));
+    }
+
+    #[test]
+    fn every_token_is_said_to_come_from_the_bytes_that_spell_it() {
+        let placed = |value: &str| {
+            let folded = fold(value);
+            let mut shown = Vec::new();
+            placed_tokens(value, &mut |token, at| shown.push(format!("{}<{}", token.text, &folded[at])));
+            shown.join(" ")
+        };
+        for (value, expected) in [
+            ("..Maya@x.com", "maya<maya maya@x.com<maya@x.com x<x com<com"),
+            ("to +14155550", "to<to 14155550<14155550 4155550<4155550 155550<155550 55550<55550"),
+            ("Café-ß", "café<café cafe<café café-ß<café-ß ß<ß ss<ß"),
+            ("東京", "東<東 京<京"),
+        ] {
+            assert_eq!(placed(value), expected, "{value}");
+        }
     }
 
     proptest! {

@@ -1,12 +1,15 @@
 //! The JSON of `/v1`: how answers are written. Rows are spliced in as text, so that a page costs no second parse.
 
 mod facets;
+mod highlights;
 mod histogram;
+mod query_tree;
 
 use std::fmt::Write;
 
 pub use facets::{FacetAnswer, facets};
 pub use histogram::{BUCKETS_MAX, Histogram, HistogramError, Step};
+pub use query_tree::{Place, query_tree};
 
 use crate::event::row::push_hex;
 use crate::ingest::ItemFault;
@@ -72,9 +75,13 @@ impl Refused {
     }
 }
 
-/// `{"events":[…],"total","more","next_cursor","watermarks"}`
+/// `{"events":[…],"highlights":[…],"total","more","next_cursor","watermarks"}`
 pub fn page(page: &Page, total: Option<u64>, next_cursor: Option<&str>, marks: Marks) -> String {
     let mut out = rows(page);
+    if let Some(rows) = &page.highlights {
+        out.push_str(",\"highlights\":");
+        array(&mut out, rows, highlights::write);
+    }
     if let Some(total) = total {
         put(&mut out, format_args!(",\"total\":{total}"));
     }
@@ -93,8 +100,8 @@ pub struct FeedLinks<'a> {
     pub checkpoint: &'a str,
     /// The address of the next page.
     pub next: Option<&'a str>,
-    /// No further event can come at or before this ms.
-    pub complete_through_ms: Option<i64>,
+    /// No further event was or will be received at or before this ms.
+    pub complete_through_ms: Option<u64>,
     /// Parameters that mean nothing here.
     pub ignored: &'a [String],
 }
@@ -111,7 +118,7 @@ pub fn feed(feed: &FeedPage, links: &FeedLinks<'_>, marks: Marks) -> String {
         None => out.push_str("null"),
     }
     out.push('}');
-    let complete_through = links.complete_through_ms.map(crate::clock::rfc3339_ms);
+    let complete_through = links.complete_through_ms.map(|ms| crate::clock::rfc3339_ms(ms.cast_signed()));
     optional(&mut out, "complete_through", complete_through.as_deref());
     if !links.ignored.is_empty() {
         out.push_str(",\"ignored_parameters\":");

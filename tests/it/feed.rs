@@ -2,8 +2,10 @@
 //! on from a checkpoint.
 
 use std::collections::HashSet;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,16 +14,22 @@ use crate::world::{self, World, wait_for};
 
 const WRITERS: usize = 8;
 const BATCHES: usize = 60;
+/// In the middle nothing comes for so long that `complete_through` follows the clock.
+const PAUSE: Duration = Duration::from_millis(700);
 
 /// Lets eight clients append `BATCHES` requests each; `polling` runs meanwhile and is told how many are still writing.
 fn while_writers_append(url: &str, polling: impl FnOnce(&AtomicUsize)) {
-    let writing = AtomicUsize::new(WRITERS);
+    let (writing, pause) = (AtomicUsize::new(WRITERS), Barrier::new(WRITERS));
     thread::scope(|scope| {
         for writer in 0..WRITERS {
-            let writing = &writing;
+            let (writing, pause) = (&writing, &pause);
             scope.spawn(move || {
                 let agent = world::new_agent();
                 for batch in 0..BATCHES {
+                    if batch == BATCHES / 2 {
+                        pause.wait();
+                        thread::sleep(PAUSE);
+                    }
                     let lines: String = (0..1 + (writer * 7 + batch * 3) % 20)
                         .map(|n| {
                             let kind = if n % 3 == 0 { "kept" } else { "other" };
@@ -54,6 +62,8 @@ fn ids_sent(wanted: impl Fn(usize) -> bool) -> HashSet<String> {
 struct Poller {
     seen: Vec<Value>,
     cursor: Option<String>,
+    /// The latest `complete_through`, empty before the first. Times of ours sort as text.
+    complete_through: String,
 }
 
 impl Poller {
@@ -66,6 +76,13 @@ impl Poller {
         let at = page["next_cursor"].as_str().or(page["checkpoint"].as_str()).expect("checkpoint is never null");
         self.cursor = Some(at.to_owned());
         let is_over = events.is_empty() && is_tail;
+        for event in &events {
+            let received = event["received"].as_str().expect("received");
+            assert!(received > self.complete_through.as_str(), "{} was complete: {event}", self.complete_through);
+        }
+        let complete_through = page["complete_through"].as_str().unwrap_or_default();
+        assert!(*complete_through >= *self.complete_through, "it was {} before: {page}", self.complete_through);
+        self.complete_through = complete_through.to_owned();
         self.seen.extend(events);
         is_over
     }
@@ -186,6 +203,31 @@ fn follow_waits_for_what_comes() {
         waiting.join().expect("the waiting poller")
     });
     assert_eq!(next["id"], "second");
+}
+
+#[test]
+fn complete_through_follows_the_clock_when_nothing_comes_and_holds_over_a_kill() {
+    let mut world = World::start();
+    let mut poller = Poller::default();
+    poller.poll(&world, &[], 10);
+    assert!(!poller.complete_through.is_empty(), "an empty log is complete, too");
+    world.post(&json!({"id": "first", "actor": "system", "action": "feed.first"})).expect_status(201);
+    world.settle();
+    while !poller.poll(&world, &[], 10) {}
+    for _ in 0..2 {
+        let before = poller.complete_through.clone();
+        wait_for("complete_through to follow the clock", || {
+            poller.poll(&world, &[], 10);
+            (poller.complete_through > before).then_some(())
+        });
+    }
+    world.kill();
+    world.restart();
+    // The poller compares what is received now with what it was told before.
+    world.post(&json!({"id": "second", "actor": "system", "action": "feed.first"})).expect_status(201);
+    world.settle();
+    while !poller.poll(&world, &[], 10) {}
+    assert_eq!(poller.seen.len(), 2);
 }
 
 #[test]

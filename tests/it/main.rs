@@ -1,5 +1,5 @@
-//! The integration tests: one binary, because each further one costs link time. `world` has the verbs,
-//! `answer` what comes back, `data` the events; the other files hold one subject each. Lines of the form "Must hold" in the project's plan have a file of their own.
+//! The integration tests: one binary, because each further one costs link time. `world` has the verbs, `answer` what comes
+//! back, `data` the events; the other files hold one subject each.
 
 mod answer;
 mod bad_input;
@@ -12,9 +12,14 @@ mod feed;
 mod floors;
 mod formats;
 mod full_disk;
+mod highlight;
 mod idempotency;
 mod kill9;
 mod lifecycle;
 mod paging;
+mod query_parse;
 mod reindex;
+mod sigma;
+mod tail;
+mod too_broad;
 mod world;

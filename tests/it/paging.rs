@@ -92,3 +92,42 @@ fn parameters_and_query_text_are_the_same_tree() {
             || world.ask("/v1/events", &[("colour", "blue")]).text().contains("colour")
     );
 }
+
+#[test]
+fn a_page_of_the_largest_events_stays_below_16_mib_and_nothing_is_left_out() {
+    const PAGE_BYTES_MAX: usize = 16 << 20;
+    const EVENTS: usize = 100;
+    let world = World::start();
+    let lines: Vec<String> = (0..EVENTS).map(|n| largest_event(&format!("large-{n}"))).collect();
+    world.load(lines.iter().map(String::as_str));
+    for (path, limit) in [("/v1/events", "1000"), ("/v1/feed", "10000")] {
+        let (mut seqs, mut pages, mut cursor) = (Vec::new(), 0, None);
+        loop {
+            let mut params = vec![("limit", limit)];
+            params.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+            let answer = world.ask(path, &params).ok();
+            assert!(answer.body.len() <= PAGE_BYTES_MAX, "{path}: {} bytes", answer.body.len());
+            let page = answer.json();
+            seqs.extend(page["events"].as_array().expect("events").iter().map(|row| row["seq"].as_u64().expect("seq")));
+            pages += 1;
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => break,
+            }
+        }
+        assert_eq!(pages, 2, "{path}: a page holds as much as it may");
+        seqs.sort_unstable();
+        assert_eq!(seqs, (0..EVENTS as u64).collect::<Vec<_>>(), "{path}");
+    }
+    let lines = world.ask("/v1/feed", &[("limit", "10000"), ("format", "ndjson")]).ok();
+    assert!(lines.body.len() <= PAGE_BYTES_MAX, "{} bytes of NDJSON", lines.body.len());
+    assert!(lines.body.len() > PAGE_BYTES_MAX - (1 << 20), "{} bytes of NDJSON", lines.body.len());
+}
+
+/// An event of exactly as many bytes as one may have.
+fn largest_event(id: &str) -> String {
+    const EVENT_BYTES_MAX: usize = 256 << 10;
+    let event = |filler: &str| json!({"id": id, "actor": "system", "action": "a.b", "detail": {"filler": filler}});
+    let around = event("").to_string().len();
+    event(&"x".repeat(EVENT_BYTES_MAX - around)).to_string()
+}

@@ -169,6 +169,17 @@ impl World {
         wait_for("the server to end", || server.child.try_wait().expect("wait"))
     }
 
+    /// The same, which must go well; gives what the server said on stderr.
+    pub fn terminate_hearing(&mut self) -> String {
+        let stderr = Arc::clone(&self.running().stderr);
+        let status = self.terminate();
+        assert_eq!(status.code(), Some(0), "{status}");
+        wait_for("its last line", || {
+            let said = stderr.lock().expect("no one panics").clone();
+            said.lines().last().is_some_and(|line| line.ends_with("closed")).then_some(said)
+        })
+    }
+
     /// Forgets a server that ended by itself or by `killer`.
     pub fn bury(&mut self) -> ExitStatus {
         let mut server = self.server.take().expect("the server ran");

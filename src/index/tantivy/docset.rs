@@ -11,6 +11,7 @@ use ::tantivy::query::{
 use ::tantivy::{BitSet, DocId, DocSet, Score, SegmentReader, TERMINATED, TantivyError};
 
 use crate::index::tantivy::piece::Columns;
+use crate::index::{Pace, Patience};
 
 /// Entries with `from_ms <= time < to_ms`.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct TimeRange {
 pub struct SeqRange {
     pub from: u64,
     pub to: u64,
+    /// Where only some documents of a segment match, all are looked at.
+    pub patience: Arc<Patience>,
 }
 
 /// The documents `next..end`.
@@ -98,7 +101,10 @@ impl Weight for SeqRange {
             return Ok(Box::new(AllScorer::new(reader.max_doc())));
         }
         let mut docs = BitSet::with_max_value(reader.max_doc());
+        let mut pace = Pace::of_documents();
         for doc in 0..reader.max_doc() {
+            // Half a range is not an answer: fail, and `Piece::scorer` says why.
+            pace.step(&self.patience).map_err(|error| TantivyError::InternalError(error.to_string()))?;
             if (self.from..self.to).contains(&seq.get_val(doc)) {
                 docs.insert(doc);
             }
@@ -163,7 +169,8 @@ impl Scorer for ExcludedDocs {
     }
 }
 
-fn explain(weight: &dyn Weight, reader: &SegmentReader, doc: DocId) -> ::tantivy::Result<Explanation> {
+/// The explanation of a document that a scorer of `weight` finds; nothing here has a score worth explaining.
+pub fn explain(weight: &dyn Weight, reader: &SegmentReader, doc: DocId) -> ::tantivy::Result<Explanation> {
     let mut scorer = weight.scorer(reader, 1.0)?;
     match scorer.seek(doc) == doc {
         true => Ok(Explanation::new("range", 1.0)),

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ::tantivy::index::SegmentId;
-use ::tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy};
+use ::tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Segment};
 
 use crate::event::Entry;
-use crate::index::EngineError;
+use crate::index::tantivy::ids;
 use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::schema::{self, IndexSchema};
+use crate::index::{EngineError, Within};
 use crate::seq::Seq;
 
 /// Memory for documents not committed yet, bytes. Tantivy wants at least 15 MB; a tick's events need far less.
@@ -24,6 +25,7 @@ pub struct Hot {
     first: Seq,
     next: Seq,
     body_bytes: u64,
+    ids: Vec<(u64, Seq)>,
     is_dirty: bool,
 }
 
@@ -39,13 +41,14 @@ impl Hot {
         let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let pieces = HashMap::new();
-        Ok(Hot { schema, writer, reader, pieces, first, next: first, body_bytes: 0, is_dirty: false })
+        Ok(Hot { schema, writer, reader, pieces, first, next: first, body_bytes: 0, ids: Vec::new(), is_dirty: false })
     }
 
     /// Adds the next event; it is searchable after `commit`.
     pub fn add(&mut self, entry: &Entry, body_len: usize) -> Result<(), EngineError> {
         assert_eq!(entry.seq, self.next, "the hot index takes the log in order");
         self.writer.add_document(schema::document(entry, &self.schema.fields))?;
+        self.ids.push((ids::hash(&entry.event.tenant, &entry.event.id), entry.seq));
         self.next = self.next.plus(1);
         self.body_bytes += body_len as u64;
         self.is_dirty = true;
@@ -84,6 +87,16 @@ impl Hot {
         (self.first, self.next)
     }
 
+    /// Ends it: what was added is searchable, and can be merged into a span. If that fails, nothing has been taken out.
+    pub fn freeze(&mut self) -> Result<FrozenHot, EngineError> {
+        self.commit()?;
+        let (from, to) = self.run();
+        let segments = self.writer.index().searchable_segments()?;
+        let ids = std::mem::take(&mut self.ids);
+        let run = Within { from, to };
+        Ok(FrozenHot { run, pieces: self.pieces(), segments, ids, body_bytes: self.body_bytes })
+    }
+
     /// Number of events.
     pub fn len(&self) -> u64 {
         self.next.0 - self.first.0
@@ -98,4 +111,18 @@ impl Hot {
     pub fn body_bytes(&self) -> u64 {
         self.body_bytes
     }
+}
+
+/// A hot index that takes no more events, until a span replaces it.
+pub struct FrozenHot {
+    /// The run it holds.
+    pub run: Within,
+    /// For searches.
+    pub pieces: Vec<Arc<Piece>>,
+    /// For the merge.
+    pub segments: Vec<Segment>,
+    /// The hash of every event's id, in the order of the log.
+    pub ids: Vec<(u64, Seq)>,
+    /// Bytes of the bodies it holds.
+    pub body_bytes: u64,
 }

@@ -2,23 +2,24 @@
 //! two against each other.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use ::tantivy::Term;
 use ::tantivy::query::{
-    AllQuery, BooleanQuery, EmptyQuery, FuzzyTermQuery, InvertedIndexRangeQuery, Occur, PhraseQuery, Query, RangeQuery,
-    RegexQuery, TermQuery,
+    AllQuery, BooleanQuery, EmptyQuery, FuzzyTermQuery, Occur, PhraseQuery, Query, RangeQuery, TermQuery,
 };
 use ::tantivy::schema::{Facet, Field, IndexRecordOption};
 use regex_syntax::escape;
+use tantivy_fst::Regex;
 
 use crate::event::noun;
-use crate::index::EngineError;
 use crate::index::tantivy::docset::{Excluded, SeqRange, TimeRange};
-use crate::index::tantivy::facet_pattern::FacetPattern;
 use crate::index::tantivy::schema::{IndexSchema, value_fields};
+use crate::index::tantivy::term_scan::{TermScan, Watch};
 use crate::index::tantivy::terms;
+use crate::index::{EngineError, Patience};
 use crate::query::filter::{
-    Action, Actor, Bound as NumberBound, Change, Cidr, Condition, Detail, Filter, Ip, NumberRange, Words,
+    Action, Actor, Bound as NumberBound, Change, Cidr, Condition, Detail, Filter, Ip, Number, NumberRange, Words,
 };
 use crate::query::{Node, Pattern};
 use crate::seq::Seq;
@@ -26,14 +27,22 @@ use crate::seq::Seq;
 /// Finds the first seq received at or after a ms: `received` never falls along the log, so it needs no index.
 pub type ReceivedAt<'a> = dyn Fn(u64) -> Result<Seq, EngineError> + 'a;
 
-/// The Tantivy query for `node`.
-pub fn lower(node: &Node, schema: &IndexSchema, received_at: &ReceivedAt<'_>) -> Result<Box<dyn Query>, EngineError> {
-    Lower { schema, received_at }.node(node)
+/// The Tantivy query for `node`, for one question: what is dear in it stops when `patience` ends.
+pub fn lower(
+    node: &Node,
+    schema: &IndexSchema,
+    received_at: &ReceivedAt<'_>,
+    patience: &Arc<Patience>,
+) -> Result<Box<dyn Query>, EngineError> {
+    Lower { schema, received_at, patience, filter: "".into() }.node(node)
 }
 
 struct Lower<'a> {
     schema: &'a IndexSchema,
     received_at: &'a ReceivedAt<'a>,
+    patience: &'a Arc<Patience>,
+    /// The filter that is being lowered, as one would write it, if it runs over a dictionary.
+    filter: Arc<str>,
 }
 
 type Lowered = Result<Box<dyn Query>, EngineError>;
@@ -67,6 +76,33 @@ impl Lower<'_> {
     }
 
     fn filter(&self, filter: &Filter) -> Lowered {
+        if !filter.is_pattern() {
+            return self.lowered(filter);
+        }
+        let written = filter.to_string();
+        self.patience.suspect(&written);
+        Lower { filter: written.into(), ..*self }.lowered(filter)
+    }
+
+    fn watch(&self) -> Watch {
+        Watch { patience: self.patience.clone(), filter: self.filter.clone() }
+    }
+
+    fn accepted(&self, field: Field, automaton: &Arc<Regex>) -> Box<dyn Query> {
+        Box::new(TermScan::accepted(field, automaton.clone(), self.watch()))
+    }
+
+    /// A pattern made here, out of those that passed on their own.
+    fn regex(&self, field: Field, source: &str) -> Lowered {
+        let regex = Regex::new(source).map_err(|error| EngineError::TooComplex { why: error.to_string() })?;
+        Ok(self.accepted(field, &Arc::new(regex)))
+    }
+
+    fn seq_range(&self, from: u64, to: u64) -> Box<dyn Query> {
+        Box::new(SeqRange { from, to, patience: self.patience.clone() })
+    }
+
+    fn lowered(&self, filter: &Filter) -> Lowered {
         let fields = &self.schema.fields;
         match filter {
             Filter::Words(words) => self.words(words),
@@ -80,7 +116,10 @@ impl Lower<'_> {
             Filter::Actor(actor) => self.actor(actor),
             Filter::Action(action) => self.action(action),
             Filter::TargetType(target_type) => Ok(match (&target_type.0, target_type.0.automaton()) {
-                (_, Some(regex)) => Box::new(FacetPattern { field: fields.target_type, regex: regex.clone() }),
+                (_, Some(regex)) => {
+                    let scan = TermScan::accepted(fields.target_type, regex.clone(), self.watch());
+                    Box::new(scan.below_the_root())
+                }
                 (Pattern::Exact(kind), None) => facet(fields.target_type, [kind.as_str()]),
                 (Pattern::Wildcard(_) | Pattern::Regex(_), None) => Box::new(EmptyQuery),
             }),
@@ -89,11 +128,9 @@ impl Lower<'_> {
                 let seq_at = |ms: i64| Ok::<_, EngineError>((self.received_at)(u64::try_from(ms).unwrap_or(0))?.0);
                 let from = range.from_ms.map_or(Ok(0), seq_at)?;
                 let to = range.to_ms.map_or(Ok(u64::MAX), seq_at)?;
-                Ok(Box::new(SeqRange { from, to }))
+                Ok(self.seq_range(from, to))
             }
-            Filter::Seq(range) => {
-                Ok(Box::new(SeqRange { from: range.from.0, to: range.to.map_or(u64::MAX, |to| to.0) }))
-            }
+            Filter::Seq(range) => Ok(self.seq_range(range.from.0, range.to.map_or(u64::MAX, |to| to.0))),
             Filter::Ip(Ip::Text(pattern)) => self.pattern(fields.ip_raw, pattern),
             Filter::Ip(Ip::Network(network)) => Ok(ip_network(fields.ip, network)),
             Filter::Change(change) => self.change(change),
@@ -112,10 +149,11 @@ impl Lower<'_> {
                     Box::new(PhraseQuery::new(tokens.iter().map(|token| Term::from_field_text(field, token)).collect()))
                 }
             }),
-            Words::Wildcard(pattern) => Ok(Box::new(RegexQuery::from_regex(pattern.automaton().clone(), field))),
-            Words::Regex(pattern) => Ok(Box::new(RegexQuery::from_regex(pattern.automaton().clone(), field))),
+            Words::Wildcard(pattern) => Ok(self.accepted(field, pattern.automaton())),
+            Words::Regex(pattern) => Ok(self.accepted(field, pattern.automaton())),
             Words::Fuzzy(fuzzy) => {
-                Ok(Box::new(FuzzyTermQuery::new(Term::from_field_text(field, &fuzzy.term), fuzzy.distance, true)))
+                let query = FuzzyTermQuery::new(Term::from_field_text(field, &fuzzy.term), fuzzy.distance, true);
+                Ok(Box::new(TermScan::accepted(field, Arc::new(query.automaton()?), self.watch())))
             }
         }
     }
@@ -123,7 +161,7 @@ impl Lower<'_> {
     fn pattern(&self, field: Field, pattern: &Pattern) -> Lowered {
         Ok(match (pattern, pattern.automaton()) {
             (Pattern::Exact(value), _) => term(field, value),
-            (_, Some(automaton)) => Box::new(RegexQuery::from_regex(automaton.clone(), field)),
+            (_, Some(automaton)) => self.accepted(field, automaton),
             (Pattern::Wildcard(_) | Pattern::Regex(_), None) => Box::new(EmptyQuery),
         })
     }
@@ -137,7 +175,7 @@ impl Lower<'_> {
         let by_type = match id {
             Pattern::Exact(id) => facet(fields.actor, [kind.as_str(), id.as_str()]),
             Pattern::Wildcard(_) | Pattern::Regex(_) => {
-                regex(fields.actor, &format!("{}\0{}", escape(kind), source(id)))?
+                self.regex(fields.actor, &format!("{}\0{}", escape(kind), source(id)))?
             }
         };
         Ok(any_of(vec![by_id, by_type]))
@@ -153,7 +191,7 @@ impl Lower<'_> {
             Action::Unknown(name) => any_of(vec![of_noun(name), whole(name)]),
             Action::Exact(name) => whole(name),
             // A facet is its levels joined by NUL: noun, then whole action.
-            Action::Pattern(pattern) => regex(field, &format!("(?s:.*)\0{}", source(pattern)))?,
+            Action::Pattern(pattern) => self.regex(field, &format!("(?s:.*)\0{}", source(pattern)))?,
         })
     }
 
@@ -172,38 +210,45 @@ impl Lower<'_> {
             (Some(before), Some(after)) => terms::change_both(&changed, &part(before), &part(after)),
         };
         let field = self.schema.fields.change;
-        if is_exact { Ok(term(field, &wanted)) } else { regex(field, &wanted) }
+        if is_exact { Ok(term(field, &wanted)) } else { self.regex(field, &wanted) }
     }
 
     fn detail(&self, detail: &Detail) -> Lowered {
         let field = self.schema.fields.detail;
         let path = detail.path.as_str();
         match &detail.condition {
-            Condition::Exists => regex(field, &format!("{}(?:\0|\\.)(?s:.*)", escape(path))),
+            // At the path, or below it.
+            Condition::Exists => Ok(any_of(
+                [format!("{path}\0"), format!("{path}.")]
+                    .map(|prefix| {
+                        Box::new(TermScan::beginning(field, prefix.as_bytes(), self.watch())) as Box<dyn Query>
+                    })
+                    .into(),
+            )),
             Condition::Is { pattern: Pattern::Exact(value), number } => {
                 let as_text = term(field, &terms::detail_text(path, value));
                 let as_number = number.as_ref().map(|key| term(field, &terms::detail_number(path, key)));
                 Ok(any_of(std::iter::once(as_text).chain(as_number).collect()))
             }
-            Condition::Is { pattern, number: _ } => regex(field, &terms::detail_text(&escape(path), &source(pattern))),
+            Condition::Is { pattern, number: _ } => {
+                self.regex(field, &terms::detail_text(&escape(path), &source(pattern)))
+            }
             Condition::Number(range) => Ok(self.number_range(path, range)),
         }
     }
 
     fn number_range(&self, path: &str, range: &NumberRange) -> Box<dyn Query> {
         let field = self.schema.fields.detail;
-        let at = |number: &crate::query::filter::Number| {
-            Term::from_field_text(field, &terms::detail_number(path, &number.key))
-        };
-        let bound = |bound: &NumberBound, open: String| match bound {
+        let at = |number: &Number| terms::detail_number(path, &number.key).into_bytes();
+        let bound = |bound: &NumberBound, open: &str| match bound {
             NumberBound::Included(number) => Bound::Included(at(number)),
             NumberBound::Excluded(number) => Bound::Excluded(at(number)),
-            NumberBound::None => Bound::Excluded(Term::from_field_text(field, &open)),
+            NumberBound::None => Bound::Excluded(open.as_bytes().to_owned()),
         };
         let prefix = terms::detail_number_prefix(path);
         // Behind every number of this path, since numbers are hex digits.
         let behind = format!("{prefix}g");
-        Box::new(InvertedIndexRangeQuery::new(bound(&range.from, prefix), bound(&range.to, behind)))
+        Box::new(TermScan::between(field, bound(&range.from, &prefix), bound(&range.to, &behind), self.watch()))
     }
 }
 
@@ -221,11 +266,6 @@ fn any_of(mut members: Vec<Box<dyn Query>>) -> Box<dyn Query> {
         1 => members.remove(0),
         _ => Box::new(BooleanQuery::union(members)),
     }
-}
-
-fn regex(field: Field, source: &str) -> Lowered {
-    let query = RegexQuery::from_pattern(source, field);
-    Ok(Box::new(query.map_err(|error| EngineError::TooComplex { why: error.to_string() })?))
 }
 
 /// A pattern as part of a larger regex.

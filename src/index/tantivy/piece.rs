@@ -1,14 +1,15 @@
 //! One immutable Tantivy segment with what a search needs at hand: its columns and its bounds.
 //! A span is one piece; the hot index is a few.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use ::tantivy::columnar::{ColumnValues, StrColumn};
 use ::tantivy::query::{Scorer, Weight};
-use ::tantivy::{DateTime, DocId, DocSet, SegmentReader, TERMINATED};
+use ::tantivy::{DateTime, DocId, SegmentReader};
 
-use crate::index::{EngineError, Hit, Order, Within, bucket_of};
+use crate::index::tantivy::hits::{SeqBitmaps, SeqBlocks};
+use crate::index::{EngineError, Hit, Order, Patience, Within};
 use crate::seq::Seq;
 
 /// The two columns that order and paging read.
@@ -32,24 +33,39 @@ impl Columns {
 
     /// The first document whose time is before `ms` (documents are sorted newest first), or the number of documents.
     pub fn first_doc_before(&self, ms: i64) -> DocId {
+        self.first_doc_where(|doc| self.time_ms(doc) < ms)
+    }
+
+    /// The first document of which this is so, if it is so of every later one too, or the number of documents.
+    pub fn first_doc_where(&self, is_so: impl Fn(DocId) -> bool) -> DocId {
         let (mut low, mut high) = (0, self.time.num_vals());
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.time_ms(middle) >= ms {
-                true => low = middle + 1,
-                false => high = middle,
+            match is_so(middle) {
+                true => high = middle,
+                false => low = middle + 1,
             }
         }
         low
     }
 
-    fn hit(&self, doc: DocId) -> Hit {
+    /// Whether documents of equal time are sorted too, by falling `seq`: then document order is answer order. Reads both
+    /// columns.
+    pub fn is_exactly_ordered(&self) -> bool {
+        let ranks = (0..self.time.num_vals()).map(|doc| Order::TimeDesc.rank(self.hit(doc)));
+        ranks.is_sorted_by(|one, next| one < next)
+    }
+
+    /// Where a document stands.
+    pub fn hit(&self, doc: DocId) -> Hit {
         Hit { time_ms: self.time_ms(doc), seq: Seq(self.seq.get_val(doc)) }
     }
 }
 
 /// One immutable segment. Never empty.
 pub struct Piece {
+    /// No other piece of this process has it: what was computed over the piece is kept under it.
+    pub id: u64,
     /// Tantivy's reader.
     pub reader: SegmentReader,
     /// Its columns.
@@ -58,7 +74,16 @@ pub struct Piece {
     pub time_ms: (i64, i64),
     /// Lowest and highest seq.
     pub seq: (Seq, Seq),
+    /// Documents are in exactly the order newest first, see [`Columns::is_exactly_ordered`]. False if nobody looked.
+    pub is_exact: bool,
+    /// What matches certain queries, by seq.
+    pub seq_bitmaps: SeqBitmaps,
+    seq_blocks: OnceLock<SeqBlocks>,
 }
+
+/// At most so many documents are looked at for their exact order when a piece is opened, about a millisecond; of a larger
+/// piece whoever built it has to say.
+const EXACT_CHECK_DOCUMENTS_MAX: u32 = 65_536;
 
 impl Piece {
     /// Takes a segment in; `None` when it holds no document.
@@ -70,7 +95,25 @@ impl Piece {
         let columns = Columns::open(&reader)?;
         let time_ms = (columns.time_ms(docs - 1), columns.time_ms(0));
         let seq = (Seq(columns.seq.min_value()), Seq(columns.seq.max_value()));
-        Ok(Some(Piece { reader, columns, time_ms, seq }))
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let is_exact = docs <= EXACT_CHECK_DOCUMENTS_MAX && columns.is_exactly_ordered();
+        let (seq_bitmaps, seq_blocks) = (SeqBitmaps::default(), OnceLock::new());
+        Ok(Some(Piece { id, reader, columns, time_ms, seq, is_exact, seq_bitmaps, seq_blocks }))
+    }
+
+    /// Where which seqs stand; read when first asked for.
+    pub fn seq_blocks(&self, patience: &Patience) -> Result<&SeqBlocks, EngineError> {
+        if let Some(blocks) = self.seq_blocks.get() {
+            return Ok(blocks);
+        }
+        let blocks = SeqBlocks::of(&self.columns, patience)?;
+        Ok(self.seq_blocks.get_or_init(|| blocks))
+    }
+
+    /// Whether it has every seq between its lowest and its highest.
+    pub fn is_seq_dense(&self) -> bool {
+        self.seq.1.0 - self.seq.0.0 + 1 == u64::from(self.reader.max_doc())
     }
 
     /// The best rank any of its hits can have.
@@ -112,143 +155,9 @@ impl Piece {
         Ok(self.reader.fast_fields().str(name)?)
     }
 
-    /// The matching documents that lie within, as a scorer over documents.
-    pub fn scorer(&self, weight: &dyn Weight) -> Result<Box<dyn Scorer>, EngineError> {
-        Ok(weight.scorer(&self.reader, 1.0)?)
-    }
-
-    /// How many documents match.
-    pub fn count(&self, weight: &dyn Weight, within: Within) -> Result<u64, EngineError> {
-        if self.is_inside(within) {
-            return Ok(u64::from(weight.count(&self.reader)?));
-        }
-        let mut scorer = self.scorer(weight)?;
-        let mut count = 0;
-        while scorer.doc() != TERMINATED {
-            count += u64::from(within.holds(Seq(self.columns.seq.get_val(scorer.doc()))));
-            scorer.advance();
-        }
-        Ok(count)
-    }
-
-    /// Adds the matching documents to the buckets of `edges` that their times lie in.
-    pub fn count_by_time(
-        &self,
-        weight: &dyn Weight,
-        within: Within,
-        edges: &[i64],
-        counts: &mut [u64],
-    ) -> Result<(), EngineError> {
-        let check_seq = !self.is_inside(within);
-        let mut scorer = self.scorer(weight)?;
-        // Times fall along the documents, so the bucket is nearly always the last one again.
-        let mut bucket: Option<usize> = None;
-        while scorer.doc() != TERMINATED {
-            let doc = scorer.doc();
-            scorer.advance();
-            if check_seq && !within.holds(Seq(self.columns.seq.get_val(doc))) {
-                continue;
-            }
-            let time_ms = self.columns.time_ms(doc);
-            if bucket.is_none_or(|bucket| !(edges[bucket]..edges[bucket + 1]).contains(&time_ms)) {
-                bucket = bucket_of(edges, time_ms);
-            }
-            if let Some(bucket) = bucket {
-                counts[bucket] += 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// Its hits in `order`, beginning after `after`.
-    pub fn hits(
-        self: &Arc<Self>,
-        weight: &dyn Weight,
-        order: Order,
-        after: Option<Hit>,
-        within: Within,
-    ) -> Result<PieceHits, EngineError> {
-        let mut scorer = self.scorer(weight)?;
-        if order == Order::TimeDesc {
-            if let Some(after) = after {
-                // Documents newer than the cursor cannot come any more. (Adding 1 keeps those of the same ms.)
-                let start = self.columns.first_doc_before(after.time_ms.saturating_add(1));
-                if scorer.doc() < start {
-                    scorer.seek(start);
-                }
-            }
-            let newest = NewestFirst { piece: self.clone(), scorer, after, within, run: VecDeque::new() };
-            return Ok(PieceHits::Lazy(newest));
-        }
-        let mut hits = Vec::new();
-        while scorer.doc() != TERMINATED {
-            let hit = self.columns.hit(scorer.doc());
-            if within.holds(hit.seq) && after.is_none_or(|after| order.rank(hit) > order.rank(after)) {
-                hits.push(hit);
-            }
-            scorer.advance();
-        }
-        hits.sort_unstable_by_key(|hit| order.rank(*hit));
-        Ok(PieceHits::Ready(hits.into_iter()))
-    }
-}
-
-/// Hits of one piece, in order.
-pub enum PieceHits {
-    /// Newest first, straight from document order: work is done as hits are taken.
-    Lazy(NewestFirst),
-    /// Any other order: all of them, sorted.
-    Ready(std::vec::IntoIter<Hit>),
-}
-
-impl Iterator for PieceHits {
-    type Item = Hit;
-
-    fn next(&mut self) -> Option<Hit> {
-        match self {
-            PieceHits::Lazy(hits) => hits.next(),
-            PieceHits::Ready(hits) => hits.next(),
-        }
-    }
-}
-
-/// Reads a scorer in document order. Documents of equal time may lie in any order of `seq`, so a whole
-/// run of equal times is read before its first hit is handed out.
-pub struct NewestFirst {
-    piece: Arc<Piece>,
-    scorer: Box<dyn Scorer>,
-    after: Option<Hit>,
-    within: Within,
-    run: VecDeque<Hit>,
-}
-
-impl NewestFirst {
-    fn read_run(&mut self) {
-        while self.run.is_empty() && self.scorer.doc() != TERMINATED {
-            let time_ms = self.piece.columns.time_ms(self.scorer.doc());
-            while self.scorer.doc() != TERMINATED {
-                let hit = self.piece.columns.hit(self.scorer.doc());
-                if hit.time_ms != time_ms {
-                    break;
-                }
-                let order = Order::TimeDesc;
-                if self.within.holds(hit.seq) && self.after.is_none_or(|after| order.rank(hit) > order.rank(after)) {
-                    self.run.push_back(hit);
-                }
-                self.scorer.advance();
-            }
-            self.run.make_contiguous().sort_unstable_by_key(|hit| Order::TimeDesc.rank(*hit));
-        }
-    }
-}
-
-impl Iterator for NewestFirst {
-    type Item = Hit;
-
-    fn next(&mut self) -> Option<Hit> {
-        if self.run.is_empty() {
-            self.read_run();
-        }
-        self.run.pop_front()
+    /// The matching documents: all of them, or `TooBroad`. The one way to a scorer; what is dear in a weight fails when
+    /// time is up, and here it is said why.
+    pub fn scorer(&self, weight: &dyn Weight, patience: &Patience) -> Result<Box<dyn Scorer>, EngineError> {
+        patience.settle(weight.scorer(&self.reader, 1.0))
     }
 }

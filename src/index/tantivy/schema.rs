@@ -109,6 +109,11 @@ pub fn settings() -> IndexSettings {
     }
 }
 
+/// The same order, given document by document when the index is finished: equal times are then in order as well.
+pub fn settings_in_given_order() -> IndexSettings {
+    IndexSettings { sort_by_field: None, manual_doc_id_mapping: true, ..settings() }
+}
+
 /// The tokenizers that the schema names.
 pub fn tokenizers() -> TokenizerManager {
     let manager = TokenizerManager::default();
@@ -192,7 +197,7 @@ pub fn document(entry: &Entry, fields: &Fields) -> TantivyDocument {
     }
     doc.add_text(fields.actor_id, values::actor(event).1);
     for (value_field, field) in value_fields(fields) {
-        values::field_values(value_field, event, &mut |value| add_term(&mut doc, field, value));
+        values::field_values(value_field, event, &mut |value, _| add_term(&mut doc, field, value));
     }
     if let Some(ip) = values::ip_text(event) {
         doc.add_text(fields.ip_raw, ip);
@@ -203,7 +208,7 @@ pub fn document(entry: &Entry, fields: &Fields) -> TantivyDocument {
     doc.add_date(fields.time, DateTime::from_timestamp_millis(event.time.ms));
     doc.add_u64(fields.seq, entry.seq.0);
     terms::change_terms(event, &mut |term| add_term(&mut doc, fields.change, term));
-    values::text_values(event, &mut |value| doc.add_text(fields.text, value));
+    values::text_values(event, &mut |shown| doc.add_text(fields.text, shown.text));
     terms::detail_terms(event, &mut |term| add_term(&mut doc, fields.detail, term));
     values::has_members(event, &mut |member| doc.add_text(fields.has, member.as_str()));
     doc

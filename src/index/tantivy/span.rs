@@ -1,25 +1,33 @@
 //! A span: one immutable Tantivy index over a contiguous run of `seq`, in a directory of its own beside its
 //! summary and its id file.
 //!
-//! `index/<first>-<last>-<generation>/`. A span is built from the log in a temporary directory, synced, and renamed
-//! into place: a crash leaves the old state or the new one, never half. Whatever is wrong with a span, it can be
-//! deleted: it is built again.
+//! `index/<first>-<last>-<generation>/`. A span is built from the log, out of the hot index, or by merging spans that
+//! follow one another; always in a temporary directory, synced, and renamed into place: a crash leaves the old state or
+//! the new one, never half. Whatever is wrong with a span, it can be deleted: it is built again.
+//!
+//! Merging terms and postings that are there costs a quarter of analysing the events again, so a hot index becomes a span
+//! by merging, and only what never was in one is read from the log.
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ::tantivy::directory::MmapDirectory;
-use ::tantivy::{Index, ReloadPolicy};
+use ::tantivy::indexer::{DocIdMapping, merge_filtered_segments};
+use ::tantivy::{Directory, Index, ReloadPolicy, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::Disk;
 use crate::index::source::Source;
+use crate::index::tantivy::hot::FrozenHot;
 use crate::index::tantivy::ids::{self, IdFile};
 use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::schema;
-use crate::index::{EngineError, Within};
+use crate::index::tantivy::stoppable::Stoppable;
+use crate::index::{EngineError, Hit, Order, Within};
 use crate::seq::Seq;
 
 /// Where a span is cut.
@@ -34,6 +42,49 @@ pub struct SpanLimits {
 impl Default for SpanLimits {
     fn default() -> SpanLimits {
         SpanLimits { events_max: 32_768, body_bytes_max: 64 << 20 }
+    }
+}
+
+/// So many neighbours of a size become one span.
+const MERGE_SPANS: usize = 8;
+/// Spans are merged this often: up to 16.8 M events or 32 GiB of bodies, beyond which a query gains nothing.
+const MERGE_LEVELS_MAX: u32 = 3;
+
+impl SpanLimits {
+    /// 0 for a span as it is cut, one more for each time that eight of them would have been merged.
+    fn level(&self, summary: &Summary) -> u32 {
+        // Rounded down: the event that reaches a limit may go a little beyond it, eight such spans eight times as far.
+        let events = summary.events() / self.events_max;
+        let bytes = summary.body_bytes / self.body_bytes_max;
+        let (mut level, mut size) = (0, 1);
+        while size < events.max(bytes) {
+            size *= MERGE_SPANS as u64;
+            level += 1;
+        }
+        level
+    }
+
+    /// Which spans should be merged into one: eight neighbours of a level, the lowest first, with whatever smaller ones
+    /// stand before and between them. `spans` are sorted.
+    ///
+    /// Were eight enough of which some are smaller, the largest would be written again for every seven that come.
+    pub fn next_merge<'a>(&self, spans: impl IntoIterator<Item = &'a Summary> + Clone) -> Option<Range<usize>> {
+        (0..MERGE_LEVELS_MAX).find_map(|level| {
+            // The stretch of neighbours up to this level that we are in: where it begins, where it would go on.
+            let (mut start, mut next, mut of_level) = (0, None, 0);
+            for (at, span) in spans.clone().into_iter().enumerate() {
+                let span_level = self.level(span);
+                if span_level > level || next != Some(span.first) {
+                    (start, of_level) = (at, 0);
+                }
+                next = (span_level <= level).then(|| span.last.plus(1));
+                of_level += usize::from(span_level == level);
+                if of_level == MERGE_SPANS {
+                    return Some(start..at + 1);
+                }
+            }
+            None
+        })
     }
 }
 
@@ -60,6 +111,20 @@ pub struct Summary {
     pub time_max_ms: i64,
     /// Bytes of the bodies it indexes.
     pub body_bytes: u64,
+    /// Documents of equal time are in order as well, the highest seq first.
+    pub is_exact: bool,
+}
+
+impl Summary {
+    /// Number of events.
+    pub fn events(&self) -> u64 {
+        self.last.0 - self.first.0 + 1
+    }
+
+    /// The run it holds.
+    pub fn run(&self) -> Within {
+        Within { from: self.first, to: self.last.plus(1) }
+    }
 }
 
 /// An open span.
@@ -114,63 +179,153 @@ pub fn cut(source: &Source, limits: SpanLimits, first: Seq, end: Seq) -> Result<
     Ok((full.min(end), full <= end))
 }
 
+/// Where spans are made.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Publishes them.
+    pub disk: &'a dyn Disk,
+    /// Where they live.
+    pub index_dir: &'a Path,
+}
+
 /// Builds the span over `within` from the log, publishes it and opens it.
 /// `progress` is told how many events were indexed since it was last told.
 pub fn build(
-    disk: &dyn Disk,
-    index_dir: &Path,
+    place: Place<'_>,
     source: &Source,
     within: Within,
     generation: u32,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Span, SpanError> {
-    let temporary = index_dir.join(format!("{TEMPORARY}{}", within.from));
-    remove_dir(&temporary)?;
-    fs::create_dir(&temporary).map_err(at(&temporary))?;
-
+    let temporary = Temporary::new(place, within)?;
     let schema = schema::current();
-    let directory = MmapDirectory::open(&temporary).map_err(|e| tantivy_error(e.into()))?;
     let mut writer = Index::builder()
         .schema(schema.schema.clone())
-        .settings(schema::settings())
+        .settings(schema::settings_in_given_order())
         .tokenizers(schema::tokenizers())
-        .single_segment_index_writer(directory, WRITER_BYTES)
+        .single_segment_index_writer(temporary.open()?, WRITER_BYTES)
         .map_err(tantivy_error)?;
-    let mut summary = Summary {
-        schema_version: schema.version,
-        first: within.from,
-        last: Seq(within.to.0 - 1),
-        generation,
-        time_min_ms: i64::MAX,
-        time_max_ms: i64::MIN,
-        body_bytes: 0,
-    };
-    let mut id_hashes = Vec::with_capacity((within.to.0 - within.from.0) as usize);
-    for entry in source.range(within) {
+    let events = (within.to.0 - within.from.0) as usize;
+    let (mut ids, mut ranks) = (Vec::with_capacity(events), Vec::with_capacity(events));
+    let mut body_bytes = 0;
+    for (doc, entry) in (0..).zip(source.range(within)) {
         let (entry, body_len) = entry?;
-        summary.time_min_ms = summary.time_min_ms.min(entry.event.time.ms);
-        summary.time_max_ms = summary.time_max_ms.max(entry.event.time.ms);
-        summary.body_bytes += body_len as u64;
-        id_hashes.push((ids::hash(&entry.event.tenant, &entry.event.id), entry.seq));
+        body_bytes += body_len as u64;
+        ids.push((ids::hash(&entry.event.tenant, &entry.event.id), entry.seq));
+        ranks.push((Order::TimeDesc.rank(Hit { time_ms: entry.event.time.ms, seq: entry.seq }), doc));
         writer.add_document(schema::document(&entry, &schema.fields)).map_err(tantivy_error)?;
         progress(1);
     }
-    writer.finalize().map_err(tantivy_error)?;
+    ranks.sort_unstable();
+    let newest_first = ranks.into_iter().map(|(_, doc)| doc).collect();
+    let mapping = DocIdMapping::new_permutation(newest_first).map_err(tantivy_error)?;
+    writer.finalize_with_doc_id_mapping(&mapping).map_err(tantivy_error)?;
+    ids.sort_unstable();
+    temporary.publish(Contents { within, generation, body_bytes }, ids.into_iter().map(Ok))
+}
 
-    let write = |name: &str, bytes: &[u8]| {
-        let path = temporary.join(name);
-        fs::write(&path, bytes).map_err(at(&path))
+/// Makes the hot index a span: its segments are merged into one on disk.
+pub fn build_from_hot(place: Place<'_>, hot: &FrozenHot, generation: u32) -> Result<Span, SpanError> {
+    let within = hot.run;
+    let temporary = Temporary::new(place, within)?;
+    merge_segments(&hot.segments, temporary.open()?)?;
+    let mut ids = hot.ids.clone();
+    ids.sort_unstable();
+    temporary.publish(Contents { within, generation, body_bytes: hot.body_bytes }, ids.into_iter().map(Ok))
+}
+
+/// Merges neighbours into one span. The old ones stay where they are; whoever opens the directory prefers the wider.
+/// Gives up soon after `is_stopping` is set.
+pub fn merge(place: Place<'_>, spans: &[Arc<Span>], is_stopping: &Arc<AtomicBool>) -> Result<Span, SpanError> {
+    let (Some(first), Some(last)) = (spans.first(), spans.last()) else {
+        unreachable!("a merge is of at least two spans");
     };
-    write(IDS, &IdFile::encode(within.from, id_hashes))?;
-    write(SUMMARY, &serde_json::to_vec_pretty(&summary).expect("a summary is plain data"))?;
-    sync_files(&temporary)?;
-    disk.sync_dir(&temporary).map_err(at(&temporary))?;
+    let within = Within { from: first.summary.first, to: last.summary.last.plus(1) };
+    let temporary = Temporary::new(place, within)?;
+    let mut segments = Vec::with_capacity(spans.len());
+    for span in spans {
+        let index = Index::open(MmapDirectory::open(&span.dir).map_err(|e| tantivy_error(e.into()))?);
+        segments.extend(index.and_then(|index| index.searchable_segments()).map_err(tantivy_error)?);
+    }
+    merge_segments(&segments, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
+    let generation = spans.iter().map(|span| span.summary.generation).max().unwrap_or(0);
+    let body_bytes = spans.iter().map(|span| span.summary.body_bytes).sum();
+    let ids: Vec<&IdFile> = spans.iter().map(|span| &span.ids).collect();
+    temporary.publish(Contents { within, generation, body_bytes }, ids::merged(&ids))
+}
 
-    let dir = index_dir.join(dir_name(&summary));
-    remove_dir(&dir)?;
-    disk.rename(&temporary, &dir).map_err(at(&dir))?;
-    disk.sync_dir(index_dir).map_err(at(index_dir))?;
-    open(&dir)
+fn merge_segments(segments: &[Segment], into: impl Into<Box<dyn Directory>>) -> Result<(), SpanError> {
+    let all_documents = segments.iter().map(|_| None).collect();
+    let merged = merge_filtered_segments(segments, schema::settings(), all_documents, into);
+    merged.map(drop).map_err(tantivy_error)
+}
+
+/// What a new span holds, as its maker knows it.
+struct Contents {
+    within: Within,
+    generation: u32,
+    body_bytes: u64,
+}
+
+/// The directory in which a span is made.
+struct Temporary<'a> {
+    place: Place<'a>,
+    dir: PathBuf,
+}
+
+/// What did not become a span must not stay: on a full disk it would keep the log from the little room there is.
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        // Once published there is nothing by this name; what cannot be removed now is removed at the next start.
+        let _ = remove_dir(&self.dir);
+    }
+}
+
+impl<'a> Temporary<'a> {
+    fn new(place: Place<'a>, within: Within) -> Result<Temporary<'a>, SpanError> {
+        let dir = place.index_dir.join(format!("{TEMPORARY}{}-{}", within.from, within.to));
+        remove_dir(&dir)?;
+        fs::create_dir(&dir).map_err(at(&dir))?;
+        Ok(Temporary { place, dir })
+    }
+
+    fn open(&self) -> Result<MmapDirectory, SpanError> {
+        MmapDirectory::open(&self.dir).map_err(|e| tantivy_error(e.into()))
+    }
+
+    /// Adds ids and summary to the index that lies here, syncs it all, gives it its name and opens it.
+    fn publish(self, contents: Contents, ids: impl Iterator<Item = io::Result<(u64, Seq)>>) -> Result<Span, SpanError> {
+        let Contents { within, generation, body_bytes } = contents;
+        let unusable = |why: String| SpanError::Unusable { path: self.dir.clone(), why };
+        ids::write(&self.dir.join(IDS), within.from, ids).map_err(at(&self.dir.join(IDS)))?;
+        let reader = open_index(&self.dir).map_err(|e| unusable(e.to_string()))?;
+        let searcher = reader.searcher();
+        let piece = match searcher.segment_readers() {
+            [segment] => Piece::open(segment.clone())?,
+            _ => None,
+        };
+        let piece = piece.ok_or_else(|| unusable("it was built without documents".into()))?;
+        let summary = Summary {
+            schema_version: schema::current().version,
+            first: within.from,
+            last: Seq(within.to.0 - 1),
+            generation,
+            time_min_ms: piece.time_ms.0,
+            time_max_ms: piece.time_ms.1,
+            body_bytes,
+            is_exact: piece.columns.is_exactly_ordered(),
+        };
+        let path = self.dir.join(SUMMARY);
+        fs::write(&path, serde_json::to_vec_pretty(&summary).expect("a summary is plain data")).map_err(at(&path))?;
+        sync_files(&self.dir)?;
+        let Place { disk, index_dir } = self.place;
+        disk.sync_dir(&self.dir).map_err(at(&self.dir))?;
+        let dir = index_dir.join(dir_name(&summary));
+        remove_dir(&dir)?;
+        disk.rename(&self.dir, &dir).map_err(at(&dir))?;
+        disk.sync_dir(index_dir).map_err(at(index_dir))?;
+        open(&dir)
+    }
 }
 
 /// Opens a span.
@@ -205,12 +360,21 @@ pub fn open(dir: &Path) -> Result<Span, SpanError> {
     for (field, entry) in searcher.schema().fields().filter(|(_, entry)| entry.is_indexed()) {
         segment.inverted_index(field).map_err(|e| unusable(format!("its field {}: {e}", entry.name())))?;
     }
-    let events = summary.last.0 - summary.first.0 + 1;
+    let events = summary.events();
+    if ids.count() as u64 != events {
+        return Err(unusable(format!("it has {} ids, expected {events}", ids.count())));
+    }
     if u64::from(segment.max_doc()) != events {
         return Err(unusable(format!("it has {} documents, expected {events}", segment.max_doc())));
     }
-    let piece = Piece::open(segment.clone())?.expect("a span has at least one document");
+    let mut piece = Piece::open(segment.clone())?.expect("a span has at least one document");
+    piece.is_exact = summary.is_exact;
     Ok(Span { summary, piece: Arc::new(piece), ids, dir: dir.to_owned() })
+}
+
+/// Removes a span that another one has replaced.
+pub fn remove(span: &Span) -> Result<(), SpanError> {
+    remove_dir(&span.dir)
 }
 
 /// Removes what a crash left half-built.
@@ -330,4 +494,103 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> SpanError + use<> {
 
 fn tantivy_error(error: ::tantivy::TantivyError) -> SpanError {
     SpanError::Engine(EngineError::Index(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: SpanLimits = SpanLimits { events_max: 10, body_bytes_max: 1_000 };
+
+    /// Neighbours of so many events each, from `first` on, without bodies.
+    fn neighbours(first: u64, events: &[u64]) -> Vec<Summary> {
+        let mut next = first;
+        let span = |events: &u64| {
+            let (first, last) = (Seq(next), Seq(next + events - 1));
+            next += events;
+            let (time_min_ms, time_max_ms) = (0, 0);
+            let (schema_version, generation, body_bytes, is_exact) = (1, 0, 0, true);
+            Summary { schema_version, first, last, generation, time_min_ms, time_max_ms, body_bytes, is_exact }
+        };
+        events.iter().map(span).collect()
+    }
+
+    fn next_merge(events: &[u64]) -> Option<Range<usize>> {
+        LIMITS.next_merge(&neighbours(0, events))
+    }
+
+    #[test]
+    fn eight_neighbours_of_a_level_are_merged_the_lowest_first() {
+        assert_eq!(next_merge(&[]), None);
+        assert_eq!(next_merge(&[10; 7]), None);
+        assert_eq!(next_merge(&[10; 9]), Some(0..8));
+        // Spans that were cut early count like full ones.
+        assert_eq!(next_merge(&[10, 1, 10, 3, 10, 2, 10, 10]), Some(0..8));
+        assert_eq!(next_merge(&[&[80; 8][..], &[10; 8]].concat()), Some(8..16));
+        assert_eq!(next_merge(&[&[80; 8][..], &[10; 7]].concat()), Some(0..8));
+        assert_eq!(next_merge(&[640; 8]), Some(0..8));
+        // A span of the last level has its size.
+        assert_eq!(next_merge(&[5_120; 8]), None);
+    }
+
+    #[test]
+    fn a_merged_span_is_not_written_again_for_seven_that_follow() {
+        assert_eq!(next_merge(&[&[80][..], &[10; 7]].concat()), None);
+        assert_eq!(next_merge(&[&[640][..], &[80; 7], &[10; 7]].concat()), None);
+    }
+
+    #[test]
+    fn smaller_spans_before_and_between_are_merged_with_the_larger_ones() {
+        assert_eq!(next_merge(&[10, 80, 80, 80, 10, 10, 80, 80, 80, 80, 80, 10]), Some(0..11));
+        // Behind a span of a higher level.
+        assert_eq!(next_merge(&[&[640, 10][..], &[80; 8]].concat()), Some(1..10));
+    }
+
+    #[test]
+    fn nothing_is_merged_over_a_gap() {
+        for before in 1..8 {
+            let mut spans = neighbours(0, &vec![10; before]);
+            spans.extend(neighbours(1_000, &vec![10; 8 - before]));
+            assert_eq!(LIMITS.next_merge(&spans), None, "{before} before the gap");
+            spans.extend(neighbours(1_000 + 10 * (8 - before as u64), &vec![10; before]));
+            assert_eq!(LIMITS.next_merge(&spans), Some(before..before + 8), "{before} before the gap");
+        }
+    }
+
+    #[test]
+    fn a_span_of_few_long_events_has_the_level_of_its_bytes() {
+        let mut spans = neighbours(0, &[2; 8]);
+        // The last event of each went a little beyond the limit.
+        spans.iter_mut().for_each(|span| span.body_bytes = 1_009);
+        assert_eq!(LIMITS.next_merge(&spans), Some(0..8));
+        spans[3].body_bytes = 8_072;
+        assert_eq!(LIMITS.next_merge(&spans), None);
+        spans.iter_mut().for_each(|span| span.body_bytes = 8_072);
+        assert_eq!(LIMITS.next_merge(&spans), Some(0..8));
+        spans.iter_mut().for_each(|span| span.body_bytes = 512_000);
+        assert_eq!(LIMITS.next_merge(&spans), None);
+    }
+
+    #[test]
+    fn whatever_comes_few_spans_are_left_and_each_event_is_written_a_few_times() {
+        let mut spans: Vec<Summary> = Vec::new();
+        let mut written = 0;
+        for n in 0..2_000_u64 {
+            // Now and then the store is stopped, and a span ends before it is full.
+            let events = if n % 13 == 0 { 1 + n % 9 } else { 10 };
+            let first = spans.last().map_or(0, |span| span.last.0 + 1);
+            spans.extend(neighbours(first, &[events]));
+            while let Some(group) = LIMITS.next_merge(&spans) {
+                let (first, last) = (spans[group.start].first.0, spans[group.end - 1].last.0);
+                written += last - first + 1;
+                spans.splice(group, neighbours(first, &[last - first + 1]));
+            }
+        }
+        let events = spans.last().unwrap().last.0 + 1;
+        assert!(written <= 3 * events, "{written} of {events} events were written again");
+        let levels: Vec<u32> = spans.iter().map(|span| LIMITS.level(span)).collect();
+        for level in 0..MERGE_LEVELS_MAX {
+            assert!(levels.iter().filter(|other| **other == level).count() < MERGE_SPANS, "{levels:?}");
+        }
+    }
 }

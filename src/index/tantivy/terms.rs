@@ -12,6 +12,8 @@ const PATH_BYTES_MAX: usize = 8_192;
 /// The terms of one event's changes, for every combination of what a filter may ask for.
 pub fn change_terms(event: &Event, each: &mut dyn FnMut(&str)) {
     for ChangeValues { field, before, after } in values::changes(event) {
+        let field = field.folded;
+        let (before, after) = (before.map(|before| before.folded), after.map(|after| after.folded));
         each(&change_field(&field));
         if let Some(before) = &before {
             each(&change_before(&field, before));
@@ -47,7 +49,7 @@ pub fn change_both(field: &str, before: &str, after: &str) -> String {
 
 /// The terms of one event's detail.
 pub fn detail_terms(event: &Event, each: &mut dyn FnMut(&str)) {
-    values::detail_leaves(event, &mut |path, leaf| {
+    values::detail_leaves(event, &mut |path, leaf, _| {
         if path.len() > PATH_BYTES_MAX {
             each(cut(path));
             return;

@@ -9,11 +9,12 @@ use ::tantivy::query::{EnableScoring, Weight};
 
 use crate::index::scan::Scan;
 use crate::index::source::Source;
-use crate::index::tantivy::facets::{Tally, Weights};
+use crate::index::tantivy::counts::{self, CountCache, CountLimits, Counting};
+use crate::index::tantivy::hits::{PieceHits, Question};
 use crate::index::tantivy::lower::lower;
-use crate::index::tantivy::piece::{Piece, PieceHits};
+use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::schema;
-use crate::index::{Counts, Engine, EngineError, Hit, Hits, Order, Parts, Within};
+use crate::index::{Counts, Engine, EngineError, FacetValue, Hit, Hits, Order, Patience, Within};
 use crate::query::{FacetField, Query};
 use crate::seq::Seq;
 
@@ -24,15 +25,31 @@ pub const SCANNED_EVENTS_MAX: u64 = 262_144;
 /// A snapshot: it never changes, whatever is appended, indexed or merged meanwhile.
 pub struct View {
     source: Source,
-    pieces: Vec<Arc<Piece>>,
-    gaps: Vec<Within>,
+    pieces: Arc<[Arc<Piece>]>,
+    gaps: Arc<[Within]>,
     searchable: Seq,
+    patience: Arc<Patience>,
+    cache: Arc<CountCache>,
 }
 
 impl View {
     /// A view of `[0, searchable)`: `pieces` and `gaps` together hold each of these events exactly once.
     pub fn new(source: Source, pieces: Vec<Arc<Piece>>, gaps: Vec<Within>, searchable: Seq) -> View {
-        View { source, pieces, gaps, searchable }
+        let patience = Arc::new(Patience::endless());
+        let cache = Arc::new(CountCache::new(CountLimits::default()));
+        View { source, pieces: pieces.into(), gaps: gaps.into(), searchable, patience, cache }
+    }
+
+    /// The same view with what was counted over its pieces before, and room for what will be.
+    pub fn counting(&self, cache: Arc<CountCache>) -> View {
+        View { cache, ..self.patient(self.patience.clone()) }
+    }
+
+    /// The same view for one question whose time is limited.
+    pub fn patient(&self, patience: Arc<Patience>) -> View {
+        let View { source, pieces, gaps, searchable, patience: _, cache } = self;
+        let (source, cache) = (source.clone(), cache.clone());
+        View { source, pieces: pieces.clone(), gaps: gaps.clone(), searchable: *searchable, patience, cache }
     }
 
     /// Every event below this is in the view.
@@ -50,9 +67,18 @@ impl View {
         self.pieces.len()
     }
 
-    fn weight(&self, query: &Query) -> Result<Arc<dyn Weight>, EngineError> {
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    pub(super) fn cache(&self) -> &CountCache {
+        &self.cache
+    }
+
+    pub(super) fn weight(&self, query: &Query) -> Result<Arc<dyn Weight>, EngineError> {
         let schema = schema::current();
-        let lowered = lower(&query.root, schema, &|ms| self.source.first_received_at(ms, self.searchable))?;
+        let received_at = |ms| self.source.first_received_at(ms, self.searchable);
+        let lowered = lower(&query.root, schema, &received_at, &self.patience)?;
         Ok(Arc::from(lowered.weight(EnableScoring::disabled_from_schema(&schema.schema))?))
     }
 
@@ -62,11 +88,12 @@ impl View {
             return Err(EngineError::Rebuilding { missing });
         }
         let overlap = self.gaps.iter().map(|gap| gap.and(within)).filter(|gap| gap.from < gap.to);
-        Ok(overlap.map(|gap| Scan::new(self.source.clone(), gap)).collect())
+        let scan = |gap| Scan::new(self.source.clone(), gap).patient(self.patience.clone());
+        Ok(overlap.map(scan).collect())
     }
 
     /// The pieces that can hold an answer: not outside `within`, not outside the times that the query asks for.
-    fn candidates(&self, query: &Query, within: Within) -> impl Iterator<Item = &Arc<Piece>> {
+    pub(super) fn candidates(&self, query: &Query, within: Within) -> impl Iterator<Item = &Arc<Piece>> {
         let (from, to) = query.time_bounds();
         let (seq_from, seq_to) = query.seq_bounds();
         let within = within.and(Within { from: seq_from, to: seq_to.unwrap_or(Seq(u64::MAX)) });
@@ -88,28 +115,18 @@ impl Engine for View {
             .collect();
         // The best piece last, so that it is popped first.
         waiting.sort_by_key(|piece| Reverse(piece.best_rank(order)));
-        let mut merge = Merge {
-            weight: self.weight(query)?,
-            order,
-            after,
-            within,
-            waiting,
-            open: Vec::new(),
-            heads: BinaryHeap::new(),
-        };
+        let question = Question::new(query, self.weight(query)?, order, after, within, self.patience.clone());
+        let question = Arc::new(question);
+        let mut merge = Merge { question, waiting, open: Vec::new(), heads: BinaryHeap::new(), taken: None };
         for scan in self.scans(within)? {
             let hits = scan.collect(query, order, after, within)?;
-            merge.push(PieceHits::Ready(hits.into_iter()));
+            merge.push(PieceHits::Ready(hits.into_iter()))?;
         }
         Ok(Box::new(merge))
     }
 
     fn total(&self, query: &Query, within: Within) -> Result<u64, EngineError> {
-        let weight = self.weight(query)?;
-        let mut total = 0;
-        for piece in self.candidates(query, within) {
-            total += piece.count(weight.as_ref(), within)?;
-        }
+        let mut total = Counting::of(self, query, within).total()?;
         for scan in self.scans(within)? {
             total += scan.total(query, within)?;
         }
@@ -117,11 +134,7 @@ impl Engine for View {
     }
 
     fn histogram(&self, query: &Query, within: Within, edges: &[i64]) -> Result<Vec<u64>, EngineError> {
-        let weight = self.weight(query)?;
-        let mut counts = vec![0; edges.len().saturating_sub(1)];
-        for piece in self.candidates(query, within) {
-            piece.count_by_time(weight.as_ref(), within, edges, &mut counts)?;
-        }
+        let mut counts = Counting::of(self, query, within).histogram(edges)?;
         for scan in self.scans(within)? {
             let scanned = scan.histogram(query, within, edges)?;
             counts.iter_mut().zip(scanned).for_each(|(count, more)| *count += more);
@@ -129,51 +142,95 @@ impl Engine for View {
         Ok(counts)
     }
 
-    fn counts(&self, query: &Query, within: Within, fields: &[FacetField]) -> Result<Counts, EngineError> {
-        let parts = Parts::of(query);
-        let own = parts.own.iter().map(|(field, node)| Ok((*field, self.weight(node)?)));
-        let weights = Weights { rest: self.weight(&parts.rest)?, own: own.collect::<Result<Vec<_>, EngineError>>()? };
-        let mut tally = Tally::new(fields);
-        for piece in self.candidates(&parts.rest, within) {
-            tally.add_piece(piece, &weights, within)?;
-        }
+    fn time_ends(&self, query: &Query, within: Within) -> Result<Option<(i64, i64)>, EngineError> {
+        let mut ends = Counting::of(self, query, within).time_ends()?;
         for scan in self.scans(within)? {
-            tally.add(scan.counts(query, within, fields)?);
+            let scanned = scan.time_ends(query, within)?;
+            ends = ends.into_iter().chain(scanned).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
         }
-        Ok(tally.finish())
+        Ok(ends)
+    }
+
+    fn counts(&self, query: &Query, within: Within, fields: &[FacetField]) -> Result<Counts, EngineError> {
+        let scans = self.scans(within)?;
+        let scanned = scans.iter().map(|scan| scan.counts(query, within, fields)).collect::<Result<_, _>>()?;
+        Counting::of(self, query, within).facets(fields, scanned)
+    }
+
+    fn newest(
+        &self,
+        field: FacetField,
+        values: &[FacetValue],
+        within: Within,
+    ) -> Result<Vec<Option<Hit>>, EngineError> {
+        let mut newest = counts::newest(self, field, values, within)?;
+        for scan in self.scans(within)? {
+            for (best, scanned) in newest.iter_mut().zip(scan.newest(field, values, within)?) {
+                *best = best.iter().copied().chain(scanned).min_by_key(|hit| Order::TimeDesc.rank(*hit));
+            }
+        }
+        Ok(newest)
     }
 }
 
-/// Merges the hits of pieces. A piece is opened only when no better hit can come from those already open.
+/// Merges the hits of pieces. A piece is opened only when no better hit can come from those already open, and asked for
+/// its next hit only when that is needed.
 struct Merge {
-    weight: Arc<dyn Weight>,
-    order: Order,
-    after: Option<Hit>,
-    within: Within,
+    question: Arc<Question>,
+    /// The best one last.
     waiting: Vec<Arc<Piece>>,
     /// Each with the hit it will give next.
     open: Vec<(Hit, PieceHits)>,
     heads: BinaryHeap<Reverse<((i64, u64), usize)>>,
+    /// The one whose hit was handed out, and that has to say its next.
+    taken: Option<usize>,
 }
 
 impl Merge {
-    fn push(&mut self, mut hits: PieceHits) {
-        if let Some(hit) = hits.next() {
-            self.heads.push(Reverse((self.order.rank(hit), self.open.len())));
+    fn push(&mut self, mut hits: PieceHits) -> Result<(), EngineError> {
+        if let Some(hit) = hits.next().transpose()? {
+            self.heads.push(Reverse((self.question.order.rank(hit), self.open.len())));
             self.open.push((hit, hits));
         }
+        Ok(())
+    }
+
+    fn advance_taken(&mut self) -> Result<(), EngineError> {
+        let Some(index) = self.taken.take() else {
+            return Ok(());
+        };
+        let (head, hits) = &mut self.open[index];
+        match hits.next().transpose()? {
+            Some(next) => {
+                *head = next;
+                self.heads.push(Reverse((self.question.order.rank(next), index)));
+            }
+            // Let go of what it holds: an export runs through every piece of the log.
+            None => *hits = PieceHits::Ready(Vec::new().into_iter()),
+        }
+        Ok(())
     }
 
     fn open_what_may_come_first(&mut self) -> Result<(), EngineError> {
         while let Some(piece) = self.waiting.last() {
             let best = self.heads.peek().map(|Reverse((rank, _))| *rank);
-            if best.is_some_and(|best| best < piece.best_rank(self.order)) {
+            if best.is_some_and(|best| best < piece.best_rank(self.question.order)) {
                 return Ok(());
             }
             let piece = self.waiting.pop().expect("it was just looked at");
-            self.push(piece.hits(self.weight.as_ref(), self.order, self.after, self.within)?);
+            self.push(PieceHits::open(piece, self.question.clone())?)?;
         }
         Ok(())
+    }
+
+    fn take(&mut self) -> Result<Option<Hit>, EngineError> {
+        self.advance_taken()?;
+        self.open_what_may_come_first()?;
+        let Some(Reverse((_, index))) = self.heads.pop() else {
+            return Ok(None);
+        };
+        self.taken = Some(index);
+        Ok(Some(self.open[index].0))
     }
 }
 
@@ -181,22 +238,12 @@ impl Iterator for Merge {
     type Item = Result<Hit, EngineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Err(error) = self.open_what_may_come_first() {
+        let taken = self.take();
+        if taken.is_err() {
+            // Nothing comes after an error: what is left would be a part of the answer.
             self.waiting.clear();
             self.heads.clear();
-            return Some(Err(error));
         }
-        let Reverse((_, index)) = self.heads.pop()?;
-        let (head, hits) = &mut self.open[index];
-        let hit = *head;
-        match hits.next() {
-            Some(next) => {
-                *head = next;
-                self.heads.push(Reverse((self.order.rank(next), index)));
-            }
-            // Let go of what it holds: an export runs through every piece of the log.
-            None => *hits = PieceHits::Ready(Vec::new().into_iter()),
-        }
-        Some(Ok(hit))
+        taken.transpose()
     }
 }

@@ -5,14 +5,16 @@
 //! always the noun.
 
 use std::fmt::{self, Display, Formatter};
+use std::ops::ControlFlow;
 
-use super::Filter;
+use super::{EachMatch, Filter, Match};
 use crate::event;
 use crate::query::error::ParseError;
 use crate::query::lex::{Raw, Shape};
 use crate::query::parse::Reading;
 use crate::query::pattern::Pattern;
 use crate::query::print;
+use crate::query::shown;
 use crate::query::values;
 use crate::query::view::View;
 use crate::text;
@@ -53,14 +55,21 @@ impl Action {
         Ok(Filter::Action(action))
     }
 
-    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
-        let action = values::action(view.event());
+    pub(in crate::query) fn each_match(&self, view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+        let event = view.event();
+        if self.is_match(&values::action(event)) {
+            each(Match::Values(&[shown::action(event)]))?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn is_match(&self, action: &str) -> bool {
         match self {
-            Action::Category { nouns, .. } => nouns.iter().any(|noun| noun == event::noun(&action)),
-            Action::Noun(noun) | Action::NounOnly(noun) => noun == event::noun(&action),
-            Action::Unknown(name) => name == event::noun(&action) || *name == action,
-            Action::Exact(name) => *name == action,
-            Action::Pattern(pattern) => pattern.is_match(&action),
+            Action::Category { nouns, .. } => nouns.iter().any(|noun| noun == event::noun(action)),
+            Action::Noun(noun) | Action::NounOnly(noun) => noun == event::noun(action),
+            Action::Unknown(name) => name == event::noun(action) || name == action,
+            Action::Exact(name) => name == action,
+            Action::Pattern(pattern) => pattern.is_match(action),
         }
     }
 }

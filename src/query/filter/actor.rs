@@ -1,12 +1,14 @@
 //! `actor:u_81`, `actor:user/u_81`, `actor:u_*`: who did it.
 
 use std::fmt::{self, Display, Formatter};
+use std::ops::ControlFlow;
 
-use super::Filter;
+use super::{EachMatch, Filter, Match};
 use crate::query::error::ParseError;
 use crate::query::lex::{Raw, Shape, is};
 use crate::query::parse::Reading;
 use crate::query::pattern::Pattern;
+use crate::query::shown;
 use crate::query::values;
 use crate::query::view::View;
 use crate::text;
@@ -25,10 +27,19 @@ impl Actor {
         Ok(Filter::Actor(Actor { id: Pattern::read(raw, reading)?, typed: typed(raw, reading)? }))
     }
 
-    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
+    pub(in crate::query) fn each_match(&self, view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
         let (kind, id) = values::actor(view.event());
-        self.id.is_match(&id)
-            || self.typed.as_ref().is_some_and(|(wanted, pattern)| *wanted == kind && pattern.is_match(&id))
+        let [shown_kind, shown_id] = shown::actor(view.event());
+        if self.id.is_match(&id) {
+            each(Match::Values(&[shown_id]))?;
+        }
+        if let Some((wanted, pattern)) = &self.typed
+            && *wanted == kind
+            && pattern.is_match(&id)
+        {
+            each(Match::Values(&[shown_kind, shown_id]))?;
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,14 +1,15 @@
 //! `change:role`, `change:role=agent`, `change:status>approved`, `change:role=agent>admin`: one of the changed fields.
 
 use std::fmt::{self, Display, Formatter};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use super::Filter;
+use super::{EachMatch, Filter, Match};
 use crate::query::error::ParseError;
 use crate::query::lex::{Raw, Shape, is};
 use crate::query::parse::Reading;
 use crate::query::pattern::Pattern;
-use crate::query::values;
+use crate::query::shown::{self, Shown};
+use crate::query::values::{self, Spelling};
 use crate::query::view::View;
 
 /// One change of the event fits all of these.
@@ -53,16 +54,30 @@ impl Change {
         }))
     }
 
-    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
-        let fits = |wanted: &Option<Pattern>, value: Option<&str>| match wanted {
-            Some(pattern) => value.is_some_and(|value| pattern.is_match(value)),
-            None => true,
-        };
-        values::changes(view.event()).any(|change| {
-            self.field.is_match(&change.field)
-                && fits(&self.before, change.before.as_deref())
-                && fits(&self.after, change.after.as_deref())
-        })
+    pub(in crate::query) fn each_match(&self, view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+        for (index, change) in values::changes(view.event()).enumerate() {
+            let at = shown::CHANGES.item(index);
+            let parts = [
+                ("field", Some(&self.field), Some(&change.field)),
+                ("before", self.before.as_ref(), change.before.as_ref()),
+                ("after", self.after.as_ref(), change.after.as_ref()),
+            ];
+            if parts.iter().all(|(_, wanted, value)| fits(*wanted, *value)) {
+                for (key, wanted, value) in parts {
+                    if let (Some(_), Some(value)) = (wanted, value) {
+                        each(Match::Values(&[Shown { at: &at.member(key), text: &value.text }]))?;
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn fits(wanted: Option<&Pattern>, value: Option<&Spelling<'_>>) -> bool {
+    match wanted {
+        Some(pattern) => value.is_some_and(|value| pattern.is_match(&value.folded)),
+        None => true,
     }
 }
 

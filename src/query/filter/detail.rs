@@ -3,14 +3,16 @@
 //! A path names what is under it as `flatten` says: a dot in a key equals nesting, an array adds each of its elements.
 
 use std::fmt::{self, Display, Formatter, Write};
+use std::ops::ControlFlow;
 
-use super::Filter;
+use super::{EachMatch, Filter, Match};
 use crate::query::error::{ParseError, code};
 use crate::query::lex::{Raw, Shape, is};
 use crate::query::parse::Reading;
 use crate::query::pattern::Pattern;
 use crate::query::print;
 use crate::query::range::{Side, Written};
+use crate::query::shown::Shown;
 use crate::query::values;
 use crate::query::view::View;
 use crate::text::{self, Leaf};
@@ -88,12 +90,19 @@ impl Detail {
         Ok(Filter::Detail(Detail { path: path.to_owned(), condition }))
     }
 
-    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
-        let mut found = false;
-        values::detail_leaves(view.event(), &mut |path, leaf| {
-            found = found || (self.covers(path) && self.condition.holds(&leaf));
+    pub(in crate::query) fn each_match(&self, view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+        let mut flow = ControlFlow::Continue(());
+        values::detail_leaves(view.event(), &mut |path, leaf, at| {
+            if flow.is_continue() && self.covers(path) && self.condition.holds(&leaf) {
+                flow = match self.condition {
+                    Condition::Exists => each(Match::Unmarked),
+                    Condition::Is { .. } | Condition::Number(_) => {
+                        each(Match::Values(&[Shown { at, text: values::leaf_text(&leaf) }]))
+                    }
+                };
+            }
         });
-        found
+        flow
     }
 
     fn covers(&self, path: &str) -> bool {
@@ -224,6 +233,8 @@ impl Display for Detail {
         f.write_char(':')?;
         match &self.condition {
             Condition::Exists => f.write_str("*"),
+            // Without quotes it would ask for the absence of a value.
+            Condition::Is { pattern: Pattern::Exact(text), .. } if text == "null" => print::quoted(text, f),
             Condition::Is { pattern, .. } => pattern.fmt(f),
             Condition::Number(range) => range.fmt(f),
         }

@@ -5,12 +5,14 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::ControlFlow;
 
-use super::Filter;
+use super::{EachMatch, Filter, Match};
 use crate::query::error::ParseError;
 use crate::query::lex::{Raw, Shape};
 use crate::query::parse::Reading;
 use crate::query::pattern::Pattern;
+use crate::query::shown;
 use crate::query::values;
 use crate::query::view::View;
 
@@ -46,11 +48,16 @@ impl Ip {
         Ok(Filter::Ip(ip))
     }
 
-    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
-        match self {
-            Ip::Text(pattern) => values::ip_text(view.event()).is_some_and(|text| pattern.is_match(&text)),
-            Ip::Network(network) => values::ip_address(view.event()).is_some_and(|address| network.contains(address)),
+    pub(in crate::query) fn each_match(&self, view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+        let event = view.event();
+        let is_match = match self {
+            Ip::Text(pattern) => values::ip_text(event).is_some_and(|text| pattern.is_match(&text)),
+            Ip::Network(network) => values::ip_address(event).is_some_and(|address| network.contains(address)),
+        };
+        if is_match {
+            each(Match::Values(shown::ip(event).as_slice()))?;
         }
+        ControlFlow::Continue(())
     }
 }
 
@@ -85,7 +92,8 @@ impl Cidr {
         first <= address && address <= last
     }
 
-    fn is_single(&self) -> bool {
+    /// Whether it holds one address only.
+    pub fn is_single(&self) -> bool {
         self.prefix == if self.address.is_ipv4() { 32 } else { 128 }
     }
 }
@@ -99,8 +107,16 @@ impl Display for Ip {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Ip::Text(pattern) => write!(f, "ip:{pattern}"),
-            Ip::Network(network) if network.is_single() => write!(f, "ip:{}", network.address),
-            Ip::Network(network) => write!(f, "ip:{}/{}", network.address, network.prefix),
+            Ip::Network(network) => write!(f, "ip:{network}"),
+        }
+    }
+}
+
+impl Display for Cidr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.is_single() {
+            true => self.address.fmt(f),
+            false => write!(f, "{}/{}", self.address, self.prefix),
         }
     }
 }

@@ -1,4 +1,7 @@
 //! One condition on an entry. A file per kind: how it is parsed, printed and matched.
+//!
+//! A filter shows what it matched, so that it can be marked; it holds if there is anything to show. So nothing is ever
+//! marked that did not match.
 
 mod action;
 mod actor;
@@ -24,7 +27,10 @@ pub use time::TimeRange;
 pub use value::Value;
 pub use words::{Fuzzy, Words};
 
+use std::ops::{ControlFlow, Range};
+
 use super::pattern::Pattern;
+use super::shown::Shown;
 use super::view::View;
 
 /// One condition. Plain data: an index reads the fields and builds its own query.
@@ -81,20 +87,50 @@ impl Filter {
     }
 
     pub(super) fn matches(&self, view: &View<'_>) -> bool {
+        self.each_match(view, &mut |_| ControlFlow::Break(())).is_break()
+    }
+
+    /// Shows every match to `each`, until that has enough. A filter without a match does not hold.
+    pub(super) fn each_match(&self, view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
         match self {
-            Filter::Words(words) => words.matches(view),
-            Filter::Value(value) => value.matches(view),
-            Filter::Actor(actor) => actor.matches(view),
-            Filter::Action(action) => action.matches(view),
-            Filter::TargetType(target_type) => target_type.matches(view),
-            Filter::Time(range) => range.contains(view.event().time.ms),
-            // A time beyond what i64 can say is later than every bound.
-            Filter::Received(range) => range.contains(i64::try_from(view.entry.received_ms).unwrap_or(i64::MAX)),
-            Filter::Seq(range) => range.matches(view),
-            Filter::Ip(ip) => ip.matches(view),
-            Filter::Change(change) => change.matches(view),
-            Filter::Detail(detail) => detail.matches(view),
-            Filter::Has(has) => has.matches(view),
+            Filter::Words(words) => words.each_match(view, each),
+            Filter::Value(value) => value.each_match(view, each),
+            Filter::Actor(actor) => actor.each_match(view, each),
+            Filter::Action(action) => action.each_match(view, each),
+            Filter::TargetType(target_type) => target_type.each_match(view, each),
+            Filter::Time(range) => unmarked(range.contains(view.event().time.ms), each),
+            Filter::Received(range) => {
+                // A time beyond what i64 can say is later than every bound.
+                let received_ms = i64::try_from(view.entry.received_ms).unwrap_or(i64::MAX);
+                unmarked(range.contains(received_ms), each)
+            }
+            Filter::Seq(range) => unmarked(range.matches(view), each),
+            Filter::Ip(ip) => ip.each_match(view, each),
+            Filter::Change(change) => change.each_match(view, each),
+            Filter::Detail(detail) => detail.each_match(view, each),
+            Filter::Has(has) => unmarked(has.matches(view), each),
         }
     }
+}
+
+/// What in an entry makes a filter hold.
+pub(super) enum Match<'a> {
+    /// These values, each as a whole.
+    Values(&'a [Shown<'a>]),
+    /// A stretch of a text value.
+    Words {
+        /// The value's number among the [`values::text_values`](super::values::text_values).
+        value: u32,
+        /// Bytes of the folded value.
+        folded: Range<usize>,
+    },
+    /// Something that nobody has to be shown: a time, a place in the log, a presence.
+    Unmarked,
+}
+
+/// Takes matches until it has enough.
+pub(super) type EachMatch<'a> = dyn FnMut(Match<'_>) -> ControlFlow<()> + 'a;
+
+fn unmarked(holds: bool, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+    if holds { each(Match::Unmarked) } else { ControlFlow::Continue(()) }
 }

@@ -14,7 +14,7 @@ use crate::seq::Seq;
 pub struct SeqRange {
     /// Included.
     pub from: Seq,
-    /// Excluded.
+    /// Excluded; more than `from`.
     pub to: Option<Seq>,
 }
 

@@ -1,12 +1,14 @@
 //! `target_type:did`: the type of what it was done to. Related objects do not count.
 
 use std::fmt::{self, Display, Formatter};
+use std::ops::ControlFlow;
 
-use super::Filter;
+use super::{EachMatch, Filter, Match};
 use crate::query::error::ParseError;
 use crate::query::lex::Raw;
 use crate::query::parse::Reading;
 use crate::query::pattern::Pattern;
+use crate::query::shown;
 use crate::query::values;
 use crate::query::view::View;
 
@@ -19,8 +21,12 @@ impl TargetType {
         Ok(Filter::TargetType(TargetType(Pattern::read(raw, reading)?)))
     }
 
-    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
-        values::target_type(view.event()).is_some_and(|kind| self.0.is_match(&kind))
+    pub(in crate::query) fn each_match(&self, view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+        let event = view.event();
+        if values::target_type(event).is_some_and(|kind| self.0.is_match(&kind)) {
+            each(Match::Values(shown::target_type(event).as_slice()))?;
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! `target:c_9`, `email:*@acme.com`, `outcome:failure`, …: a field whose whole value is compared.
 
 use std::fmt::{self, Display, Formatter};
+use std::ops::ControlFlow;
 
-use super::Filter;
+use super::{EachMatch, Filter, Match};
 use crate::query::error::ParseError;
 use crate::query::lex::{Raw, Shape};
 use crate::query::parse::{Reading, did_you_mean};
@@ -36,10 +37,14 @@ impl Value {
         Ok(Filter::Value(Value { field, pattern }))
     }
 
-    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
-        let mut found = false;
-        values::field_values(self.field, view.event(), &mut |value| found = found || self.pattern.is_match(value));
-        found
+    pub(in crate::query) fn each_match(&self, view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+        let mut flow = ControlFlow::Continue(());
+        values::field_values(self.field, view.event(), &mut |value, shown| {
+            if flow.is_continue() && self.pattern.is_match(value) {
+                flow = each(Match::Values(shown));
+            }
+        });
+        flow
     }
 }
 

@@ -4,18 +4,19 @@
 //! regexes are compared with single tokens, which include whole emails, ids and addresses.
 
 use std::fmt::{self, Display, Formatter, Write};
+use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
 
 use levenshtein_automata::{DFA, Distance, LevenshteinAutomatonBuilder, SINK_STATE};
 
-use super::Filter;
+use super::{EachMatch, Filter, Match};
 use crate::query::error::{ParseError, code};
-use crate::query::lex::{Raw, Shape, is};
+use crate::query::lex::{Raw, Shape, is, text_of};
 use crate::query::limits::PHRASE_TOKENS_MAX;
 use crate::query::parse::Reading;
 use crate::query::pattern::{RegexPattern, WildPattern};
 use crate::query::print;
-use crate::query::view::{Place, View};
+use crate::query::view::{View, Word};
 use crate::text;
 
 /// Words longer than this many characters may differ in two edits, others in one.
@@ -73,7 +74,7 @@ impl Words {
             }
             Shape::Regex => Words::Regex(RegexPattern::read(raw, reading)?),
             Shape::Bare | Shape::Bracket if raw.has_wildcard() => Words::Wildcard(WildPattern::read(raw, reading)?),
-            Shape::Bare | Shape::Bracket => match fuzzy(raw) {
+            Shape::Bare | Shape::Bracket => match fuzzy(raw)? {
                 Some((word, distance)) => Words::Fuzzy(Fuzzy::read(&word, distance)?),
                 None => {
                     let text = raw.text();
@@ -84,16 +85,19 @@ impl Words {
         Ok(Filter::Words(words))
     }
 
-    pub(in crate::query) fn matches(&self, view: &View<'_>) -> bool {
-        let any = |matches: &dyn Fn(&str) -> bool| view.words().iter().any(|(token, _)| matches(token));
+    pub(in crate::query) fn each_match(&self, view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+        let mut each_like = |is_match: &dyn Fn(&str) -> bool| {
+            let mut found = view.words().iter().filter(|word| is_match(word.text));
+            found.try_for_each(|word| each(Match::Words { value: word.place.value, folded: word.folded }))
+        };
         match self {
             Words::Word { tokens, .. } | Words::Phrase { tokens, .. } => match tokens.as_slice() {
-                [single] => any(&|token| token == single),
-                _ => stand_together(tokens, view),
+                [single] => each_like(&|token| token == single),
+                _ => each_stretch(tokens, view, each),
             },
-            Words::Wildcard(pattern) => any(&|token| pattern.is_match(token)),
-            Words::Fuzzy(fuzzy) => any(&|token| fuzzy.is_match(token)),
-            Words::Regex(pattern) => any(&|token| pattern.is_match(token)),
+            Words::Wildcard(pattern) => each_like(&|token| pattern.is_match(token)),
+            Words::Fuzzy(fuzzy) => each_like(&|token| fuzzy.is_match(token)),
+            Words::Regex(pattern) => each_like(&|token| pattern.is_match(token)),
         }
     }
 }
@@ -117,45 +121,110 @@ fn tokens(text: &str, raw: &Raw) -> Result<Vec<String>, ParseError> {
     Ok(tokens)
 }
 
-/// Whether `tokens` stand at consecutive positions of one value: shift-and, one bit per token of the phrase.
-fn stand_together(tokens: &[String], view: &View<'_>) -> bool {
-    // Where a word of the phrase stands, and which ones it is. Variants of one word share their position.
-    let mut found: Vec<(Place, u128)> = Vec::new();
-    for (text, place) in view.words().iter() {
-        let bits = tokens.iter().enumerate().filter(|(_, token)| *token == text).fold(0, |bits, (n, _)| bits | 1 << n);
-        if bits != 0 {
-            found.push((place, bits));
-        }
+/// A place where words of a phrase stand, one bit for each of them.
+struct Step<'a> {
+    /// Covers all words that share the place.
+    word: Word<'a>,
+    bits: u128,
+    /// Bit n: the first n + 1 tokens stand up to here.
+    up_to: u128,
+}
+
+impl Step<'_> {
+    /// Whether `next` is the position behind this one.
+    fn is_before(&self, next: &Step<'_>) -> bool {
+        let (place, next) = (self.word.place, next.word.place);
+        place.value == next.value && place.position + 1 == next.position
     }
-    found.sort_unstable_by_key(|(place, _)| *place);
+}
+
+/// Shows each place where `tokens` stand at consecutive positions of one value, from the first to the last of them.
+/// Shift-and, forwards to find out and backwards to know where: places that follow each other come as one stretch.
+fn each_stretch(tokens: &[String], view: &View<'_>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+    let mut steps = steps(tokens, view);
     let last = 1_u128 << (tokens.len() - 1);
-    let mut previous: Option<Place> = None;
-    // Bit n: the first n + 1 tokens stand up to the previous place, and up to the current one.
-    let (mut before, mut now) = (0_u128, 0_u128);
-    for (place, bits) in found {
-        if previous != Some(place) {
-            let follows = previous.is_some_and(|p| p.value == place.value && p.position + 1 == place.position);
-            before = if follows { now } else { 0 };
-            now = 0;
-            previous = Some(place);
+    let mut is_found = false;
+    for at in 0..steps.len() {
+        let follows = at > 0 && steps[at - 1].is_before(&steps[at]);
+        let before = if follows { steps[at - 1].up_to } else { 0 };
+        steps[at].up_to = (before << 1 | 1) & steps[at].bits;
+        is_found |= steps[at].up_to & last != 0;
+    }
+    if !is_found {
+        return ControlFlow::Continue(());
+    }
+    // Bit n: token n stands at the next place, with all the others around it.
+    let mut behind = 0_u128;
+    let mut stretch: Option<Word<'_>> = None;
+    for at in (0..steps.len()).rev() {
+        let is_followed = steps.get(at + 1).is_some_and(|next| steps[at].is_before(next));
+        let goes_on = if is_followed { (behind >> 1) & steps[at].up_to } else { 0 };
+        let whole = goes_on | (steps[at].up_to & last);
+        behind = whole;
+        if whole == 0 {
+            continue;
         }
-        now |= (before << 1 | 1) & bits;
-        if now & last != 0 {
-            return true;
+        let word = &steps[at].word;
+        match &mut stretch {
+            Some(stretch) if goes_on != 0 => stretch.folded.start = word.folded.start,
+            _ => {
+                show(stretch.take(), each)?;
+                stretch = Some(word.clone());
+            }
         }
     }
-    false
+    show(stretch, each)
+}
+
+fn show(stretch: Option<Word<'_>>, each: &mut EachMatch<'_>) -> ControlFlow<()> {
+    match stretch {
+        Some(word) => each(Match::Words { value: word.place.value, folded: word.folded }),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// Where words of the phrase stand, in the order of the text. Variants of one word share their place.
+fn steps<'a>(tokens: &[String], view: &'a View<'_>) -> Vec<Step<'a>> {
+    let mut steps: Vec<Step<'a>> = Vec::new();
+    for word in view.words().iter() {
+        let is_it = |token: &String| token == word.text;
+        let bits = tokens.iter().enumerate().filter(|(_, token)| is_it(token)).fold(0, |bits, (n, _)| bits | 1 << n);
+        if bits != 0 {
+            steps.push(Step { word, bits, up_to: 0 });
+        }
+    }
+    steps.sort_by_key(|step| step.word.place);
+    steps.dedup_by(|later, step| {
+        let is_same = later.word.place == step.word.place;
+        if is_same {
+            step.bits |= later.bits;
+            step.word.folded.start = step.word.folded.start.min(later.word.folded.start);
+            step.word.folded.end = step.word.folded.end.max(later.word.folded.end);
+        }
+        is_same
+    });
+    steps
 }
 
 /// `word~`, `word~1`, `word~2`: the word, and the distance if it is said.
-fn fuzzy(raw: &Raw) -> Option<(Raw, Option<u8>)> {
-    let (word, distance) = match raw.chars.as_slice() {
-        [word @ .., tilde] if is(tilde, '~') => (word, None),
-        [word @ .., tilde, one] if is(tilde, '~') && is(one, '1') => (word, Some(1)),
-        [word @ .., tilde, two] if is(tilde, '~') && is(two, '2') => (word, Some(2)),
-        _ => return None,
+fn fuzzy(raw: &Raw) -> Result<Option<(Raw, Option<u8>)>, ParseError> {
+    let Some(tilde) = raw.chars.iter().rposition(|char| is(char, '~')) else {
+        return Ok(None);
     };
-    Some((Raw::new(raw.at, Shape::Bare, word.to_vec()), distance))
+    let distance = match text_of(&raw.chars[tilde + 1..]).as_str() {
+        "" => None,
+        "1" => Some(1),
+        "2" => Some(2),
+        other if other.chars().all(|c| c.is_ascii_digit() || c == '.') => {
+            return Err(ParseError::value(
+                raw.chars[tilde].at,
+                format!("\"~{other}\""),
+                "expected ~, ~1 or ~2; quote a text that contains a tilde",
+            ));
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some((Raw::new(raw.at, Shape::Bare, raw.chars[..tilde].to_vec()), distance)))
 }
 
 impl Fuzzy {

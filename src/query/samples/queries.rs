@@ -14,9 +14,15 @@ pub fn query(dice: &mut Dice, entries: &[Entry], depth: usize) -> String {
         members.join(separator)
     };
     match if depth == 0 { 9 } else { dice.below(10) } {
-        0 | 1 => members(dice, 2, " "),
-        2 => format!("({})", members(dice, 2, " OR ")),
-        3 => format!("-({})", members(dice, 1, "")),
+        0 | 1 => {
+            let and = dice.text_of(&[" ", " AND ", " && ", " +"]);
+            members(dice, 2, and)
+        }
+        2 => {
+            let or = dice.text_of(&[" OR ", " || "]);
+            format!("({})", members(dice, 2, or))
+        }
+        3 => format!("{}({})", dice.text_of(&["-", "!", "NOT "]), members(dice, 1, "")),
         4 => {
             let n = 1 + dice.below(3);
             format!("{} -({})", members(dice, n, " "), members(dice, 1, ""))
@@ -42,7 +48,21 @@ fn one_of_a_facet(dice: &mut Dice, entries: &[Entry]) -> String {
             }
         })
         .collect();
-    format!("({}) {}", choices.join(" OR "), filter(dice, entries))
+    // Each choice with its field, or the field once.
+    let (field, _) = choices[0].split_once(':').expect("a choice names its field");
+    let prefix = format!("{field}:");
+    let values: Option<Vec<&str>> = choices.iter().map(|choice| choice.strip_prefix(&prefix)).collect();
+    let choices = match values {
+        Some(values) if dice.percent(50) => format!("{prefix}({})", values.join(" OR ")),
+        _ => format!("({})", choices.join(" OR ")),
+    };
+    format!("{choices} {}", filter(dice, entries))
+}
+
+/// One condition on the free text.
+pub fn words_about(dice: &mut Dice, entries: &[Entry]) -> String {
+    let entry = any(dice, entries);
+    words(dice, entry)
 }
 
 /// One condition.
@@ -72,7 +92,7 @@ fn any<'a>(dice: &mut Dice, entries: &'a [Entry]) -> &'a Entry {
 
 fn words(dice: &mut Dice, entry: &Entry) -> String {
     let mut found = Vec::new();
-    values::text_values(&entry.event, &mut |value| found.push(value.to_owned()));
+    values::text_values(&entry.event, &mut |shown| found.push(shown.text.to_owned()));
     let value = dice.pick(&found).clone();
     let parts = text::query_tokens(&value);
     let mut single = Vec::new();
@@ -160,7 +180,7 @@ fn target_type(dice: &mut Dice, entry: &Entry) -> String {
 
 fn value(dice: &mut Dice, entry: &Entry, field: ValueField) -> String {
     let mut found = Vec::new();
-    values::field_values(field, &entry.event, &mut |value| found.push(value.to_owned()));
+    values::field_values(field, &entry.event, &mut |value, _| found.push(value.to_owned()));
     let name = field.as_str();
     if found.is_empty() || dice.percent(5) {
         return format!("{name}:*");
@@ -222,16 +242,16 @@ fn change(dice: &mut Dice, entry: &Entry) -> String {
         return dice.text_of(&["change:role", "change:*", "change:r*=*>*", "change:status>/.*/"]).to_string();
     }
     let change = dice.pick(&changes);
-    let mut text = format!("change:{}", change_part(dice, &change.field));
+    let mut text = format!("change:{}", change_part(dice, &change.field.folded));
     if let Some(before) = &change.before
         && dice.percent(60)
     {
-        text = format!("{text}={}", change_part(dice, before));
+        text = format!("{text}={}", change_part(dice, &before.folded));
     }
     if let Some(after) = &change.after
         && dice.percent(60)
     {
-        text = format!("{text}>{}", change_part(dice, after));
+        text = format!("{text}>{}", change_part(dice, &after.folded));
     }
     text
 }
@@ -247,7 +267,7 @@ fn change_part(dice: &mut Dice, value: &str) -> String {
 
 fn detail(dice: &mut Dice, entry: &Entry) -> String {
     let mut leaves = Vec::new();
-    values::detail_leaves(&entry.event, &mut |path, leaf| {
+    values::detail_leaves(&entry.event, &mut |path, leaf, _| {
         let number = if let Leaf::Number(token) = leaf { Some(token.to_owned()) } else { None };
         leaves.push((path.to_owned(), values::leaf_text(&leaf).to_owned(), number));
     });

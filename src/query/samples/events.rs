@@ -10,7 +10,7 @@ use crate::clock;
 use crate::json;
 
 /// Times stand on a coarse grid from here on, so that many are equal and many come late. ms.
-const FIRST_TIME_MS: i64 = 1_790_000_000_000;
+pub const FIRST_TIME_MS: i64 = 1_790_000_000_000;
 
 /// A source of choices that gives the same ones for the same seed.
 pub struct Dice(StdRng);
@@ -191,6 +191,15 @@ const KEYS: [&str; 14] = ["a", "A", "b", "a.b", "b.c", "plan", "amount", "n", "�
 
 /// One event as a sender would write it. The same seed gives the same event.
 pub fn event(seed: u64) -> String {
+    event_at(seed, None)
+}
+
+/// The same as part of an import: whole days of old events carry one of two times, in no order.
+pub fn imported(seed: u64) -> String {
+    event_at(seed, Some(FIRST_TIME_MS - 86_400_000 * (seed % 2) as i64))
+}
+
+fn event_at(seed: u64, time_ms: Option<i64>) -> String {
     let mut dice = Dice::new(seed);
     let dice = &mut dice;
     let mut members = Vec::new();
@@ -201,8 +210,10 @@ pub fn event(seed: u64) -> String {
         // Unique, for the same id with other content is refused.
         put("id", string(&format!("{}{}.{seed:016X}", dice.text_of(&["ev_", "İ-", "b."]), dice.below(3))));
     }
-    if dice.percent(85) {
-        put("time", string(&time(dice)));
+    match time_ms {
+        Some(ms) => put("time", string(&clock::rfc3339_ms(ms))),
+        None if dice.percent(85) => put("time", string(&time(dice))),
+        None => {}
     }
     if dice.percent(80) {
         put("tenant", string(dice.text_of(&["acme", "Acme", "acme ", "tenant.b", "東京"])));

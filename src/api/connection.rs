@@ -1,0 +1,166 @@
+//! Connections that a handler can hang up. A client that reads nothing lets hyper wait for it for ever, without looking at
+//! the body any more: then nobody but the connection itself can end it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+
+/// A listener whose connections can be hung up.
+pub struct Connections<L>(pub L);
+
+/// A connection of it.
+pub struct Connection<S> {
+    stream: S,
+    line: Line,
+}
+
+/// The handler's end of its connection.
+#[derive(Clone)]
+pub struct Line(Arc<Shared>);
+
+struct Shared {
+    is_hung_up: AtomicBool,
+    /// Guards who is to be woken; held to put it there or take it.
+    waker: Mutex<Option<Waker>>,
+    is_closed: watch::Sender<bool>,
+}
+
+impl Line {
+    fn new() -> Line {
+        Line(Arc::new(Shared {
+            is_hung_up: AtomicBool::new(false),
+            waker: Mutex::new(None),
+            is_closed: watch::Sender::new(false),
+        }))
+    }
+
+    /// Ends the connection, whatever is still to be sent.
+    pub fn hang_up(&self) {
+        self.0.is_hung_up.store(true, Ordering::Release);
+        if let Some(waker) = self.0.waker.lock().take() {
+            waker.wake();
+        }
+    }
+
+    /// Returns when the connection is over.
+    pub async fn closed(&self) {
+        // The sender lives in `self`, so the wait cannot fail.
+        let _ = self.0.is_closed.subscribe().wait_for(|closed| *closed).await;
+    }
+}
+
+impl<L: Listener> Listener for Connections<L> {
+    type Io = Connection<L::Io>;
+    type Addr = L::Addr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = self.0.accept().await;
+        (Connection { stream, line: Line::new() }, address)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
+impl<L: Listener> Connected<IncomingStream<'_, Connections<L>>> for Line {
+    fn connect_info(stream: IncomingStream<'_, Connections<L>>) -> Line {
+        stream.io().line.clone()
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.line.0.is_closed.send_replace(true);
+    }
+}
+
+impl<S: Unpin> Connection<S> {
+    fn unless_hung_up<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        let polled = poll(Pin::new(&mut self.stream), context);
+        if polled.is_pending() {
+            let mut waker = self.line.0.waker.lock();
+            if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                *waker = Some(context.waker().clone());
+            }
+        }
+        // Looked at after the waker is in its place, so that who hangs up now wakes us.
+        match self.line.0.is_hung_up.load(Ordering::Acquire) {
+            true => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            false => polled,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.unless_hung_up(context, |stream, context| stream.poll_read(context, buffer))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.unless_hung_up(context, |stream, context| stream.poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.unless_hung_up(context, |stream, context| stream.poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.unless_hung_up(context, |stream, context| stream.poll_flush(context))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.unless_hung_up(context, |stream, context| stream.poll_shutdown(context))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[test]
+    fn a_write_that_waits_for_a_client_that_does_not_read_ends_when_hung_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (ours, _theirs) = tokio::io::duplex(16);
+            let line = Line::new();
+            let mut connection = Connection { stream: ours, line: line.clone() };
+            let writing = tokio::spawn(async move { connection.write_all(&[0; 1_000]).await });
+            // It writes what fits and waits.
+            tokio::task::yield_now().await;
+            assert!(!writing.is_finished());
+            line.hang_up();
+            let error = writing.await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+            line.closed().await;
+        });
+    }
+}
