@@ -233,6 +233,11 @@ impl BatchScan {
         })
     }
 
+    /// The same events as whole frames, padding included.
+    pub fn framed_events(&self) -> impl Iterator<Item = (&FrameHeader, &[u8])> {
+        self.frames.iter().map(|(at, head)| (head, self.window.slice(&(*at..at + head.framed_bytes()))))
+    }
+
     /// Whether a valid frame header of a batch later than the one at hand lies anywhere behind `from`.
     pub fn later_batch_after(&mut self, from: u64) -> io::Result<Option<u64>> {
         let mut at = from.next_multiple_of(8);
@@ -288,13 +293,7 @@ impl BatchScan {
     }
 
     fn closes(&self, commit: &Commit, head: &FrameHeader, first: Seq, next: Seq, at: u64) -> bool {
-        head.seq == next
-            && commit.size == next
-            && commit.first_seq == first
-            && next > first
-            && u64::from(commit.n) == next.0 - first.0
-            && u64::from(commit.bytes) == at - self.at
-            && commit.prev_commit_offset == self.prev_commit_offset
+        head.seq == next && commit.closes(first, next, at - self.at, self.prev_commit_offset)
     }
 
     fn only_zeros_from(&mut self, from: u64) -> io::Result<Step> {
