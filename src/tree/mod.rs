@@ -10,6 +10,7 @@ pub mod merkle;
 pub mod note;
 pub mod proof;
 pub mod tenants;
+pub mod tile_path;
 pub mod tile_reader;
 pub mod tiles;
 

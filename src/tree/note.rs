@@ -135,11 +135,8 @@ pub struct VerifierKey {
 
 impl VerifierKey {
     fn new(name: &str, kind: KeyKind, key: VerifyingKey) -> VerifierKey {
-        let hash = Sha256::new()
-            .chain_update(name)
-            .chain_update([b'\n', kind.byte()])
-            .chain_update(key.as_bytes())
-            .finalize();
+        let hash =
+            Sha256::new().chain_update(name).chain_update([b'\n', kind.byte()]).chain_update(key.as_bytes()).finalize();
         VerifierKey { name: name.to_owned(), id: [hash[0], hash[1], hash[2], hash[3]], kind, key }
     }
 

@@ -296,7 +296,8 @@ mod tests {
         assert_eq!(TlogProof::parse(&text.replace("index", "extra AAAA\nindex")), Some(proof.clone()));
         let alone = TlogProof { index: 0, hashes: vec![], ..proof };
         assert_eq!(TlogProof::parse(&alone.to_text()), Some(alone));
-        for (from, to) in [("@v1", "@v2"), ("index 5", "index 05"), ("index 5", "index -5"), ("AQEB", "AQE"), ("\n\n", "\n")]
+        for (from, to) in
+            [("@v1", "@v2"), ("index 5", "index 05"), ("index 5", "index -5"), ("AQEB", "AQE"), ("\n\n", "\n")]
         {
             assert_eq!(TlogProof::parse(&text.replacen(from, to, 1)), None, "{from} -> {to}");
         }

@@ -171,8 +171,13 @@ mod tests {
         }
         assert_eq!(reader.tile(1, 0, 5).unwrap().len(), 5);
         assert_eq!(reader.tile(0, 257, 208).unwrap()[207], leaves[LEAVES as usize - 1]);
-        for (level, tile, width) in [(0, 257, 209), (1, 1, 2), (2, 1, 1), (3, 0, 1), (63, 0, 1), (0, u64::MAX, 1), (0, 0, 0)] {
-            assert!(matches!(reader.tile(level, tile, width), Err(TileError::Missing { .. })), "{level} {tile} {width}");
+        for (level, tile, width) in
+            [(0, 257, 209), (1, 1, 2), (2, 1, 1), (3, 0, 1), (63, 0, 1), (0, u64::MAX, 1), (0, 0, 0)]
+        {
+            assert!(
+                matches!(reader.tile(level, tile, width), Err(TileError::Missing { .. })),
+                "{level} {tile} {width}"
+            );
         }
     }
 }
