@@ -43,6 +43,14 @@ pub struct Config {
     /// Events in a span as it is cut; eight spans become one. Fewer means more and smaller files. Default 32,768, at least
     /// 16, at most 1,048,576. `ANNALS_SPAN_EVENTS`.
     pub span_events: u64,
+    /// The log's name in its signed checkpoints, without spaces or plus signs. Default `annals/` and the log's id.
+    /// `ANNALS_ORIGIN`.
+    pub origin: Option<String>,
+    /// Go on with another signing key, once: the old one is lost. Default false. `ANNALS_ACCEPT_NEW_KEY`.
+    pub accept_new_key: bool,
+    /// A file outside the data directory, best on another machine's disk, that always holds the newest signed checkpoint:
+    /// an older copy of the directory is then recognised and not signed over. Default none. `ANNALS_LAST_NOTE`.
+    pub last_note: Option<PathBuf>,
     /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
     pub actions: Option<PathBuf>,
     /// What is said on stderr: `error`, `warn`, `info`, `debug`, or a filter per module. Default `info`. `ANNALS_LOG`.
@@ -62,6 +70,9 @@ pub struct Layer {
     pub read_only: Option<bool>,
     pub question_ms: Option<u64>,
     pub span_events: Option<u64>,
+    pub origin: Option<String>,
+    pub accept_new_key: Option<bool>,
+    pub last_note: Option<PathBuf>,
     pub actions: Option<PathBuf>,
     pub log: Option<String>,
 }
@@ -117,6 +128,9 @@ impl Layer {
             read_only: parsed("ANNALS_READ_ONLY", "1, true, 0 or false").flag()?,
             question_ms: parsed("ANNALS_QUESTION_MS", "a number of milliseconds").parse()?,
             span_events: parsed("ANNALS_SPAN_EVENTS", "a number of events").parse()?,
+            origin: read("ANNALS_ORIGIN"),
+            accept_new_key: parsed("ANNALS_ACCEPT_NEW_KEY", "1, true, 0 or false").flag()?,
+            last_note: read("ANNALS_LAST_NOTE").map(PathBuf::from),
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
             log: read("ANNALS_LOG"),
         })
@@ -145,6 +159,9 @@ impl Layer {
             read_only: self.read_only.or(below.read_only),
             question_ms: self.question_ms.or(below.question_ms),
             span_events: self.span_events.or(below.span_events),
+            origin: self.origin.or(below.origin),
+            accept_new_key: self.accept_new_key.or(below.accept_new_key),
+            last_note: self.last_note.or(below.last_note),
             actions: self.actions.or(below.actions),
             log: self.log.or(below.log),
         }
@@ -182,6 +199,9 @@ impl Config {
             read_only: layer.read_only.unwrap_or(false),
             question_ms,
             span_events,
+            origin: layer.origin,
+            accept_new_key: layer.accept_new_key.unwrap_or(false),
+            last_note: layer.last_note,
             actions: layer.actions,
             log: layer.log.unwrap_or_else(|| "info".to_owned()),
         }

@@ -60,6 +60,9 @@ pub fn open_store(config: &Config) -> Result<Store, ServeError> {
         read_only: config.read_only,
         spans: SpanLimits { events_max: config.span_events, ..SpanLimits::default() },
         counts: CountLimits::default(),
+        origin: config.origin.clone(),
+        accept_new_key: config.accept_new_key,
+        last_note: config.last_note.clone(),
     };
     Ok(Store::open(OsDisk::shared(), settings, Arc::new(catalogue(config)?))?)
 }

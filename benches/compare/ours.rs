@@ -34,6 +34,9 @@ impl Ours {
             read_only: false,
             spans: SpanLimits::default(),
             counts: CountLimits::default(),
+            origin: None,
+            accept_new_key: false,
+            last_note: None,
         };
         let catalogue = Arc::new(Catalogue::builtin().clone());
         let store = Store::open(OsDisk::shared(), settings, catalogue).expect("an empty directory opens");

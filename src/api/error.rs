@@ -10,8 +10,10 @@ use crate::index::EngineError;
 use crate::ingest::{DecompressError, ItemFault};
 use crate::json::write_string;
 use crate::query::ParamError;
+use crate::seq::Seq;
 use crate::store::AppendError;
 use crate::store::cursor::CursorError;
+use crate::tree::tile_reader::TileError;
 use crate::wire::{self, HistogramError, Refused};
 
 /// A refusal, ready to be sent.
@@ -85,6 +87,12 @@ impl ApiError {
     /// 503: come back in so many seconds.
     pub fn unavailable(code: &'static str, detail: impl Into<String>, seconds: u32) -> ApiError {
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry(seconds)
+    }
+
+    /// 503: a proof leads to a signed checkpoint, and there is none that covers what was asked for.
+    pub fn not_signed_yet(signed: Seq) -> ApiError {
+        let detail = format!("checkpoints are signed up to event {signed} so far; a newer one follows within a second");
+        ApiError::unavailable("not_signed_yet", detail, 1)
     }
 
     /// 408, said inside a stream: the client did not read.
@@ -195,6 +203,15 @@ impl From<AppendError> for ApiError {
             AppendError::SyncFailed => unavailable("outcome_unknown", 5),
             AppendError::Stopping => unavailable("stopping", 2),
             AppendError::Read { why } => ApiError::internal(why),
+        }
+    }
+}
+
+impl From<TileError> for ApiError {
+    fn from(error: TileError) -> ApiError {
+        match error {
+            TileError::Missing { .. } => ApiError::unavailable("tree_missing", error.to_string(), 60),
+            TileError::Io(_) => ApiError::internal(&error.to_string()),
         }
     }
 }

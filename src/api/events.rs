@@ -89,6 +89,11 @@ pub async fn one(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> 
     let mut params = Params::of(&uri)?;
     let tenant = params.take("tenant")?;
     params.finish()?;
+    row(&app, find(&app, &name, tenant.as_deref()).await?).await
+}
+
+/// The place of the one entry of this name: an id, or `@` and a seq.
+pub(super) async fn find(app: &App, name: &str, tenant: Option<&str>) -> Result<Seq, ApiError> {
     let missing = || ApiError::not_found(format!("there is no entry {name:?}"));
     if let Some(seq) = name.strip_prefix('@') {
         let expected = "a seq is @ and a whole number below 2^64";
@@ -97,20 +102,20 @@ pub async fn one(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> 
         if seq >= app.store.marks().durable {
             return Err(missing());
         }
-        return row(&app, seq).await;
+        return Ok(seq);
     }
     let durable = app.store.marks().durable;
-    let mut found = with_id(&app, &name, tenant.as_deref()).await?;
+    let mut found = with_id(app, name, tenant).await?;
     if found.is_empty() && app.store.marks().searchable < durable {
         // It may be among the newest, which the index does not hold yet.
         let fresh = tokio::time::timeout(FRESH, app.store.watermarks().searchable(durable)).await;
         if fresh.is_ok() {
-            found = with_id(&app, &name, tenant.as_deref()).await?;
+            found = with_id(app, name, tenant).await?;
         }
     }
     match found.as_slice() {
         [] => Err(missing()),
-        [seq] => row(&app, *seq).await,
+        [seq] => Ok(*seq),
         _ => {
             let detail = "several tenants have an entry with this id; add tenant=";
             Err(ApiError::new(StatusCode::CONFLICT, "ambiguous", detail))
@@ -126,7 +131,8 @@ async fn with_id(app: &App, id: &str, tenant: Option<&str>) -> Result<Vec<Seq>, 
     ask(app, EngineChoice::Index, move |answers, view| {
         let mut found = Vec::new();
         let within = Within::below(view.searchable());
-        for hit in answers.engine.hits(&query, Order::SeqAsc, None, within)?.take(SAME_ID_MAX) {
+        // In the order that costs least; there is one hit, or a few.
+        for hit in answers.engine.hits(&query, Order::TimeDesc, None, within)?.take(SAME_ID_MAX) {
             let seq = hit?.seq;
             let is_it = answers.source.with_row(seq, |row| {
                 row.head.id == id && tenant.as_ref().is_none_or(|tenant| row.head.tenant == *tenant)

@@ -26,6 +26,7 @@ pub async fn readyz(State(app): State<App>) -> Response {
         reasons.push(format!("{missing} events are not indexed yet"));
     }
     reasons.extend(store.index_fault());
+    reasons.extend(store.signing_fault());
     let mut body = format!("{{\"ready\":{},\"reasons\":", reasons.is_empty());
     crate::wire::array(&mut body, &reasons, |out, reason| write_string(reason, out));
     crate::wire::watermarks(&mut body, store.marks());

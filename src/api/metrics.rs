@@ -14,11 +14,13 @@ use parking_lot::Mutex;
 use super::App;
 use crate::store::metrics::SYNC_BOUNDS_US;
 
-/// Requests by route and status.
+/// Requests by route: those that were answered, also by status, and those that are not yet.
 #[derive(Default)]
 pub struct HttpMetrics {
     /// Guards the counters; held for one addition, or for one rendering.
     routes: Mutex<BTreeMap<(String, u16), Served>>,
+    /// Guards the counters; held as above, never together with `routes`.
+    under_way: Mutex<BTreeMap<String, u64>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -38,6 +40,7 @@ impl HttpMetrics {
     /// A request begins. Routes are patterns, so their number is bounded.
     pub fn start(self: &Arc<Self>, route: Option<String>) -> Timer {
         let route = route.unwrap_or_else(|| "none".to_owned());
+        *self.under_way.lock().entry(route.clone()).or_default() += 1;
         Timer { metrics: self.clone(), route, began: Instant::now() }
     }
 }
@@ -47,9 +50,18 @@ impl Timer {
     pub fn finish(self, status: StatusCode) {
         let us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut routes = self.metrics.routes.lock();
-        let served = routes.entry((self.route, status.as_u16())).or_default();
+        let served = routes.entry((self.route.clone(), status.as_u16())).or_default();
         served.requests += 1;
         served.us += us;
+    }
+}
+
+/// Also when the client has gone before its answer began.
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(requests) = self.metrics.under_way.lock().get_mut(&self.route) {
+            *requests -= 1;
+        }
     }
 }
 
@@ -97,6 +109,11 @@ fn render(app: &App) -> String {
     page.line(format_args!("annals_sync_seconds_count {batches}"));
     page.gauge("annals_tails", "Live tails open", app.tails.open());
     page.counter("annals_tails_dropped_total", "Tails dropped because the client did not read", app.tails.dropped());
+    let under_way = app.metrics.under_way.lock().clone();
+    page.head("annals_http_requests_under_way", "Requests whose answers have not begun", "gauge");
+    for (route, requests) in &under_way {
+        page.line(format_args!("annals_http_requests_under_way{{route=\"{route}\"}} {requests}"));
+    }
     let routes = app.metrics.routes.lock().clone();
     page.head("annals_http_requests_total", "Requests answered", "counter");
     for ((route, status), served) in &routes {

@@ -12,6 +12,7 @@ mod health;
 mod metrics;
 mod params;
 mod parse;
+mod proofs;
 mod sse;
 mod tail;
 
@@ -69,12 +70,18 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/v1/events", get(events::list).post(append::append))
         .route("/v1/events/{id}", get(events::one))
+        .route("/v1/events/{id}/proof", get(proofs::proof))
+        .route("/v1/events/{id}/evidence", get(proofs::evidence))
         .route("/v1/feed", get(feed::feed))
         .route("/v1/tail", get(tail::tail))
         .route("/v1/facets", get(facets::facets))
         .route("/v1/actions", get(actions::actions))
         .route("/v1/query/parse", get(parse::parse))
         .route("/v1/export", get(export::export))
+        .route("/v1/log", get(proofs::log))
+        .route("/v1/consistency", get(proofs::consistency))
+        .route("/checkpoint", get(proofs::checkpoint))
+        .route("/tile/{level}/{*tile}", get(proofs::tile))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
@@ -106,7 +113,8 @@ async fn count_and_harden(State(app): State<App>, request: Request, next: Next) 
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Tiles never change and say so themselves.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
     response
 }

@@ -77,11 +77,15 @@ pub fn main() -> ExitCode {
 fn exit_code(error: &anyhow::Error) -> u8 {
     use crate::server::ServeError;
     use crate::store::StoreError;
+    use crate::store::signing::SigningError;
     if error.is::<crate::config::ConfigError>() {
         return 2;
     }
     match error.downcast_ref::<ServeError>() {
         Some(ServeError::Store(StoreError::Corrupt(_) | StoreError::Log(crate::log::OpenError::Corrupt(_)))) => 4,
+        Some(ServeError::Store(StoreError::Signing(
+            SigningError::OlderCopy { .. } | SigningError::Fork { .. } | SigningError::OtherKey { .. },
+        ))) => 4,
         Some(ServeError::SyncFailed) => 5,
         Some(ServeError::Config(_)) => 2,
         _ => 1,

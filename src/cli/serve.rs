@@ -42,6 +42,9 @@ pub struct Serve {
     /// Take the clock as it is, although it jumped or the log is ahead of it
     #[arg(long)]
     accept_clock: bool,
+    /// Go on with another signing key: the one that signed the newest checkpoint is lost
+    #[arg(long)]
+    accept_new_key: bool,
     /// Serve reads of a corrupt log, refuse all writes
     #[arg(long)]
     read_only: bool,
@@ -71,6 +74,7 @@ impl Serve {
             listen: self.listen,
             no_auth: set(self.no_auth || self.demo),
             accept_clock: set(self.accept_clock),
+            accept_new_key: set(self.accept_new_key),
             read_only: set(self.read_only),
             ..Layer::default()
         };

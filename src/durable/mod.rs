@@ -28,6 +28,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Creates a new file (mode 0600), open for reading and writing. An existing one is an error.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
+    /// The same, for a file that only its owner may read and nobody may write once it is closed (mode 0400).
+    fn create_secret(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
+
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
 
@@ -131,6 +134,20 @@ pub fn read_up_to(file: &dyn DiskFile, buf: &mut [u8], offset: u64) -> io::Resul
     Ok(done)
 }
 
+/// Reads a small file whole. One of more than `bytes_max` is an error of kind `FileTooLarge`.
+pub fn read_small(disk: &dyn Disk, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let file = disk.open_read(path)?;
+    let len = file.len()?;
+    if len > bytes_max {
+        let why = format!("{} has {len} bytes, at most {bytes_max} are expected", path.display());
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    let mut bytes = vec![0; len as usize];
+    let n = read_up_to(&*file, &mut bytes, 0)?;
+    bytes.truncate(n);
+    Ok(bytes)
+}
+
 /// Reads exactly `buf.len()` bytes; a file that ends sooner is an error of kind `UnexpectedEof`.
 pub fn read_exact(file: &dyn DiskFile, buf: &mut [u8], offset: u64) -> io::Result<()> {
     let n = read_up_to(file, buf, offset)?;
@@ -161,11 +178,26 @@ pub fn write_all(file: &dyn DiskFile, data: &[u8], offset: u64) -> io::Result<()
 ///
 /// Calls, in order: create `name.tmp`, write, fdatasync, rename, fsync of the directory.
 pub fn replace(disk: &dyn Disk, dir: &Path, name: &str, data: &[u8]) -> io::Result<()> {
+    replace_in(disk, dir, name, data, Disk::create)
+}
+
+/// The same for a secret; see [`Disk::create_secret`].
+pub fn replace_secret(disk: &dyn Disk, dir: &Path, name: &str, data: &[u8]) -> io::Result<()> {
+    replace_in(disk, dir, name, data, Disk::create_secret)
+}
+
+fn replace_in<D: Disk + ?Sized>(
+    disk: &D,
+    dir: &Path,
+    name: &str,
+    data: &[u8],
+    create: impl FnOnce(&D, &Path) -> io::Result<Arc<dyn DiskFile>>,
+) -> io::Result<()> {
     let temporary = dir.join(format!("{name}.tmp"));
     if disk.exists(&temporary)? {
         disk.remove(&temporary)?;
     }
-    let file = disk.create(&temporary)?;
+    let file = create(disk, &temporary)?;
     write_all(&*file, data, 0)?;
     file.sync_data()?;
     disk.rename(&temporary, &dir.join(name))?;

@@ -55,8 +55,12 @@ impl Disk for OsDisk {
 
     /// `open(O_CREAT | O_EXCL | O_RDWR, 0600)`.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Arc::new(OsFile(file)))
+        create_with_mode(path, 0o600)
+    }
+
+    /// `open(O_CREAT | O_EXCL | O_RDWR, 0400)`.
+    fn create_secret(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        create_with_mode(path, 0o400)
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
@@ -113,6 +117,10 @@ impl Disk for OsDisk {
             total: stat.f_blocks.saturating_mul(stat.f_frsize),
         })
     }
+}
+
+fn create_with_mode(path: &Path, mode: u32) -> io::Result<Arc<dyn DiskFile>> {
+    Ok(Arc::new(OsFile(OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)?)))
 }
 
 /// The lock lives as long as the open file; the kernel lets go of it when the process dies, however it dies.

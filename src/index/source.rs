@@ -5,7 +5,8 @@ use crate::index::{EngineError, Within};
 use crate::log::payload::Payload;
 use crate::log::{Reader, Record};
 use crate::seq::Seq;
-use crate::tree;
+use crate::tree::leaf::LEAF_BYTES;
+use crate::tree::{self, Leaf};
 
 /// The log, read as entries.
 #[derive(Clone)]
@@ -31,6 +32,19 @@ pub struct Row<'a> {
     pub defaults: u8,
 }
 
+/// An entry as it was hashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Its place in the log, and of its leaf in the tree.
+    pub seq: Seq,
+    /// The leaf.
+    pub leaf: [u8; LEAF_BYTES],
+    /// What keeps the commitment from being guessed.
+    pub salt: [u8; 16],
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
+}
+
 impl Source {
     /// Reads through `reader`.
     pub fn new(reader: Reader) -> Source {
@@ -46,6 +60,14 @@ impl Source {
     pub fn with_row<T>(&self, seq: Seq, each: impl FnOnce(Row<'_>) -> T) -> Result<T, EngineError> {
         let record = self.reader.read(seq)?;
         Ok(each(row(&record)?))
+    }
+
+    /// What a proof of an entry begins with: its leaf, and what the leaf commits to.
+    pub fn evidence(&self, seq: Seq) -> Result<Evidence, EngineError> {
+        let record = self.reader.read(seq)?;
+        let payload = Payload::decode(&record.payload).map_err(|e| broken(seq, e))?;
+        let leaf = leaf(seq, &payload)?;
+        Ok(Evidence { seq, leaf: leaf.encode(), salt: payload.salt, body: payload.body.to_vec() })
     }
 
     /// One entry.
@@ -103,13 +125,7 @@ fn row(record: &Record) -> Result<Row<'_>, EngineError> {
     let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
     let kind = Kind::from_byte(payload.kind).ok_or_else(|| broken(seq, "unknown kind"))?;
     let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
-    let leaf = tree::Leaf {
-        kind: payload.kind,
-        received_ms: payload.received_ms,
-        tenant_tag: tree::tenant_tag(&head.tenant),
-        tenant_seq: payload.tenant_seq,
-        commit: tree::commit(&payload.salt, payload.body),
-    };
+    let leaf = leaf_of(&payload, &head);
     Ok(Row {
         seq,
         received_ms: payload.received_ms,
@@ -119,6 +135,22 @@ fn row(record: &Record) -> Result<Row<'_>, EngineError> {
         body,
         defaults: record.flags,
     })
+}
+
+fn leaf(seq: Seq, payload: &Payload<'_>) -> Result<Leaf, EngineError> {
+    let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
+    let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
+    Ok(leaf_of(payload, &head))
+}
+
+fn leaf_of(payload: &Payload<'_>, head: &BodyHead<'_>) -> Leaf {
+    Leaf {
+        kind: payload.kind,
+        received_ms: payload.received_ms,
+        tenant_tag: tree::tenant_tag(&head.tenant),
+        tenant_seq: payload.tenant_seq,
+        commit: tree::commit(&payload.salt, payload.body),
+    }
 }
 
 fn broken(seq: Seq, why: impl ToString) -> EngineError {

@@ -65,6 +65,8 @@ pub struct Setup {
     pub index_dir: PathBuf,
     /// Where they are cut.
     pub limits: SpanLimits,
+    /// Bytes that must stay free on a disk of so many: appends are refused below it, so no merge may go there.
+    pub free_floor: Box<dyn Fn(u64) -> u64 + Send + Sync>,
     /// Remove no span that may be right once the log is repaired.
     pub is_read_only: bool,
     /// The log.
@@ -81,6 +83,7 @@ struct Shared {
     disk: Arc<dyn Disk>,
     index_dir: PathBuf,
     limits: SpanLimits,
+    free_floor: Box<dyn Fn(u64) -> u64 + Send + Sync>,
     source: Source,
     marks: Arc<Watermarks>,
     ids: Arc<Ids>,
@@ -123,7 +126,7 @@ enum Job {
 impl Indexer {
     /// Opens the spans on disk and starts the threads. Answers queries at once.
     pub fn start(setup: Setup) -> Result<Indexer, SpanError> {
-        let Setup { disk, index_dir, limits, is_read_only, source, marks, spans, ids } = setup;
+        let Setup { disk, index_dir, limits, free_floor, is_read_only, source, marks, spans, ids } = setup;
         let end = source.reader().durable();
         disk.create_dir(&index_dir).map_err(|source| SpanError::Io { path: index_dir.clone(), source })?;
         span::remove_unfinished(&index_dir)?;
@@ -152,6 +155,7 @@ impl Indexer {
             disk,
             index_dir,
             limits,
+            free_floor,
             source,
             marks,
             ids,
@@ -345,6 +349,8 @@ impl Shared {
     /// The log is a whole span ahead: have it built from the log, and go on behind it.
     fn skip_a_span(&self, hot: &mut Hot, next: Seq, durable: Seq) -> Result<(), EngineError> {
         let (to, _) = span::cut(&self.source, self.limits, next, durable)?;
+        // Whatever can fail comes first: a run that is queued and read again would be built twice.
+        let behind = Hot::new(to)?;
         let mut parts = self.parts.lock();
         while !self.is_stopping() && (parts.waiting.len() >= SPANS_WAITING_MAX || self.is_merger_behind(&parts)) {
             self.work.wait_for(&mut parts, TICK);
@@ -354,7 +360,7 @@ impl Shared {
         parts.hot_run = Within { from: to, to };
         drop(parts);
         self.work.notify_all();
-        *hot = Hot::new(to)?;
+        *hot = behind;
         Ok(())
     }
 
@@ -399,7 +405,9 @@ impl Shared {
         parts.frozen.push(frozen.clone());
         parts.hot = Vec::new();
         parts.hot_run = Within { from: to, to };
-        parts.waiting.push_back(Job::Hot(frozen));
+        // Before all others: it is quick, and the memory that it holds is given back. Behind a rebuild of many spans such
+        // indexes would pile up.
+        parts.waiting.push_front(Job::Hot(frozen));
         drop(parts);
         self.work.notify_all();
         Ok(())
@@ -503,6 +511,11 @@ impl Shared {
                 continue;
             };
             let group = &spans[group];
+            if let Some(lacking) = self.lacks_room_for(group) {
+                warn!("merging spans waits for {lacking} more bytes of free disk");
+                self.pause_merging();
+                continue;
+            }
             let merge = || span::merge(self.place(), group, &self.is_stopping);
             let why = match catch_unwind(AssertUnwindSafe(merge)) {
                 Ok(Ok(merged)) => {
@@ -517,6 +530,14 @@ impl Shared {
             warn!("merging spans failed and is tried again in {} s: {why}", MERGE_RETRY.as_secs());
             self.pause_merging();
         }
+    }
+
+    /// Bytes that are missing to hold the merged span beside the old ones without going below the floor of appends.
+    fn lacks_room_for(&self, group: &[Arc<Span>]) -> Option<u64> {
+        // Not knowing is no reason to wait: a full disk shows itself at the write.
+        let space = self.disk.space(&self.index_dir).ok()?;
+        let wanted: u64 = group.iter().map(|span| span::disk_bytes(span)).sum();
+        wanted.saturating_add((self.free_floor)(space.total)).checked_sub(space.free).filter(|lacking| *lacking > 0)
     }
 
     fn pause_merging(&self) {

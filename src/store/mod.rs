@@ -11,6 +11,7 @@ mod indexer;
 pub mod metrics;
 mod promised;
 mod publisher;
+pub mod signing;
 #[cfg(test)]
 mod tests;
 mod trunk;
@@ -21,6 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
@@ -43,14 +45,16 @@ use crate::index::tantivy::span::{SpanError, SpanLimits};
 use crate::index::tantivy::view::View;
 use crate::index::{EngineError, Within};
 use crate::json::Json;
-use crate::log::{self, Corrupt, OpenError, Recovered};
+use crate::log::{self, Corrupt, Head, HeadFile, OpenError, Recovered};
 use crate::seq::Seq;
+use crate::tree::{SignerKey, TileReader, VerifierKey};
 use arrivals::{Arrivals, Promise};
 use cursor::Cursors;
 use ids::Ids;
 use indexer::{Indexer, Setup};
 use promised::PromisedFile;
-use publisher::{Publisher, Tip};
+use publisher::{Desk, Publisher, Tip, newest_note};
+use signing::SigningError;
 use trunk::Trunk;
 use watermarks::{Marks, Watermarks};
 use writer::{Tools, Writer};
@@ -75,6 +79,13 @@ pub struct Settings {
     pub spans: SpanLimits,
     /// What counting may cost.
     pub counts: CountLimits,
+    /// The log's name in its checkpoints, or `None` for `annals/` and its id.
+    pub origin: Option<String>,
+    /// Go on with another signing key than the one that signed the newest checkpoint.
+    pub accept_new_key: bool,
+    /// A file, best on another machine's disk, that holds the newest signed checkpoint: a start refuses a directory that
+    /// knows less.
+    pub last_note: Option<PathBuf>,
 }
 
 impl Settings {
@@ -98,6 +109,9 @@ pub enum StoreError {
     /// The index cannot be started.
     #[error("the index cannot be started: {0}")]
     Index(#[from] SpanError),
+    /// The log cannot be signed, or should not be.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// Another file of the directory.
     #[error("{what}")]
     Io {
@@ -122,6 +136,9 @@ pub struct Store {
     counts: Arc<CountCache>,
     writer: Result<Writer, AppendError>,
     publisher: Option<Publisher>,
+    signed: Arc<HeadFile>,
+    public_key: Option<VerifierKey>,
+    tree: Arc<TileReader>,
     cursors: Cursors,
     report: Recovered,
     _lock: Box<dyn Lock>,
@@ -134,6 +151,7 @@ impl Store {
         disk.create_dir(&dir).map_err(failed(format!("cannot make {}", dir.display())))?;
         let lock = disk.lock(&dir.join("LOCK"))?;
         let tree_dir = dir.join("tree");
+        let tree = Arc::new(TileReader::new(disk.clone(), &tree_dir));
         let mut trunk = Trunk::open(disk.clone(), tree_dir)
             .map_err(failed(format!("cannot open the tree in {}", dir.display())))?;
         let options = log::Options { read_only: settings.read_only, ..log::Options::default() };
@@ -146,7 +164,7 @@ impl Store {
         if opened.report.created {
             info!("a new log begins");
         }
-        let key = cursor_key(&*disk, &dir).map_err(failed("cannot read or make the cursor key".into()))?;
+        let cursor_key = cursor_key(&*disk, &dir).map_err(failed("cannot read or make the cursor key".into()))?;
 
         if opened.read_only.is_none() && !settings.read_only {
             trunk.settle().map_err(failed(format!("cannot bring the tree in {} up to the log", dir.display())))?;
@@ -161,6 +179,10 @@ impl Store {
             disk: disk.clone(),
             index_dir: dir.join("index"),
             limits: settings.spans,
+            free_floor: {
+                let settings = settings.clone();
+                Box::new(move |total| settings.free_floor(total))
+            },
             is_read_only: settings.read_only,
             source: source.clone(),
             marks: marks.clone(),
@@ -195,12 +217,31 @@ impl Store {
             Arc::new(Arrivals::new(marks.clone(), last_received_ms, promised, settings.accept_clock, now_ms));
         let tip = Arc::new(Tip::new(size, opened.report.root));
         let is_poisoned = Arc::new(watch::Sender::new(false));
-        let publisher = match refusal {
-            Some(_) => None,
-            None => Some(
-                Publisher::start(opened.head, opened.report.log_id, tip.clone(), marks.clone(), is_poisoned.clone())
-                    .map_err(failed("cannot start a thread".into()))?,
-            ),
+        let key = match opened.read_only.is_some() || settings.read_only {
+            true => None,
+            false => Some(signing_key(&*disk, &settings, &opened.report, &tree)?),
+        };
+        let public_key = key.as_ref().map(|key| key.public().clone()).or_else(|| signing::read_public(&*disk, &dir));
+        let signed = opened.head.clone();
+        let publisher = match (&refusal, key) {
+            (None, Some(key)) => {
+                let noted = newest_note(&*disk, &dir).map_err(failed("cannot list the kept checkpoints".into()))?;
+                let desk = Desk {
+                    head: opened.head,
+                    key,
+                    tree: tree.clone(),
+                    tip: tip.clone(),
+                    marks: marks.clone(),
+                    disk: disk.clone(),
+                    dir: dir.clone(),
+                    last_note: settings.last_note.clone(),
+                    fault: Arc::default(),
+                    noted: (Instant::now(), noted),
+                    last_noted: (None, None),
+                };
+                Some(Publisher::start(desk, is_poisoned.clone()).map_err(failed("cannot start a thread".into()))?)
+            }
+            (Some(_), _) | (_, None) => None,
         };
         let writer = match (refusal, opened.writer) {
             (None, Some(log)) => Ok(Writer::start(Tools {
@@ -234,7 +275,10 @@ impl Store {
             indexer,
             writer,
             publisher,
-            cursors: Cursors::new(key),
+            signed,
+            public_key,
+            tree,
+            cursors: Cursors::new(cursor_key),
             report,
             _lock: lock,
         };
@@ -285,6 +329,26 @@ impl Store {
     /// Makes and reads cursors.
     pub fn cursors(&self) -> &Cursors {
         &self.cursors
+    }
+
+    /// The newest checkpoint that was published, with its signatures. One of size 0 may be unsigned.
+    pub fn signed(&self) -> Option<Head> {
+        self.signed.latest()
+    }
+
+    /// What the log's checkpoints are verified with; `None` if nothing was ever signed here.
+    pub fn public_key(&self) -> Option<&VerifierKey> {
+        self.public_key.as_ref()
+    }
+
+    /// The hashes of the tree, up to the signed size.
+    pub fn tree(&self) -> &Arc<TileReader> {
+        &self.tree
+    }
+
+    /// Why nothing is signed at the moment, if so.
+    pub fn signing_fault(&self) -> Option<String> {
+        self.publisher.as_ref().and_then(Publisher::fault)
     }
 
     /// How far everything has come.
@@ -474,6 +538,21 @@ fn cursor_key(disk: &dyn Disk, dir: &Path) -> io::Result<[u8; 32]> {
     }
     let key: [u8; 32] = rand::random();
     durable::replace(disk, dir, NAME, &key)?;
+    Ok(key)
+}
+
+/// The key that signs, if this directory may be signed at all.
+fn signing_key(
+    disk: &dyn Disk,
+    settings: &Settings,
+    report: &Recovered,
+    tree: &TileReader,
+) -> Result<SignerKey, SigningError> {
+    let origin = settings.origin.clone().unwrap_or_else(|| signing::default_origin(&report.log_id));
+    let key = signing::load_or_make(disk, &settings.dir, &origin, report.head.as_ref(), settings.accept_new_key)?;
+    if let Some(path) = &settings.last_note {
+        signing::hold_against(disk, path, &key, tree, report.size.0)?;
+    }
     Ok(key)
 }
 

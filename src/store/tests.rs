@@ -131,6 +131,9 @@ fn open(dir: &tempfile::TempDir, events_max: u64) -> Store {
         read_only: false,
         spans: SpanLimits { events_max, ..SpanLimits::default() },
         counts: COUNTS,
+        origin: None,
+        accept_new_key: false,
+        last_note: None,
     };
     Store::open(OsDisk::shared(), settings, Arc::new(Catalogue::builtin().clone())).unwrap()
 }

@@ -17,7 +17,7 @@ pub struct Marks {
     pub searchable: Seq,
     /// In sealed segments.
     pub sealed: Seq,
-    /// Covered by the checkpoint in HEAD. (The checkpoint is not signed yet; see README.)
+    /// Covered by the signed checkpoint in HEAD.
     pub signed: Seq,
 }
 
@@ -69,5 +69,11 @@ impl Watermarks {
     pub async fn searchable(&self, seq: Seq) {
         // The sender lives in `self`, so the wait cannot fail.
         let _ = self.subscribe().wait_for(|marks| marks.searchable >= seq).await;
+    }
+
+    /// Returns once everything below `seq` is signed.
+    pub async fn signed(&self, seq: Seq) {
+        // As above.
+        let _ = self.subscribe().wait_for(|marks| marks.signed >= seq).await;
     }
 }

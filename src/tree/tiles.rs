@@ -15,7 +15,7 @@ pub const HASH_BYTES: u64 = 32;
 /// Hashes in a tile.
 pub const TILE_HASHES: u64 = 256;
 /// 256^8 leaves are more than a u64 counts.
-const LEVELS_MAX: u32 = 8;
+pub(super) const LEVELS_MAX: u32 = 8;
 
 /// The open tile files.
 #[derive(Debug)]
@@ -152,32 +152,6 @@ impl Tiles {
         Ok(Frontier::from_peaks(size, peaks))
     }
 
-    /// The hashes of a tile: `width` of them (256 for a full one). `None` if the tree does not hold them.
-    pub fn read_tile(&self, level: u32, tile: u64, width: u64) -> io::Result<Option<Vec<Hash>>> {
-        let held = self.size.checked_shr(8 * level).unwrap_or(0);
-        let first = tile.saturating_mul(TILE_HASHES);
-        if width == 0 || width > TILE_HASHES || first.saturating_add(width) > held {
-            return Ok(None);
-        }
-        let Some(level) = self.levels.get(level as usize) else {
-            return Ok(None);
-        };
-        read_hashes(&*level.file, first, first + width).map(Some)
-    }
-
-    /// The hash of one leaf; `None` if the tree does not hold it.
-    pub fn leaf_hash(&self, index: u64) -> io::Result<Option<Hash>> {
-        if index >= self.size {
-            return Ok(None);
-        }
-        let Some(level) = self.levels.first() else {
-            return Ok(None);
-        };
-        let mut hash = [0; 32];
-        read_exact(&*level.file, &mut hash, index * HASH_BYTES)?;
-        Ok(Some(hash))
-    }
-
     fn ensure_level(&mut self, level: u32) -> io::Result<()> {
         if self.levels.len() <= level as usize {
             let file = self.disk.create(&self.path(level))?;
@@ -188,12 +162,17 @@ impl Tiles {
     }
 
     fn path(&self, level: u32) -> PathBuf {
-        self.dir.join(format!("L{level}"))
+        level_path(&self.dir, level)
     }
 }
 
+/// `dir/L0`
+pub(super) fn level_path(dir: &Path, level: u32) -> PathBuf {
+    dir.join(format!("L{level}"))
+}
+
 /// The root of a full subtree over 2^k hashes.
-fn subtree_root(hashes: &[Hash]) -> Hash {
+pub(super) fn subtree_root(hashes: &[Hash]) -> Hash {
     match hashes {
         [one] => *one,
         many => {
@@ -204,7 +183,7 @@ fn subtree_root(hashes: &[Hash]) -> Hash {
 }
 
 /// Hashes `from..to` of a level.
-fn read_hashes(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<Vec<Hash>> {
+pub(super) fn read_hashes(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<Vec<Hash>> {
     let mut hashes = vec![[0; 32]; (to - from) as usize];
     read_exact(file, hashes.as_flattened_mut(), from * HASH_BYTES)?;
     Ok(hashes)
@@ -266,11 +245,6 @@ mod tests {
             let mut grown = Frontier::new();
             all.iter().for_each(|h| grown.push(*h));
             assert_eq!(tiles.frontier_at(1500).unwrap(), Some(grown), "cut at {cut}");
-            assert_eq!(tiles.read_tile(1, 0, 5).unwrap().unwrap().len(), 5);
-            assert_eq!(tiles.read_tile(1, 0, 6).unwrap(), None);
-            assert_eq!(tiles.read_tile(0, 5, 220).unwrap().unwrap()[219], all[1499]);
-            assert_eq!(tiles.leaf_hash(700).unwrap(), Some(all[700]));
-            assert_eq!(tiles.leaf_hash(1500).unwrap(), None);
         }
     }
 }

@@ -415,7 +415,10 @@ fn a_stop_tells_every_tail_and_waits_for_none() {
         let path = with_params("/v1/feed", &[("follow", "true"), ("wait", "60"), ("cursor", &cursor)]);
         world::new_agent().get(format!("{url}{path}")).call().expect("an answer").status().as_u16()
     });
-    wait_for("the poller", || (metric(&world, "annals_tails") == 2).then_some(()));
+    // Both are with the server before it is told to stop: who connects later may be refused.
+    wait_for("the stalled tail", || (metric(&world, "annals_tails") == 2).then_some(()));
+    let waiting = "annals_http_requests_under_way{route=\"/v1/feed\"}";
+    wait_for("the poller", || (metric(&world, waiting) == 1).then_some(()));
     let said = world.terminate_hearing();
     assert!(!said.contains("cut off"), "{said}");
     assert_eq!(polling.join().expect("the poller"), 200, "a waiting poller is told what there is");

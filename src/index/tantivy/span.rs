@@ -234,6 +234,12 @@ pub fn build_from_hot(place: Place<'_>, hot: &FrozenHot, generation: u32) -> Res
     temporary.publish(Contents { within, generation, body_bytes: hot.body_bytes }, ids.into_iter().map(Ok))
 }
 
+/// What a span's files take on disk, in bytes; those that cannot be looked at count as nothing.
+pub fn disk_bytes(span: &Span) -> u64 {
+    let files = fs::read_dir(&span.dir).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+}
+
 /// Merges neighbours into one span. The old ones stay where they are; whoever opens the directory prefers the wider.
 /// Gives up soon after `is_stopping` is set.
 pub fn merge(place: Place<'_>, spans: &[Arc<Span>], is_stopping: &Arc<AtomicBool>) -> Result<Span, SpanError> {

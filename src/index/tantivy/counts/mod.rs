@@ -72,6 +72,12 @@ impl<'a> Counting<'a> {
         let mut own: Vec<_> = own.into_iter().map(|(field, query)| (field, Filter::new(query))).collect();
         own.sort_by_key(|(field, _)| *field);
         let time_ms = query.time_bounds();
+        // Named if time runs out before they are looked up.
+        query.root.each_filter(&mut |filter| {
+            if filter.is_pattern() {
+                view.patience().suspect(&filter.to_string());
+            }
+        });
         Counting { view, query, within, time_ms, whole: Filter::new(whole), rest: Filter::new(rest), own }
     }
 

@@ -152,7 +152,7 @@ impl BySeq {
         let seqs = |within: Within| within.to.0 - within.from.0;
         let of_piece = self.piece.seq.1.0 - self.piece.seq.0.0 + 1;
         let blocks = self.piece.seq_blocks(&self.question.patience)?;
-        Ok(self.question.is_dear
+        Ok(self.question.is_dear_in(&self.piece)
             || seqs(window) * WIDE_PART > of_piece
             || blocks.around(window).count() * SCATTERED_PART > blocks.count())
     }

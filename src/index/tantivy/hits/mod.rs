@@ -21,7 +21,7 @@ pub use seq_blocks::SeqBlocks;
 
 use crate::index::tantivy::piece::Piece;
 use crate::index::{EngineError, Hit, Order, Patience, Within};
-use crate::query::{Node, Query};
+use crate::query::{Filter, Node, Query};
 use by_seq::BySeq;
 use newest::NewestFirst;
 use oldest::OldestFirst;
@@ -36,6 +36,8 @@ pub struct Question {
     is_everything: bool,
     /// A scorer is dear to make: it reads a dictionary first.
     is_dear: bool,
+    /// A part of the log is asked for. A scorer over a piece of which only some lies there reads all its documents first.
+    has_seq_range: bool,
     /// In which order.
     pub order: Order,
     /// Behind which hit to begin.
@@ -56,13 +58,31 @@ impl Question {
         within: Within,
         patience: Arc<Patience>,
     ) -> Question {
-        let mut is_dear = false;
-        query.root.each_filter(&mut |filter| is_dear |= filter.is_pattern());
+        let (mut is_dear, mut has_seq_range) = (false, false);
+        query.root.each_filter(&mut |filter| {
+            is_dear |= filter.is_pattern();
+            has_seq_range |= matches!(filter, Filter::Seq(_) | Filter::Received(_));
+        });
         let is_everything = query.root == Node::All;
         // No entry outside these matches, so nobody has to look there.
         let (from, to) = query.seq_bounds();
         let within = within.and(Within { from, to: to.unwrap_or(within.to) });
-        Question { weight, text: query.to_string(), is_everything, is_dear, order, after, within, patience }
+        Question {
+            weight,
+            text: query.to_string(),
+            is_everything,
+            is_dear,
+            has_seq_range,
+            order,
+            after,
+            within,
+            patience,
+        }
+    }
+
+    /// Whether each further scorer over this piece would be dear, so that one should do.
+    fn is_dear_in(&self, piece: &Piece) -> bool {
+        self.is_dear || (self.has_seq_range && !piece.is_inside(self.within))
     }
 
     /// Whether a matching entry is part of the answer.

@@ -36,7 +36,7 @@ impl OldestFirst {
     pub(super) fn open(piece: Arc<Piece>, question: Arc<Question>) -> Result<OldestFirst, EngineError> {
         let end = question.after.map_or(piece.reader.max_doc(), |after| end_doc(&piece, after));
         let mut pace = Pace::of_documents();
-        let matching = match question.is_dear {
+        let matching = match question.is_dear_in(&piece) {
             true => Some(matching(&piece, &question, end, &mut pace)?),
             false => None,
         };

@@ -1,0 +1,129 @@
+//! What an auditor asks for: the signed checkpoint, the tree's tiles and leaves as c2sp.org/tlog-tiles serves them, and
+//! proofs of single entries. All of it lies below the signed size, so it never changes.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use super::events::find;
+use super::params::Params;
+use super::{App, EngineChoice, ask, json};
+use crate::log::Head;
+use crate::seq::Seq;
+use crate::tree::tiles::TILE_HASHES;
+use crate::tree::{Hash, TlogProof, tile_path};
+use crate::wire;
+
+/// Tiles are immutable; a year is what caches take for ever.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// A new entry is signed within a second: so long one who asks for its proof waits.
+const SIGNED_SOON: std::time::Duration = std::time::Duration::from_secs(2);
+
+pub async fn checkpoint(State(app): State<App>) -> Result<Response, ApiError> {
+    let head = signed(&app)?;
+    Ok(text(head.checkpoint))
+}
+
+pub async fn log(State(app): State<App>) -> Result<Response, ApiError> {
+    let head = signed(&app)?;
+    Ok(json(wire::log(&app.store.report().log_id, app.store.public_key(), &head.checkpoint, app.store.marks())))
+}
+
+pub async fn tile(State(app): State<App>, Path((level, tile)): Path<(String, String)>) -> Result<Response, ApiError> {
+    let missing = || ApiError::not_found("there is no such tile in the signed tree");
+    let (tile, width) = tile_path::parse(&tile).ok_or_else(missing)?;
+    let level = match level.as_str() {
+        "entries" => None,
+        level => Some(tile_path::parse_level(level).ok_or_else(missing)?),
+    };
+    let size = signed(&app)?.size;
+    let held = size.0.checked_shr(8 * level.unwrap_or(0)).unwrap_or(0);
+    let first = tile.checked_mul(TILE_HASHES).ok_or_else(missing)?;
+    if first.checked_add(width).is_none_or(|end| end > held) {
+        return Err(missing());
+    }
+    let bytes = ask(&app, EngineChoice::Index, {
+        let store = app.store.clone();
+        move |answers, _| match level {
+            Some(level) => Ok(store.tree().tile(level, tile, width)?.concat()),
+            None => {
+                let mut bundle = Vec::with_capacity(width as usize * wire::ENTRY_BYTES);
+                for seq in first..first + width {
+                    wire::push_entry(&answers.source.evidence(Seq(seq))?.leaf, &mut bundle);
+                }
+                Ok(bundle)
+            }
+        }
+    })
+    .await?;
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, FOR_EVER)];
+    Ok((headers, bytes).into_response())
+}
+
+pub async fn proof(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+    let proven = prove(&app, &name, &uri).await?;
+    Ok(text(proven.to_text()))
+}
+
+pub async fn evidence(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+    let proven = prove(&app, &name, &uri).await?;
+    let seq = Seq(proven.index);
+    let evidence = ask(&app, EngineChoice::Index, move |answers, _| Ok(answers.source.evidence(seq)?)).await?;
+    Ok(json(wire::evidence(&evidence, &proven)))
+}
+
+pub async fn consistency(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+    let mut params = Params::of(&uri)?;
+    let any = |_: &u64| true;
+    let from = params.take_as("from", "a size of the tree", any)?;
+    let from =
+        from.ok_or_else(|| ApiError::parameter("from", "required", "from is missing, expected a size of the tree"))?;
+    let to = params.take_as("to", "a size of the tree", any)?;
+    params.finish()?;
+    let head = signed(&app)?;
+    let to = to.unwrap_or(head.size.0);
+    if to > head.size.0 {
+        return Err(ApiError::not_signed_yet(head.size));
+    }
+    if from > to {
+        let detail = format!("from is {from}, expected at most to, which is {to}");
+        return Err(ApiError::parameter("from", "bad_value", detail));
+    }
+    let store = app.store.clone();
+    let (roots, proof) = ask(&app, EngineChoice::Index, move |_, _| {
+        let tree = store.tree();
+        let proof = tree.consistency(from, to)?.unwrap_or_default();
+        Ok(([(from, tree.root(from)?), (to, tree.root(to)?)], proof))
+    })
+    .await?;
+    Ok(json(wire::consistency(&roots, &proof, &head.checkpoint)))
+}
+
+/// The inclusion proof of the entry of this name, under the newest checkpoint.
+async fn prove(app: &App, name: &str, uri: &Uri) -> Result<TlogProof, ApiError> {
+    let mut params = Params::of(uri)?;
+    let tenant = params.take("tenant")?;
+    params.finish()?;
+    let seq = find(app, name, tenant.as_deref()).await?;
+    if seq >= signed(app)?.size {
+        // Who timed out is told below.
+        let _ = tokio::time::timeout(SIGNED_SOON, app.store.watermarks().signed(seq.plus(1))).await;
+    }
+    let head = signed(app)?;
+    let (store, size) = (app.store.clone(), head.size);
+    let hashes: Option<Vec<Hash>> =
+        ask(app, EngineChoice::Index, move |_, _| Ok(store.tree().inclusion(seq.0, size.0)?)).await?;
+    let hashes = hashes.ok_or_else(|| ApiError::not_signed_yet(size))?;
+    Ok(TlogProof { index: seq.0, hashes, checkpoint: head.checkpoint })
+}
+
+/// The newest signed checkpoint.
+fn signed(app: &App) -> Result<Head, ApiError> {
+    app.store.signed().filter(Head::is_signed).ok_or_else(|| ApiError::not_signed_yet(Seq::ZERO))
+}
+
+fn text(body: String) -> Response {
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    (StatusCode::OK, [(header::CONTENT_TYPE, plain)], body).into_response()
+}

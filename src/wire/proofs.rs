@@ -1,0 +1,87 @@
+//! What auditors are told: the log's name and key, evidence of an entry, consistency, and leaves in bundles.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{array, put, watermarks};
+use crate::event::row::push_hex;
+use crate::index::source::Evidence;
+use crate::json::write_string;
+use crate::store::watermarks::Marks;
+use crate::tree::leaf::LEAF_BYTES;
+use crate::tree::{Hash, TlogProof, VerifierKey};
+
+/// What precedes an Ed25519 key in the DER of a SubjectPublicKeyInfo (RFC 8410), for tools such as openssl.
+const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// A leaf in a bundle: its length and its bytes.
+pub const ENTRY_BYTES: usize = 2 + LEAF_BYTES;
+
+/// `{"log_id","origin","public_key","public_key_pem","checkpoint","watermarks"}`
+pub fn log(log_id: &[u8; 16], key: Option<&VerifierKey>, checkpoint: &str, marks: Marks) -> String {
+    let mut out = String::from("{\"log_id\":\"");
+    push_hex(log_id, &mut out);
+    out.push_str("\",\"origin\":");
+    write_string(checkpoint.lines().next().unwrap_or_default(), &mut out);
+    if let Some(key) = key {
+        out.push_str(",\"public_key\":");
+        write_string(&key.to_string(), &mut out);
+        out.push_str(",\"public_key_pem\":");
+        write_string(&pem(key), &mut out);
+    }
+    out.push_str(",\"checkpoint\":");
+    write_string(checkpoint, &mut out);
+    watermarks(&mut out, marks);
+    out.push('}');
+    out
+}
+
+fn pem(key: &VerifierKey) -> String {
+    let der = [ED25519_SPKI.as_slice(), &key.public_bytes()].concat();
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
+}
+
+/// `{"seq","leaf","salt","body","proof":[…],"checkpoint"}`: bytes are in base64.
+pub fn evidence(evidence: &Evidence, proof: &TlogProof) -> String {
+    let mut out = String::with_capacity(evidence.body.len() * 4 / 3 + 2_048);
+    evidence_members(evidence, &proof.hashes, &mut out);
+    out.push_str(",\"checkpoint\":");
+    write_string(&proof.checkpoint, &mut out);
+    out.push('}');
+    out
+}
+
+/// `{"seq","leaf","salt","body","proof":[…]`, open for more.
+pub fn evidence_members(evidence: &Evidence, proof: &[Hash], out: &mut String) {
+    put(out, format_args!("{{\"seq\":{},\"leaf\":\"", evidence.seq));
+    STANDARD.encode_string(evidence.leaf, out);
+    out.push_str("\",\"salt\":\"");
+    STANDARD.encode_string(evidence.salt, out);
+    out.push_str("\",\"body\":\"");
+    STANDARD.encode_string(&evidence.body, out);
+    out.push_str("\",\"proof\":");
+    hashes(out, proof);
+}
+
+/// `{"from":{"size","root"},"to":{"size","root"},"proof":[…],"checkpoint"}`
+pub fn consistency(roots: &[(u64, Hash); 2], proof: &[Hash], checkpoint: &str) -> String {
+    let mut out = String::from("{");
+    for (name, (size, root)) in ["from", "to"].iter().zip(roots) {
+        put(&mut out, format_args!("\"{name}\":{{\"size\":{size},\"root\":\"{}\"}},", STANDARD.encode(root)));
+    }
+    out.push_str("\"proof\":");
+    hashes(&mut out, proof);
+    out.push_str(",\"checkpoint\":");
+    write_string(checkpoint, &mut out);
+    out.push('}');
+    out
+}
+
+/// A leaf as bundles of entries hold it: its length, big-endian, and its bytes.
+pub fn push_entry(leaf: &[u8; LEAF_BYTES], out: &mut Vec<u8>) {
+    out.extend_from_slice(&(LEAF_BYTES as u16).to_be_bytes());
+    out.extend_from_slice(leaf);
+}
+
+fn hashes(out: &mut String, hashes: &[Hash]) {
+    array(out, hashes, |out, hash| put(out, format_args!("\"{}\"", STANDARD.encode(hash))));
+}
