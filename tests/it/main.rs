@@ -8,6 +8,7 @@ mod counts;
 mod csv;
 mod data;
 mod demo_data;
+mod evidence;
 mod feed;
 mod floors;
 mod formats;
