@@ -15,6 +15,7 @@ mod parse;
 mod proofs;
 mod sse;
 mod tail;
+pub mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
