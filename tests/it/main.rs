@@ -23,4 +23,5 @@ mod reindex;
 mod sigma;
 mod tail;
 mod too_broad;
+mod witness;
 mod world;
