@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cosigner::WitnessAddress;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
+use crate::tree::{KeyKind, NoteError, VerifierKey};
 
 /// Where a setting may come from, besides its flag.
 const FILE: &str = "annals.toml";
@@ -59,6 +61,11 @@ pub struct Config {
     /// A file outside the data directory, best on another machine's disk, that always holds the newest signed checkpoint:
     /// an older copy of the directory is then recognised and not signed over. Default none. `ANNALS_LAST_NOTE`.
     pub last_note: Option<PathBuf>,
+    /// Where a witness takes checkpoints (`annals witness`, or any other of c2sp.org/tlog-witness). Default none.
+    /// `ANNALS_WITNESS`.
+    pub witness: Option<String>,
+    /// The witness's public key; set with `witness`. `ANNALS_WITNESS_KEY`.
+    pub witness_key: Option<String>,
     /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
     pub actions: Option<PathBuf>,
     /// What is said on stderr: `error`, `warn`, `info`, `debug`, or a filter per module. Default `info`. `ANNALS_LOG`.
@@ -82,6 +89,8 @@ pub struct Layer {
     pub origin: Option<String>,
     pub accept_new_key: Option<bool>,
     pub last_note: Option<PathBuf>,
+    pub witness: Option<String>,
+    pub witness_key: Option<String>,
     pub actions: Option<PathBuf>,
     pub log: Option<String>,
 }
@@ -119,6 +128,12 @@ pub enum ConfigError {
     /// Access control does not exist yet, so the only way to run is on purpose without it.
     #[error("there are no keys yet: start with --no-auth, which works on a loopback address only")]
     NoAuthNeeded,
+    /// Who cosigns is an address and a key.
+    #[error("witness and witness_key are set together or not at all")]
+    HalfAWitness,
+    /// Not a key.
+    #[error("witness_key is not the public key of a witness")]
+    WitnessKey(#[source] NoteError),
     /// Without keys nobody else may reach it.
     #[error("--no-auth works on a loopback address only, and {0} is none")]
     NotLoopback(SocketAddr),
@@ -141,6 +156,8 @@ impl Layer {
             origin: read("ANNALS_ORIGIN"),
             accept_new_key: parsed("ANNALS_ACCEPT_NEW_KEY", "1, true, 0 or false").flag()?,
             last_note: read("ANNALS_LAST_NOTE").map(PathBuf::from),
+            witness: read("ANNALS_WITNESS"),
+            witness_key: read("ANNALS_WITNESS_KEY"),
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
             log: read("ANNALS_LOG"),
         })
@@ -173,6 +190,8 @@ impl Layer {
             origin: self.origin.or(below.origin),
             accept_new_key: self.accept_new_key.or(below.accept_new_key),
             last_note: self.last_note.or(below.last_note),
+            witness: self.witness.or(below.witness),
+            witness_key: self.witness_key.or(below.witness_key),
             actions: self.actions.or(below.actions),
             log: self.log.or(below.log),
         }
@@ -225,8 +244,24 @@ impl Config {
             origin: layer.origin,
             accept_new_key: layer.accept_new_key.unwrap_or(false),
             last_note: layer.last_note,
+            witness: layer.witness,
+            witness_key: layer.witness_key,
             actions: layer.actions,
             log: layer.log.unwrap_or_else(|| "info".to_owned()),
+        }
+    }
+
+    /// Who cosigns, if anyone.
+    pub fn witness_address(&self) -> Result<Option<WitnessAddress>, ConfigError> {
+        let (url, key) = match (&self.witness, &self.witness_key) {
+            (None, None) => return Ok(None),
+            (Some(url), Some(key)) => (url.clone(), key),
+            (Some(_), None) | (None, Some(_)) => return Err(ConfigError::HalfAWitness),
+        };
+        let key: VerifierKey = key.parse().map_err(ConfigError::WitnessKey)?;
+        match key.kind() {
+            KeyKind::Cosigner => Ok(Some(WitnessAddress { url, key })),
+            KeyKind::Log => Err(ConfigError::WitnessKey(NoteError::BadKey("it is the key of a log"))),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::store::AppendError;
 use crate::store::cursor::CursorError;
 use crate::tree::tile_reader::TileError;
 use crate::wire::{self, HistogramError, Refused};
+use crate::witness::Refusal;
 
 /// A refusal, ready to be sent.
 #[derive(Debug)]
@@ -161,6 +162,18 @@ fn fault_status(code: &str) -> StatusCode {
         "invalid_json" | "invalid_utf8" | "duplicate_key" | "nul" => StatusCode::BAD_REQUEST,
         "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// What a witness answers, as c2sp.org/tlog-witness has it.
+pub fn refusal_status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Malformed(_) | Refusal::Backwards { .. } => StatusCode::BAD_REQUEST,
+        Refusal::UnknownLog(_) => StatusCode::NOT_FOUND,
+        Refusal::NotSigned(_) => StatusCode::FORBIDDEN,
+        Refusal::Conflict { .. } => StatusCode::CONFLICT,
+        Refusal::BadProof { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -16,6 +16,7 @@ mod proofs;
 mod segments;
 mod sse;
 mod tail;
+pub mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -39,6 +39,8 @@ origin          ANNALS_ORIGIN                          the log's name in its sig
 accept_new_key  ANNALS_ACCEPT_NEW_KEY  --accept-new-key  go on with another signing key, once; default false
 last_note       ANNALS_LAST_NOTE                       a file elsewhere that holds the newest signed checkpoint, so that
                                                        an older copy of the directory is recognised; default none
+witness         ANNALS_WITNESS                         where a witness takes checkpoints; default none
+witness_key     ANNALS_WITNESS_KEY                     its public key; set with witness
 actions         ANNALS_ACTIONS                         a TOML file with further categories and actions; default none
 log             ANNALS_LOG                             error, warn, info, debug, or a filter per module; default info
 ";

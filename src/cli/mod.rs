@@ -9,6 +9,7 @@ mod progress;
 mod reindex;
 mod search;
 mod serve;
+mod witness;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -16,8 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 the log is corrupt, 5 a write to disk could not be confirmed.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 the log is corrupt or not the one that others know, 5 a write to disk could not be confirmed.";
 
 /// Annals: who did what, when? A full-text search-indexed audit store.
 #[derive(Parser)]
@@ -44,6 +44,9 @@ enum Verb {
     /// Build the index of a data directory anew from its log (while no server runs on it)
     #[command(after_help = EXIT_CODES)]
     Reindex(reindex::Reindex),
+    /// Remember other logs' checkpoints and cosign what extends them
+    #[command(after_help = EXIT_CODES)]
+    Witness(witness::WitnessArgs),
     /// Print made-up VeloConnect events as NDJSON
     #[command(after_help = EXIT_CODES)]
     Demo(demo::Demo),
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Verb::Search(args) => args.run(),
         Verb::Export(args) => args.run(),
         Verb::Reindex(args) => args.run(),
+        Verb::Witness(args) => args.run(),
         Verb::Demo(args) => args.run(),
         Verb::Config(args) => args.run(),
     };
@@ -86,6 +90,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(ServeError::Store(StoreError::Signing(
             SigningError::OlderCopy { .. } | SigningError::Fork { .. } | SigningError::OtherKey { .. },
         ))) => 4,
+        Some(ServeError::Disputed(_)) => 4,
         Some(ServeError::SyncFailed) => 5,
         Some(ServeError::Config(_)) => 2,
         _ => 1,

@@ -38,6 +38,7 @@ pub use head::{Head, HeadError, HeadFile};
 pub use payload::{Payload, PayloadError};
 pub use reader::{Range, ReadError, Reader, Record, RecordRef, SegmentBytes};
 pub use recovery::open;
+use sealing::SEAL_LEVEL;
 pub use sealing::{LeafCheck, SealError, Sealer};
 pub use segments::{SealedInfo, SegmentInfo};
 pub use writer::{AppendError, Framed, Writer};
@@ -53,6 +54,8 @@ pub struct Options {
     pub segment_age_max_ns: u64,
     /// Room is reserved in steps of this many bytes. Default 16 MiB; 0 reserves nothing.
     pub preallocate_bytes: u64,
+    /// How hard zstd tries when a segment is sealed. Default 3; why, says `sealing`.
+    pub seal_level: i32,
     /// Decompressed blocks of sealed segments that are kept, in bytes. Default 32 MiB.
     pub block_cache_bytes_max: usize,
     /// Look, but change nothing on disk: no torn tail is cut, nothing is created, there is no writer. Default false.
@@ -66,6 +69,7 @@ impl Default for Options {
             segment_events_max: 262_144,
             segment_age_max_ns: 24 * 3600 * 1_000_000_000,
             preallocate_bytes: 16 << 20,
+            seal_level: SEAL_LEVEL,
             block_cache_bytes_max: 32 << 20,
             read_only: false,
         }

@@ -649,8 +649,8 @@ impl Recovery {
                 prev_commit_offset: scan.prev_commit_offset,
                 sha256: scan.sha256,
             };
+            sealer = Some(Sealer::new(Arc::clone(&shared), self.options.seal_level));
             writer = Some(Writer::new(Arc::clone(&shared), Arc::clone(&head), self.options, resume));
-            sealer = Some(Sealer::new(Arc::clone(&shared)));
         }
         Ok(Opened { writer, reader: Reader::new(shared), sealer, head, report, read_only: self.corrupt })
     }

@@ -24,8 +24,8 @@ use super::{Corrupt, VisitError};
 use crate::durable::{DiskFile, write_all};
 use crate::seq::Seq;
 
-/// How hard zstd tries.
-const LEVEL: i32 = 3;
+/// How hard zstd tries, unless told otherwise.
+pub(super) const SEAL_LEVEL: i32 = 3;
 /// Written in pieces of this many bytes.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -82,11 +82,12 @@ pub enum SealError {
 #[derive(Debug)]
 pub struct Sealer {
     shared: Arc<Shared>,
+    level: i32,
 }
 
 impl Sealer {
-    pub(super) fn new(shared: Arc<Shared>) -> Sealer {
-        Sealer { shared }
+    pub(super) fn new(shared: Arc<Shared>, level: i32) -> Sealer {
+        Sealer { shared, level }
     }
 
     /// The oldest finished segment that is still a `.log`.
@@ -103,7 +104,7 @@ impl Sealer {
         let old = self.shared.finished(first).filter(|old| old.sealed.is_none());
         let old = old.ok_or(SealError::NotThere { segment: first })?;
         let temporary = temporary_path(log_dir, first);
-        let sealing = Sealing { shared: &self.shared, old, stop };
+        let sealing = Sealing { shared: &self.shared, level: self.level, old, stop };
         let sealed = sealing.make(&temporary, is_the_leaf);
         let (info, bytes) = sealed.inspect_err(|_| {
             // If it cannot be removed now, the next attempt or the next start does it.
@@ -129,6 +130,7 @@ impl Sealer {
 
 struct Sealing<'a> {
     shared: &'a Shared,
+    level: i32,
     old: OldSegment,
     stop: &'a AtomicBool,
 }
@@ -164,7 +166,7 @@ impl Sealing<'_> {
         crate::durable::read_exact(&*log, &mut head, 0).map_err(failed(&log_path))?;
         let header = Header::decode(&head, Form::Log).map_err(|e| self.damaged(0, self.old.first, e.to_string()))?;
         let mut scan = BatchScan::new(log, &header).map_err(failed(&log_path))?;
-        let mut packer = Packer::new(file, &header).map_err(failed(temporary))?;
+        let mut packer = Packer::new(file, &header, self.level).map_err(failed(temporary))?;
         let mut root = None;
         loop {
             self.go_on()?;
@@ -270,10 +272,10 @@ struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
-    fn new(file: &'a Arc<dyn DiskFile>, header: &Header) -> io::Result<Packer<'a>> {
+    fn new(file: &'a Arc<dyn DiskFile>, header: &Header, level: i32) -> io::Result<Packer<'a>> {
         Ok(Packer {
             file: &**file,
-            compressor: Compressor::new(LEVEL)?,
+            compressor: Compressor::new(level)?,
             first: header.first_seq,
             raw: Vec::with_capacity(BLOCK_BYTES_MAX),
             raw_first: header.first_seq,

@@ -25,7 +25,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
@@ -144,6 +145,10 @@ pub struct Store {
     signed: Arc<HeadFile>,
     public_key: Option<VerifierKey>,
     tree: Arc<TileReader>,
+    /// The newest checkpoint that a witness signed too.
+    cosigned: ArcSwapOption<String>,
+    /// Guards why nothing more may be signed, for moments.
+    dispute: Arc<Mutex<Option<String>>>,
     cursors: Cursors,
     report: Recovered,
     _lock: Box<dyn Lock>,
@@ -229,6 +234,7 @@ impl Store {
         };
         let public_key = key.as_ref().map(|key| key.public().clone()).or_else(|| signing::read_public(&*disk, &dir));
         let signed = opened.head.clone();
+        let dispute: Arc<Mutex<Option<String>>> = Arc::default();
         let publisher = match (&refusal, key) {
             (None, Some(key)) => {
                 let noted = newest_note(&*disk, &dir).map_err(failed("cannot list the kept checkpoints".into()))?;
@@ -242,6 +248,7 @@ impl Store {
                     dir: dir.clone(),
                     last_note: settings.last_note.clone(),
                     fault: Arc::default(),
+                    dispute: dispute.clone(),
                     noted: (Instant::now(), noted),
                     last_noted: (None, None),
                 };
@@ -299,6 +306,8 @@ impl Store {
             signed,
             public_key,
             tree,
+            cosigned: ArcSwapOption::empty(),
+            dispute,
             cursors: Cursors::new(cursor_key),
             report,
             _lock: lock,
@@ -355,6 +364,21 @@ impl Store {
     /// The newest checkpoint that was published, with its signatures. One of size 0 may be unsigned.
     pub fn signed(&self) -> Option<Head> {
         self.signed.latest()
+    }
+
+    /// The newest checkpoint that a witness signed too, if any did since the start.
+    pub fn cosigned(&self) -> Option<String> {
+        self.cosigned.load().as_deref().cloned()
+    }
+
+    /// A witness signed this checkpoint.
+    pub fn set_cosigned(&self, note: String) {
+        self.cosigned.store(Some(Arc::new(note)));
+    }
+
+    /// Somebody outside remembers another log (or, `None`, nobody does): nothing more is signed.
+    pub fn set_dispute(&self, why: Option<String>) {
+        *self.dispute.lock() = why;
     }
 
     /// What the log's checkpoints are verified with; `None` if nothing was ever signed here.
