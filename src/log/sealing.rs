@@ -24,7 +24,10 @@ use super::{Corrupt, VisitError};
 use crate::durable::{DiskFile, write_all};
 use crate::seq::Seq;
 
-/// How hard zstd tries, unless told otherwise.
+/// How hard zstd tries, unless told otherwise. Measured by `benches/seal.rs` on generated 600-byte events, one thread, on a
+/// busy machine: level 1 leaves 0.261 of the `.log` at 99,000 events/s, level 3 0.254 at 90,000, level 6 0.240 at 50,000,
+/// level 9 0.237 at 40,000, level 12 0.236 at 25,000. Beyond 3 a twentieth costs half the speed, and at 6 sealing would
+/// hardly keep up with a bulk load. Reading is as fast at all of them.
 pub(super) const SEAL_LEVEL: i32 = 3;
 /// Written in pieces of this many bytes.
 const WRITE_BYTES: usize = 1 << 20;
