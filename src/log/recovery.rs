@@ -1,5 +1,5 @@
-//! Opening a log: finds the segments, `.log` or `.seg`, scans from HEAD's, and tells a torn tail (cut, kept in quarantine, reported)
-//! from corruption (nothing is touched; events before it are still served).
+//! Opening a log: finds the segments, `.log` or `.seg`, scans from HEAD's, and tells a torn tail (cut, kept in quarantine,
+//! reported) from corruption (nothing is touched; events before it are still served).
 //!
 //! The three rules are spelled out in FORMAT.md under "Recovery".
 
@@ -254,8 +254,8 @@ impl Recovery {
         }
     }
 
-    /// Both files of a segment are there: we crashed before the `.log` was removed, or the `.seg` is nobody's work of ours.
-    /// Reads all of the `.seg`. Notes down which file has to go.
+    /// Both files of a segment are there: we crashed before the `.log` was removed, or somebody copied files. Reads all of the
+    /// `.seg` and answers whether it is the one to go on with; notes down which file has to go.
     fn is_whole_copy(&mut self, first: Seq) -> Result<bool, OpenError> {
         let (path, log_path) = (sealed_path(&self.log_dir, first), segment_path(&self.log_dir, first));
         let log = self.disk.open_read(&log_path).map_err(at(&log_path))?;
