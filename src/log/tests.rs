@@ -1,5 +1,7 @@
 //! The log against a `Vec`: batches, reopening, rolling, crashes, damage. The tree is stood in for by a chain of hashes.
 
+mod torture;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
