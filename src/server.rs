@@ -16,6 +16,7 @@ use crate::durable::OsDisk;
 use crate::event::Catalogue;
 use crate::index::tantivy::counts::CountLimits;
 use crate::index::tantivy::span::SpanLimits;
+use crate::log;
 use crate::store::{Settings, Store, StoreError};
 
 /// How long requests that are being served may take to end when the server stops.
@@ -64,6 +65,7 @@ pub fn open_store(config: &Config) -> Result<Store, ServeError> {
         read_only: config.read_only,
         spans: SpanLimits { events_max: config.span_events, ..SpanLimits::default() },
         counts: CountLimits::default(),
+        log: log::Options { segment_events_max: config.segment_events, ..log::Options::default() },
         origin: config.origin.clone(),
         accept_new_key: config.accept_new_key,
         last_note: config.last_note.clone(),

@@ -9,6 +9,7 @@ use tracing::error;
 use crate::index::EngineError;
 use crate::ingest::{DecompressError, ItemFault};
 use crate::json::write_string;
+use crate::log::ReadError;
 use crate::query::ParamError;
 use crate::seq::Seq;
 use crate::store::AppendError;
@@ -94,6 +95,12 @@ impl ApiError {
     pub fn not_signed_yet(signed: Seq) -> ApiError {
         let detail = format!("checkpoints are signed up to event {signed} so far; a newer one follows within a second");
         ApiError::unavailable("not_signed_yet", detail, 1)
+    }
+
+    /// 409: the segment is there, but still grows or waits to be sealed.
+    pub fn not_sealed(first: Seq) -> ApiError {
+        let detail = format!("segment {first} is not sealed yet; /v1/segments lists those that are");
+        ApiError::new(StatusCode::CONFLICT, "not_sealed", detail)
     }
 
     /// 408, said inside a stream: the client did not read.
@@ -194,6 +201,18 @@ impl From<EngineError> for ApiError {
                 ApiError::new(StatusCode::BAD_REQUEST, "pattern_too_complex", error.to_string())
             }
             EngineError::Index(_) | EngineError::Log(_) | EngineError::Record { .. } => {
+                ApiError::internal(&error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> ApiError {
+        match error {
+            ReadError::NotThere { .. } => ApiError::not_found(error.to_string()),
+            ReadError::NotSealed { segment } => ApiError::not_sealed(segment),
+            ReadError::Corrupt { .. } | ReadError::Io { .. } | ReadError::Stopped => {
                 ApiError::internal(&error.to_string())
             }
         }

@@ -1,6 +1,6 @@
 //! The store: log, tree, ids and index of one data directory as one thing that takes events and answers questions.
 //!
-//! One thread appends (`writer`), three keep the index (`indexer`), one writes HEAD (`publisher`). Everything that was
+//! One thread appends (`writer`), three keep the index (`indexer`), one writes HEAD (`publisher`), one seals (`sealer`). Everything that was
 //! acknowledged is on disk; everything else can be computed from the log.
 
 mod answers;
@@ -11,6 +11,7 @@ mod indexer;
 pub mod metrics;
 mod promised;
 mod publisher;
+mod sealer;
 pub mod signing;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,7 @@ use ids::Ids;
 use indexer::{Indexer, Setup};
 use promised::PromisedFile;
 use publisher::{Desk, Publisher, Tip, newest_note};
+use sealer::Sealer;
 use signing::SigningError;
 use trunk::Trunk;
 use watermarks::{Marks, Watermarks};
@@ -80,6 +82,8 @@ pub struct Settings {
     pub spans: SpanLimits,
     /// What counting may cost.
     pub counts: CountLimits,
+    /// How large segments grow; tests use small ones. Whether only to look is said above.
+    pub log: log::Options,
     /// The log's name in its checkpoints, or `None` for `annals/` and its id.
     pub origin: Option<String>,
     /// Go on with another signing key than the one that signed the newest checkpoint.
@@ -137,6 +141,7 @@ pub struct Store {
     counts: Arc<CountCache>,
     writer: Result<Writer, AppendError>,
     publisher: Option<Publisher>,
+    sealer: Option<Sealer>,
     signed: Arc<HeadFile>,
     public_key: Option<VerifierKey>,
     tree: Arc<TileReader>,
@@ -159,7 +164,7 @@ impl Store {
         let tree = Arc::new(TileReader::new(disk.clone(), &tree_dir));
         let mut trunk = Trunk::open(disk.clone(), tree_dir)
             .map_err(failed(format!("cannot open the tree in {}", dir.display())))?;
-        let options = log::Options { read_only: settings.read_only, ..log::Options::default() };
+        let options = log::Options { read_only: settings.read_only, ..settings.log.clone() };
         let opened = log::open(disk.clone(), &dir, &options, &mut trunk)?;
         if let Some(corrupt) = &opened.read_only
             && !settings.read_only
@@ -177,7 +182,8 @@ impl Store {
         let size = opened.report.size;
         let source = Source::new(opened.reader);
         let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size.min(size));
-        let marks = Arc::new(Watermarks::new(Marks { durable: size, signed, ..Marks::default() }));
+        let sealed = source.reader().sealed();
+        let marks = Arc::new(Watermarks::new(Marks { durable: size, searchable: Seq::ZERO, sealed, signed }));
         let spans = Arc::new(ArcSwap::default());
         let ids = Arc::new(Ids::new(spans.clone()));
         let indexer = Indexer::start(Setup {
@@ -250,6 +256,20 @@ impl Store {
             }
             (Some(_), _) | (_, None) => None,
         };
+        let sealer = match opened.sealer {
+            Some(log) => {
+                let tools = sealer::Tools {
+                    log,
+                    source: source.clone(),
+                    tree: tree.clone(),
+                    marks: marks.clone(),
+                    disk: disk.clone(),
+                    dir: dir.clone(),
+                };
+                Some(Sealer::start(tools).map_err(failed("cannot start a thread".into()))?)
+            }
+            None => None,
+        };
         let writer = match (refusal, opened.writer) {
             (None, Some(log)) => Ok(Writer::start(Tools {
                 log,
@@ -282,6 +302,7 @@ impl Store {
             indexer,
             writer,
             publisher,
+            sealer,
             signed,
             public_key,
             tree,
@@ -451,6 +472,7 @@ impl Store {
 
     /// Stores what waits, writes HEAD and the last span, and ends all threads.
     pub fn close(&self) {
+        self.sealer.iter().for_each(Sealer::stop);
         if let Ok(writer) = &self.writer {
             writer.stop();
         }

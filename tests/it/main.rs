@@ -20,6 +20,7 @@ mod lifecycle;
 mod paging;
 mod query_parse;
 mod reindex;
+mod segments;
 mod sigma;
 mod tail;
 mod too_broad;
