@@ -38,6 +38,7 @@ pub use head::{Head, HeadError, HeadFile};
 pub use payload::{Payload, PayloadError};
 pub use reader::{Range, ReadError, Reader, Record, RecordRef, SegmentBytes};
 pub use recovery::open;
+pub use scan::end_of_batch;
 use sealing::SEAL_LEVEL;
 pub use sealing::{LeafCheck, SealError, Sealer};
 pub use segments::{SealedInfo, SegmentInfo};

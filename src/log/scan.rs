@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::commit::Commit;
 use super::frame::{self, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, FrameType};
-use super::header::{HEADER_BYTES, Header};
+use super::header::{Form, HEADER_BYTES, Header};
 use super::seal;
 use crate::durable::{DiskFile, read_up_to};
 use crate::seq::Seq;
@@ -124,6 +124,27 @@ pub(super) struct BatchScan {
     /// Where the events of this segment begin, in 8-byte units.
     pub starts: Vec<u32>,
     frames: Vec<(u64, FrameHeader)>,
+}
+
+/// Where, in a `.log`, the batch ends with which the log holds exactly `size` events; `None` if no batch ends there.
+///
+/// For a size that is durable: what lies before its end never changes, also while a server appends behind it.
+pub fn end_of_batch(file: &Arc<dyn DiskFile>, size: Seq) -> io::Result<Option<u64>> {
+    let mut head = vec![0; HEADER_BYTES];
+    let got = read_up_to(&**file, &mut head, 0)?;
+    let Ok(header) = Header::decode(&head[..got], Form::Log) else {
+        return Ok(None);
+    };
+    if header.first_seq == size {
+        return Ok(Some(HEADER_BYTES as u64));
+    }
+    let mut walker = Walker::new(Arc::clone(file), header.salt, HEADER_BYTES as u64, file.len()?);
+    while let Walk::Frame { at, head, .. } = walker.next_frame()? {
+        if head.frame_type == FrameType::Commit && head.seq == size {
+            return Ok(Some(at + head.framed_bytes()));
+        }
+    }
+    Ok(None)
 }
 
 /// One step of a [`BatchScan`].

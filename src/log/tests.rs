@@ -1,6 +1,7 @@
 //! The log against a `Vec`: batches, reopening, rolling, crashes, damage. The tree is stood in for by a chain of hashes.
 
 mod sealing;
+mod torture;
 
 use std::fs;
 use std::path::{Path, PathBuf};
