@@ -9,6 +9,7 @@ mod progress;
 mod reindex;
 mod search;
 mod serve;
+mod verify;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -44,6 +45,9 @@ enum Verb {
     /// Build the index of a data directory anew from its log (while no server runs on it)
     #[command(after_help = EXIT_CODES)]
     Reindex(reindex::Reindex),
+    /// Verify a data directory, a server or an exported bundle: is it still what it was?
+    #[command(after_help = verify::EXIT_CODES)]
+    Verify(verify::Verify),
     /// Print made-up VeloConnect events as NDJSON
     #[command(after_help = EXIT_CODES)]
     Demo(demo::Demo),
@@ -61,6 +65,8 @@ pub fn main() -> ExitCode {
         Verb::Search(args) => args.run(),
         Verb::Export(args) => args.run(),
         Verb::Reindex(args) => args.run(),
+        // Its exit codes are its own.
+        Verb::Verify(args) => return args.run(),
         Verb::Demo(args) => args.run(),
         Verb::Config(args) => args.run(),
     };
