@@ -93,3 +93,79 @@ impl Visitor for Replay<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::Payload;
+    use crate::tree::Frontier;
+    use crate::verify::Nothing;
+
+    fn payload(n: u64) -> Vec<u8> {
+        let body = format!(r#"{{"id":"e{n}","tenant":"acme","action":"a.b"}}"#);
+        let mut out = Vec::new();
+        Payload { kind: 1, received_ms: n, tenant_seq: n, salt: [n as u8; 16], body: body.as_bytes() }.encode(&mut out);
+        out
+    }
+
+    /// Shows batches of this many events each, of 0 to 400, with roots that fit; `alter` may change a payload after that.
+    fn show(batch: u64, alter: impl Fn(u64, &mut Vec<u8>)) -> Result<Hash, String> {
+        let (mut nothing, mut seen) = (Nothing, 0);
+        let mut progress = |events| seen = events;
+        let mut replay = Replay::new(Growth::new([100], &mut nothing), &mut progress);
+        assert_eq!(replay.start(Seq(7), &[0; 32]).unwrap(), Start::FromTheBeginning);
+        assert_eq!(replay.start(Seq::ZERO, &[0; 32]).unwrap(), Start::Here);
+        let mut frontier = Frontier::new();
+        for first in (0..400).step_by(batch as usize) {
+            for n in first..first + batch {
+                let mut payload = payload(n);
+                frontier.push(leaf_of(FrameType::Event, &payload).unwrap().hash());
+                alter(n, &mut payload);
+                replay.event(Seq(n), FrameType::Event, 0, &payload).unwrap();
+            }
+            let commit = Commit {
+                size: Seq(first + batch),
+                root: frontier.root(),
+                first_seq: Seq(first),
+                n: batch as u32,
+                bytes: 0,
+                wall_ns: 0,
+                prev_commit_offset: 0,
+                keyring_generation: 0,
+            };
+            replay.commit(&commit).map_err(|why| why.to_string())?;
+        }
+        let growth = replay.into_growth();
+        assert!(growth.root_at(100).is_some());
+        assert_eq!((growth.size(), growth.tenants(), seen), (400, 1, 400));
+        Ok(frontier.root())
+    }
+
+    #[test]
+    fn batches_of_any_size_give_the_same_root() {
+        assert_eq!(show(10, |_, _| {}), show(200, |_, _| {}));
+    }
+
+    #[test]
+    fn an_altered_event_stops_it_with_its_number() {
+        for batch in [10, 200] {
+            let why = |alter: fn(&mut Vec<u8>)| {
+                show(batch, |n, payload| {
+                    if n == 57 {
+                        alter(payload)
+                    }
+                })
+                .expect_err("an altered event is found")
+            };
+            assert!(why(|payload| payload[20] ^= 1).contains("the root computed from the events is"));
+            assert_eq!(why(|payload| payload[12] += 1), "event 57: it is number 58 of its tenant, expected 57");
+            assert_eq!(
+                why(|payload| payload[4] = 0),
+                "event 57: it was received at 0 ms, before the one before it at 56 ms"
+            );
+            assert_eq!(why(|payload| payload[1] = 9), "event 57: kind 9 is not known here");
+            assert!(why(|payload| payload.truncate(30)).starts_with("event 57: the payload ends"));
+            assert!(why(|payload| payload[45] = 0xff).starts_with("event 57: the body is not UTF-8"));
+        }
+    }
+}

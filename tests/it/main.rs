@@ -3,6 +3,7 @@
 
 mod answer;
 mod bad_input;
+mod bundle;
 mod cli;
 mod counts;
 mod csv;
@@ -10,6 +11,7 @@ mod data;
 mod demo_data;
 mod feed;
 mod floors;
+mod forge;
 mod formats;
 mod full_disk;
 mod highlight;
@@ -22,4 +24,5 @@ mod reindex;
 mod sigma;
 mod tail;
 mod too_broad;
+mod verify;
 mod world;

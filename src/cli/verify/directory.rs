@@ -17,8 +17,8 @@ use crate::durable::{Disk, DiskFile, OsDisk, read_exact, read_small};
 use crate::log::{self, Head, OpenError, Opened, Options, Slot, inspect_slots};
 use crate::seq::Seq;
 use crate::tree::tiles::{HASH_BYTES, TILE_HASHES};
-use crate::tree::{Hash, Tenants, VerifierKey};
-use crate::verify::{Growth, HeldNote, Place, Replay, Report, Stored, StoredError};
+use crate::tree::{Hash, Tenants, VerifierKey, empty_root};
+use crate::verify::{Finding, Growth, HeldNote, Place, Replay, Report, Stored, StoredError};
 
 /// Two slots are 8 KiB; a longer file is read this far and found wrong.
 const HEAD_BYTES_MAX: u64 = 16 << 10;
@@ -34,30 +34,31 @@ pub fn verify(dir: &Path, given: &Given) -> anyhow::Result<Report> {
     if !disk.exists(&dir.join("log"))? && !disk.exists(&dir.join("HEAD"))? {
         bail!("it holds no log");
     }
-    let mut torn_at = None;
+    let mut before = None;
     loop {
-        let (report, torn) = look(&disk, dir, given)?;
-        // A tail that is torn at another place each time is a batch that a server is writing.
-        match torn {
-            Some(place) if torn_at.is_none() => torn_at = Some(place),
-            Some(place) if torn_at == Some(place) => {
-                let mut report = report;
-                let (segment, offset, seq) = place;
-                let why = "half a batch lies behind the last whole one: a crash left it, which the next start would cut and \
-                           keep, or bytes were altered";
-                report.found(Place::Segment { segment, offset, seq }, why);
-                return Ok(report);
-            }
-            Some(_) | None => return Ok(report),
+        let (mut report, unsettled) = look(&disk, dir, given)?;
+        let Some(unsettled) = unsettled else {
+            return Ok(report);
+        };
+        if before.as_ref() == Some(&unsettled) {
+            report.findings.push(unsettled);
+            return Ok(report);
         }
+        if before.is_some() {
+            report.remarks.push("a server was writing behind the last of these events".into());
+            return Ok(report);
+        }
+        before = Some(unsettled);
         thread::sleep(PAUSE);
     }
 }
 
-/// Where a torn tail begins.
-type Torn = (Seq, u64, Seq);
+const TORN: &str = "half a batch lies behind the last whole one: a crash left it, which the next start would cut and keep, or \
+                    bytes were altered";
 
-fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Report, Option<Torn>)> {
+/// Looks once. What is wrong behind HEAD may be a batch that a server is writing: that is answered apart, and is a finding if it
+/// is there again at the same place.
+fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Report, Option<Finding>)> {
     let unmet = given.anchor.unmet().map(str::to_owned).into_iter().collect();
     let mut report = Report { unmet, ..Report::default() };
     let slots = read_head(disk, dir, &mut report)?;
@@ -107,9 +108,21 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
     let size = opened.report.size.0;
     (report.size, report.root, report.tenants) = (size, Some(opened.report.root), growth.tenants());
     report.tree_hashes = growth.compared();
-    let is_whole = opened.read_only.is_none();
+    let published = latest(&slots).map_or(Seq::ZERO, |head| head.size);
+    let (mut is_whole, mut unsettled) = (true, None);
+    if let Some(torn) = &opened.report.torn {
+        let place = Place::Segment { segment: torn.segment, offset: torn.offset, seq: opened.report.size };
+        unsettled = Some(Finding { place, why: TORN.into() });
+    }
     if let Some(corrupt) = &opened.read_only {
-        report.found(place(corrupt), corrupt.why.clone());
+        let finding = Finding { place: place(corrupt), why: corrupt.why.clone() };
+        match corrupt.seq >= published {
+            true => unsettled = Some(finding),
+            false => {
+                is_whole = false;
+                report.findings.push(finding);
+            }
+        }
     }
     for note in notes {
         // What lies behind damage was not seen; the damage is the finding.
@@ -121,16 +134,14 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
             None => report.notes.push((note.name, note.checkpoint.size)),
         }
     }
-    let mut torn = None;
     if is_whole {
         report.findings.extend(growth.findings());
         drop(growth);
-        files.compare_lengths(size, latest(&slots).map_or(0, |head| head.size.0), &mut report);
-        torn = opened.report.torn.as_ref().map(|torn| (torn.segment, torn.offset, opened.report.size));
+        files.compare_lengths(size, published.0, &mut report);
     }
     remarks(disk, dir, &opened, &slots, &mut report)?;
     progress.finish(size);
-    Ok((report, torn))
+    Ok((report, unsettled))
 }
 
 fn place(corrupt: &log::Corrupt) -> Place {
@@ -161,9 +172,13 @@ fn read_head(disk: &Arc<dyn Disk>, dir: &Path, report: &mut Report) -> anyhow::R
         }
         thread::sleep(PAUSE);
     };
+    let is_new = held(&slots).all(|(_, head)| head.size == Seq::ZERO);
     for (slot, name) in slots.iter().zip(SLOT_NAMES) {
-        if let Slot::Damaged { why } = slot {
-            report.found(Place::Named(name.into()), *why);
+        match slot {
+            Slot::Held(_) => {}
+            Slot::Damaged { why } => report.found(Place::Named(name.into()), *why),
+            Slot::Empty if is_new && name == SLOT_NAMES[1] => {}
+            Slot::Empty => report.found(Place::Named(name.into()), "it is empty, although checkpoints were published"),
         }
     }
     Ok(slots)
@@ -226,6 +241,12 @@ fn notes_of_slots(slots: &[Slot; 2], key: Option<&VerifierKey>, report: &mut Rep
     let mut notes = Vec::new();
     for (name, head) in held(slots) {
         match HeldNote::read_or_unsigned(name, &head.checkpoint, key) {
+            // What a log is made with: nobody signs it, and it has the log's own name whatever the origin is set to.
+            Ok(note) if !note.is_signed && note.checkpoint.size == 0 => {
+                if note.checkpoint.root != empty_root() {
+                    report.found(Place::Named(name.into()), "it is of no events, but not of the empty tree");
+                }
+            }
             Ok(note) => {
                 if note.is_signed {
                     report.signed_size = report.signed_size.max(Some(note.checkpoint.size));
