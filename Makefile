@@ -50,8 +50,23 @@ deny:
 		printf '\n  ******  NOT CHECKED: licences and advisories (cargo install --locked cargo-deny)  ******\n\n'; \
 	fi
 
+# Verifiers that are not ours, for the tests of what an auditor gets. They ask for a newer Python than they need.
+INTEROP := target/interop
+INTEROP_PACKAGES := aics-tlog==0.2.1 tlog-scales==0.0.3
+
+$(INTEROP)/ready: Makefile
+	@mkdir -p target && rm -rf $(INTEROP)
+	@if python3 -m venv $(INTEROP) >/dev/null 2>&1 \
+		&& $(INTEROP)/bin/pip install --quiet --ignore-requires-python $(INTEROP_PACKAGES) >/dev/null 2>&1 \
+		&& command -v openssl >/dev/null; then \
+		touch $@; \
+	else \
+		rm -rf $(INTEROP); \
+		printf '\n  ******  %s could not be installed: proofs are not checked by other tools  ******\n\n' '$(INTEROP_PACKAGES), openssl'; \
+	fi
+
 # The CSV test reads our export with a reader that is not ours, and the time zones with it.
-tools:
+tools: $(INTEROP)/ready
 	@if ! python3 -c 'import zoneinfo; zoneinfo.ZoneInfo("Europe/Berlin")' >/dev/null 2>&1; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get install -y --no-install-recommends python3 tzdata >/dev/null \

@@ -2,7 +2,7 @@
 //! Data: `ANNALS_BENCH_EVENTS` generated 600-byte events, loaded by three clients as fast as the server takes them; then
 //! single events posted with `wait=searchable`.
 //! Target: >= 40,000 events/s searchable; <= 40 CPU s per 1 M events; ack to searchable p99 <= 1 s; disk <= 0.50 of the raw
-//! JSON (once segments are compressed when sealed); RssAnon at rest <= 300 MiB.
+//! JSON (once its segments are sealed, which `seal` waits for); RssAnon at rest <= 300 MiB.
 
 mod common;
 

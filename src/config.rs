@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cosigner::WitnessAddress;
 use crate::index::tantivy::span::SpanLimits;
+use crate::log;
+use crate::tree::{KeyKind, NoteError, VerifierKey};
 
 /// Where a setting may come from, besides its flag.
 const FILE: &str = "annals.toml";
@@ -18,6 +21,10 @@ const QUESTION_MS_DEFAULT: u64 = 5_000;
 const QUESTION_MS_FLOOR: u64 = 1;
 /// With less there would be more directories than answers.
 const SPAN_EVENTS_FLOOR: u64 = 16;
+/// With less there would be more files than blocks of events.
+const SEGMENT_EVENTS_FLOOR: u64 = 64;
+/// The table of a finished segment, four bytes an event, must fit a frame of 16 MiB.
+const SEGMENT_EVENTS_CEILING: u64 = 1 << 20;
 /// The widest span has 512 times as many, and its documents are numbered with 32 bits.
 const SPAN_EVENTS_CEILING: u64 = 1 << 20;
 
@@ -43,6 +50,9 @@ pub struct Config {
     /// Events in a span as it is cut; eight spans become one. Fewer means more and smaller files. Default 32,768, at least
     /// 16, at most 1,048,576. `ANNALS_SPAN_EVENTS`.
     pub span_events: u64,
+    /// Events in a segment of the log before the next one is begun; 64 MiB or 24 h end it too. A finished segment is sealed:
+    /// compressed and never written again. Default 262,144, at least 64, at most 1,048,576. `ANNALS_SEGMENT_EVENTS`.
+    pub segment_events: u64,
     /// The log's name in its signed checkpoints, without spaces or plus signs. Default `annals/` and the log's id.
     /// `ANNALS_ORIGIN`.
     pub origin: Option<String>,
@@ -51,6 +61,11 @@ pub struct Config {
     /// A file outside the data directory, best on another machine's disk, that always holds the newest signed checkpoint:
     /// an older copy of the directory is then recognised and not signed over. Default none. `ANNALS_LAST_NOTE`.
     pub last_note: Option<PathBuf>,
+    /// Where a witness takes checkpoints (`annals witness`, or any other of c2sp.org/tlog-witness). Default none.
+    /// `ANNALS_WITNESS`.
+    pub witness: Option<String>,
+    /// The witness's public key; set with `witness`. `ANNALS_WITNESS_KEY`.
+    pub witness_key: Option<String>,
     /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
     pub actions: Option<PathBuf>,
     /// What is said on stderr: `error`, `warn`, `info`, `debug`, or a filter per module. Default `info`. `ANNALS_LOG`.
@@ -70,9 +85,12 @@ pub struct Layer {
     pub read_only: Option<bool>,
     pub question_ms: Option<u64>,
     pub span_events: Option<u64>,
+    pub segment_events: Option<u64>,
     pub origin: Option<String>,
     pub accept_new_key: Option<bool>,
     pub last_note: Option<PathBuf>,
+    pub witness: Option<String>,
+    pub witness_key: Option<String>,
     pub actions: Option<PathBuf>,
     pub log: Option<String>,
 }
@@ -110,6 +128,12 @@ pub enum ConfigError {
     /// Access control does not exist yet, so the only way to run is on purpose without it.
     #[error("there are no keys yet: start with --no-auth, which works on a loopback address only")]
     NoAuthNeeded,
+    /// Who cosigns is an address and a key.
+    #[error("witness and witness_key are set together or not at all")]
+    HalfAWitness,
+    /// Not a key.
+    #[error("witness_key is not the public key of a witness")]
+    WitnessKey(#[source] NoteError),
     /// Without keys nobody else may reach it.
     #[error("--no-auth works on a loopback address only, and {0} is none")]
     NotLoopback(SocketAddr),
@@ -128,9 +152,12 @@ impl Layer {
             read_only: parsed("ANNALS_READ_ONLY", "1, true, 0 or false").flag()?,
             question_ms: parsed("ANNALS_QUESTION_MS", "a number of milliseconds").parse()?,
             span_events: parsed("ANNALS_SPAN_EVENTS", "a number of events").parse()?,
+            segment_events: parsed("ANNALS_SEGMENT_EVENTS", "a number of events").parse()?,
             origin: read("ANNALS_ORIGIN"),
             accept_new_key: parsed("ANNALS_ACCEPT_NEW_KEY", "1, true, 0 or false").flag()?,
             last_note: read("ANNALS_LAST_NOTE").map(PathBuf::from),
+            witness: read("ANNALS_WITNESS"),
+            witness_key: read("ANNALS_WITNESS_KEY"),
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
             log: read("ANNALS_LOG"),
         })
@@ -159,9 +186,12 @@ impl Layer {
             read_only: self.read_only.or(below.read_only),
             question_ms: self.question_ms.or(below.question_ms),
             span_events: self.span_events.or(below.span_events),
+            segment_events: self.segment_events.or(below.segment_events),
             origin: self.origin.or(below.origin),
             accept_new_key: self.accept_new_key.or(below.accept_new_key),
             last_note: self.last_note.or(below.last_note),
+            witness: self.witness.or(below.witness),
+            witness_key: self.witness_key.or(below.witness_key),
             actions: self.actions.or(below.actions),
             log: self.log.or(below.log),
         }
@@ -190,6 +220,17 @@ impl Config {
             changed(format!("span_events is {span_events}, lowered to its maximum of {SPAN_EVENTS_CEILING} events"));
             span_events = SPAN_EVENTS_CEILING;
         }
+        let mut segment_events = layer.segment_events.unwrap_or(log::Options::default().segment_events_max);
+        if segment_events < SEGMENT_EVENTS_FLOOR {
+            let floor = SEGMENT_EVENTS_FLOOR;
+            changed(format!("segment_events is {segment_events}, raised to its minimum of {floor} events"));
+            segment_events = floor;
+        }
+        if segment_events > SEGMENT_EVENTS_CEILING {
+            let ceiling = SEGMENT_EVENTS_CEILING;
+            changed(format!("segment_events is {segment_events}, lowered to its maximum of {ceiling} events"));
+            segment_events = ceiling;
+        }
         Config {
             data: layer.data.unwrap_or_else(|| PathBuf::from("data")),
             listen: layer.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7400))),
@@ -199,11 +240,28 @@ impl Config {
             read_only: layer.read_only.unwrap_or(false),
             question_ms,
             span_events,
+            segment_events,
             origin: layer.origin,
             accept_new_key: layer.accept_new_key.unwrap_or(false),
             last_note: layer.last_note,
+            witness: layer.witness,
+            witness_key: layer.witness_key,
             actions: layer.actions,
             log: layer.log.unwrap_or_else(|| "info".to_owned()),
+        }
+    }
+
+    /// Who cosigns, if anyone.
+    pub fn witness_address(&self) -> Result<Option<WitnessAddress>, ConfigError> {
+        let (url, key) = match (&self.witness, &self.witness_key) {
+            (None, None) => return Ok(None),
+            (Some(url), Some(key)) => (url.clone(), key),
+            (Some(_), None) | (None, Some(_)) => return Err(ConfigError::HalfAWitness),
+        };
+        let key: VerifierKey = key.parse().map_err(ConfigError::WitnessKey)?;
+        match key.kind() {
+            KeyKind::Cosigner => Ok(Some(WitnessAddress { url, key })),
+            KeyKind::Log => Err(ConfigError::WitnessKey(NoteError::BadKey("it is the key of a log"))),
         }
     }
 
@@ -275,6 +333,7 @@ mod tests {
             ("ANNALS_READ_ONLY", "x"),
             ("ANNALS_QUESTION_MS", "1.5"),
             ("ANNALS_SPAN_EVENTS", "many"),
+            ("ANNALS_SEGMENT_EVENTS", "few"),
         ] {
             let error = environment(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");
@@ -285,13 +344,22 @@ mod tests {
     #[test]
     fn a_value_beyond_its_bounds_is_moved_there_and_said() {
         let mut said = Vec::new();
-        let layer = Layer { free_bytes_min: Some(5), question_ms: Some(0), span_events: Some(15), ..Layer::default() };
+        let layer = Layer {
+            free_bytes_min: Some(5),
+            question_ms: Some(0),
+            span_events: Some(15),
+            segment_events: Some(63),
+            ..Layer::default()
+        };
         let config = Config::sanitize(layer, &mut |what| said.push(what));
         assert_eq!(config.free_bytes_min, Some(FREE_BYTES_FLOOR));
         assert_eq!(config.question_ms, QUESTION_MS_FLOOR);
         assert_eq!(config.span_events, SPAN_EVENTS_FLOOR);
-        assert_eq!(said.len(), 3);
-        let wide = Config::sanitize(Layer { span_events: Some(u64::MAX), ..Layer::default() }, &mut |_| {});
+        assert_eq!(config.segment_events, SEGMENT_EVENTS_FLOOR);
+        assert_eq!(said.len(), 4);
+        let layer = Layer { span_events: Some(u64::MAX), segment_events: Some(u64::MAX), ..Layer::default() };
+        let wide = Config::sanitize(layer, &mut |_| {});
+        assert_eq!(wide.segment_events, SEGMENT_EVENTS_CEILING);
         assert_eq!(wide.span_events, SPAN_EVENTS_CEILING);
         let off = Config::sanitize(Layer { free_bytes_min: Some(0), ..Layer::default() }, &mut |_| {});
         assert_eq!(off.free_bytes_min, Some(0));

@@ -21,11 +21,13 @@ pub mod export;
 pub mod ingest;
 pub mod query;
 pub mod verify;
+pub mod witness;
 // floor 3
 pub mod index;
 // floor 4
 pub mod store;
 // floor 5
+pub mod cosigner;
 pub mod wire;
 // floor 6
 pub mod api;

@@ -11,10 +11,12 @@ use tracing::{error, info, warn};
 use crate::api::connection::{Connections, Line};
 use crate::api::{self, App};
 use crate::config::{Config, ConfigError};
+use crate::cosigner::{Asker, CosignError, Cosigner, WitnessAddress};
 use crate::durable::OsDisk;
 use crate::event::Catalogue;
 use crate::index::tantivy::counts::CountLimits;
 use crate::index::tantivy::span::SpanLimits;
+use crate::log;
 use crate::store::{Settings, Store, StoreError};
 
 /// How long requests that are being served may take to end when the server stops.
@@ -37,6 +39,9 @@ pub enum ServeError {
     /// The data directory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Somebody outside remembers another log.
+    #[error(transparent)]
+    Disputed(CosignError),
     /// The address.
     #[error("cannot listen on {address}")]
     Listen {
@@ -60,6 +65,7 @@ pub fn open_store(config: &Config) -> Result<Store, ServeError> {
         read_only: config.read_only,
         spans: SpanLimits { events_max: config.span_events, ..SpanLimits::default() },
         counts: CountLimits::default(),
+        log: log::Options { segment_events_max: config.segment_events, ..log::Options::default() },
         origin: config.origin.clone(),
         accept_new_key: config.accept_new_key,
         last_note: config.last_note.clone(),
@@ -83,14 +89,38 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, ServeError> {
 /// Serves until a signal says to end. Prints `listening on http://…` on stdout once it answers; `ready` runs then.
 pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 'static) -> Result<(), ServeError> {
     config.check_access()?;
+    let witness = config.witness_address()?.filter(|_| !config.read_only);
     let store = Arc::new(open_store(config)?);
+    if let Some(address) = &witness {
+        ask_first(&store, address)?;
+    }
+    let cosigner = witness.and_then(|address| Cosigner::start(store.clone(), address));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|source| ServeError::Listen { address: config.listen.to_string(), source })?;
     let ended = runtime.block_on(run(config, store.clone(), ready));
     runtime.shutdown_timeout(GRACE);
+    if let Some(cosigner) = cosigner {
+        cosigner.stop();
+    }
     store.close();
     info!("closed");
     ended
+}
+
+/// Before anything is appended: does the witness remember more than this directory holds? If it cannot be asked the log
+/// goes on, and is asked about later.
+fn ask_first(store: &Store, address: &WitnessAddress) -> Result<(), ServeError> {
+    match Asker::new(address.clone()).cosign(store, 0) {
+        Ok(_) => Ok(()),
+        Err(why) if why.is_evidence() => {
+            store.close();
+            Err(ServeError::Disputed(why))
+        }
+        Err(why) => {
+            warn!("whether this is the newest copy of the log is not known: {why}");
+            Ok(())
+        }
+    }
 }
 
 async fn run(

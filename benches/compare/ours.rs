@@ -34,6 +34,7 @@ impl Ours {
             read_only: false,
             spans: SpanLimits::default(),
             counts: CountLimits::default(),
+            log: annals::log::Options::default(),
             origin: None,
             accept_new_key: false,
             last_note: None,

@@ -9,12 +9,14 @@ use tracing::error;
 use crate::index::EngineError;
 use crate::ingest::{DecompressError, ItemFault};
 use crate::json::write_string;
+use crate::log::ReadError;
 use crate::query::ParamError;
 use crate::seq::Seq;
 use crate::store::AppendError;
 use crate::store::cursor::CursorError;
 use crate::tree::tile_reader::TileError;
 use crate::wire::{self, HistogramError, Refused};
+use crate::witness::Refusal;
 
 /// A refusal, ready to be sent.
 #[derive(Debug)]
@@ -95,6 +97,12 @@ impl ApiError {
         ApiError::unavailable("not_signed_yet", detail, 1)
     }
 
+    /// 409: the segment is there, but still grows or waits to be sealed.
+    pub fn not_sealed(first: Seq) -> ApiError {
+        let detail = format!("segment {first} is not sealed yet; /v1/segments lists those that are");
+        ApiError::new(StatusCode::CONFLICT, "not_sealed", detail)
+    }
+
     /// 408, said inside a stream: the client did not read.
     pub fn slow_client(waited: Duration) -> ApiError {
         let detail = format!("nothing was read for {} s while there was something to read", waited.as_secs());
@@ -157,6 +165,18 @@ fn fault_status(code: &str) -> StatusCode {
     }
 }
 
+/// What a witness answers, as c2sp.org/tlog-witness has it.
+pub fn refusal_status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Malformed(_) | Refusal::Backwards { .. } => StatusCode::BAD_REQUEST,
+        Refusal::UnknownLog(_) => StatusCode::NOT_FOUND,
+        Refusal::NotSigned(_) => StatusCode::FORBIDDEN,
+        Refusal::Conflict { .. } => StatusCode::CONFLICT,
+        Refusal::BadProof { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = self.body();
@@ -181,6 +201,18 @@ impl From<EngineError> for ApiError {
                 ApiError::new(StatusCode::BAD_REQUEST, "pattern_too_complex", error.to_string())
             }
             EngineError::Index(_) | EngineError::Log(_) | EngineError::Record { .. } => {
+                ApiError::internal(&error.to_string())
+            }
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> ApiError {
+        match error {
+            ReadError::NotThere { .. } => ApiError::not_found(error.to_string()),
+            ReadError::NotSealed { segment } => ApiError::not_sealed(segment),
+            ReadError::Corrupt { .. } | ReadError::Io { .. } | ReadError::Stopped => {
                 ApiError::internal(&error.to_string())
             }
         }

@@ -18,7 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body::Frame;
 use http_body_util::StreamBody;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::error;
 
@@ -37,7 +37,7 @@ use crate::store::Store;
 
 /// Bytes sent at a time.
 const CHUNK_BYTES: usize = 64 << 10;
-/// Exports that may run at a time; each has a thread.
+/// Exports that may run at a time, each with a thread; segments that are being sent count as well.
 pub const EXPORTS_MAX: usize = 16;
 /// Chunks made ahead of the client: a slow one holds no more than this.
 const CHUNKS_AHEAD: usize = 8;
@@ -80,10 +80,7 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
     let export = Export { query, order, how };
     let is_gzip = accepts_gzip(&headers);
 
-    let permit = app.exports.clone().try_acquire_owned().map_err(|_| {
-        let detail = format!("{EXPORTS_MAX} exports are running already");
-        ApiError::unavailable("too_many_exports", detail, 10)
-    })?;
+    let permit = permit(&app)?;
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let store = app.store.clone();
     // A plain thread: an export may take minutes and should not hold one of the threads that questions share.
@@ -134,6 +131,14 @@ async fn signed_soon(app: &App) -> Result<Head, ApiError> {
     // Who timed out gets what is signed.
     let _ = tokio::time::timeout(SIGNED_SOON, app.store.watermarks().signed(searchable)).await;
     signed(app)
+}
+
+/// The right to send much, until it is dropped.
+pub(super) fn permit(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
+    app.exports.clone().try_acquire_owned().map_err(|_| {
+        let detail = format!("{EXPORTS_MAX} exports are running already");
+        ApiError::unavailable("too_many_exports", detail, 10)
+    })
 }
 
 /// How an export ended.

@@ -76,6 +76,7 @@ fn render(app: &App) -> String {
     let mut page = Page::default();
     page.gauge("annals_durable", "Events synced to disk", marks.durable.0);
     page.gauge("annals_searchable", "Events below this are found by every search", marks.searchable.0);
+    page.gauge("annals_sealed", "Events in sealed segments", marks.sealed.0);
     page.gauge("annals_signed", "Events covered by HEAD", marks.signed.0);
     page.gauge(
         "annals_index_lag_events",

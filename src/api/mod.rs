@@ -13,8 +13,10 @@ mod metrics;
 mod params;
 mod parse;
 mod proofs;
+mod segments;
 mod sse;
 mod tail;
+pub mod witness;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +80,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/actions", get(actions::actions))
         .route("/v1/query/parse", get(parse::parse))
         .route("/v1/export", get(export::export))
+        .route("/v1/segments", get(segments::list))
+        .route("/v1/segments/{first}", get(segments::one))
         .route("/v1/log", get(proofs::log))
         .route("/v1/consistency", get(proofs::consistency))
         .route("/checkpoint", get(proofs::checkpoint))

@@ -29,7 +29,9 @@ pub async fn checkpoint(State(app): State<App>) -> Result<Response, ApiError> {
 
 pub async fn log(State(app): State<App>) -> Result<Response, ApiError> {
     let head = signed(&app)?;
-    Ok(json(wire::log(&app.store.report().log_id, app.store.public_key(), &head.checkpoint, app.store.marks())))
+    let (store, cosigned) = (&app.store, app.store.cosigned());
+    let log_id = &store.report().log_id;
+    Ok(json(wire::log(log_id, store.public_key(), &head.checkpoint, cosigned.as_deref(), store.marks())))
 }
 
 pub async fn tile(State(app): State<App>, Path((level, tile)): Path<(String, String)>) -> Result<Response, ApiError> {

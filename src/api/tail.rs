@@ -14,7 +14,7 @@ use axum::extract::{ConnectInfo, Extension, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
 use axum::response::Response;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::connection::Line;
 use super::error::ApiError;
@@ -110,7 +110,7 @@ pub async fn tail(
     })?;
 
     let (outbox, stream) = sse::stream(slot);
-    let tail = Tail { app, query, next, told: next, outbox };
+    let tail = Tail { app, query, next, told: next, said_at: Instant::now(), outbox };
     // Over HTTP/2 other requests may share the connection, so it is never hung up.
     let line = line.filter(|_| version < Version::HTTP_2).map(|Extension(ConnectInfo(line))| line);
     tokio::spawn(tail.run(line));
@@ -172,6 +172,8 @@ struct Tail {
     next: Seq,
     /// The place that the client knows of.
     told: Seq,
+    /// When it was sent something last.
+    said_at: Instant,
     outbox: Outbox,
 }
 
@@ -196,11 +198,21 @@ impl Tail {
             End::Failed(why) => ("failed", why, LAST_WORD),
         };
         let why = why.resume_from(sse::id_before(self.told));
-        self.outbox.finish(sse::last(self.told, event, &why.body()));
-        if let Some(line) = line
-            && timeout(last_word, line.closed()).await.is_err()
-        {
-            line.hang_up();
+        let Tail { app, outbox, told, .. } = self;
+        outbox.finish(sse::last(told, event, &why.body()));
+        let Some(line) = line else {
+            return;
+        };
+        // A server that stops waits for nobody who was dropped before.
+        let patience = async {
+            tokio::select! {
+                () = sleep(last_word) => {}
+                () = async { app.stopping().await; sleep(LAST_WORD_STOPPING).await } => {}
+            }
+        };
+        tokio::select! {
+            () = line.closed() => {}
+            () = patience => line.hang_up(),
         }
     }
 
@@ -236,13 +248,16 @@ impl Tail {
     /// Returns when there is something to look at; gives signs of life meanwhile.
     async fn wait_for_more(&mut self) -> Result<(), End> {
         loop {
-            let more = self.app.store.watermarks().searchable(self.next.plus(1));
-            if self.unless_over(timeout(HEARTBEAT, more)).await?.is_ok() {
-                return Ok(());
+            // Also when events come all the time and none of them matches.
+            if self.said_at.elapsed() >= HEARTBEAT {
+                match self.told == self.next {
+                    true => self.send(sse::heartbeat()).await?,
+                    false => self.tell_place().await?,
+                }
             }
-            match self.told == self.next {
-                true => self.send(sse::heartbeat()).await?,
-                false => self.tell_place().await?,
+            let more = self.app.store.watermarks().searchable(self.next.plus(1));
+            if self.unless_over(timeout_at(self.said_at + HEARTBEAT, more)).await?.is_ok() {
+                return Ok(());
             }
         }
     }
@@ -261,7 +276,7 @@ impl Tail {
             ask(&self.app, EngineChoice::Index, move |answers, view| {
                 let to = view.searchable().min(from.plus(WINDOW_EVENTS)).max(from);
                 let within = Within { from, to };
-                let scan = Scan::new(answers.source.clone(), within);
+                let scan = Scan::new(answers.source.clone(), within).patient(view.patience().clone());
                 let engine = if to.0 - from.0 <= SCANNED_EVENTS { &scan } else { answers.engine };
                 match find(&Answers { engine, ..answers }, &query, within) {
                     Err(EngineError::Rebuilding { .. }) => Ok(Looked::Rebuilding),
@@ -273,8 +288,10 @@ impl Tail {
         self.unless_over(looking).await?.map_err(End::Failed)
     }
 
-    async fn send(&self, message: String) -> Result<(), End> {
-        self.unless_over(timeout(SLOW, self.outbox.send(message))).await?.map_err(|_| End::Slow)
+    async fn send(&mut self, message: String) -> Result<(), End> {
+        self.unless_over(timeout(SLOW, self.outbox.send(message))).await?.map_err(|_| End::Slow)?;
+        self.said_at = Instant::now();
+        Ok(())
     }
 
     async fn unless_over<T>(&self, work: impl Future<Output = T>) -> Result<T, End> {

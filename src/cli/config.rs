@@ -32,11 +32,15 @@ question_ms     ANNALS_QUESTION_MS                     longest a question may ta
                                                        default 5000, minimum 1
 span_events     ANNALS_SPAN_EVENTS                     events in a span as it is cut, eight spans become one;
                                                        default 32768, minimum 16, maximum 1048576
+segment_events  ANNALS_SEGMENT_EVENTS                  events in a segment of the log before the next one is begun;
+                                                       default 262144, minimum 64, maximum 1048576
 origin          ANNALS_ORIGIN                          the log's name in its signed checkpoints;
                                                        default annals/ and the log's id
 accept_new_key  ANNALS_ACCEPT_NEW_KEY  --accept-new-key  go on with another signing key, once; default false
 last_note       ANNALS_LAST_NOTE                       a file elsewhere that holds the newest signed checkpoint, so that
                                                        an older copy of the directory is recognised; default none
+witness         ANNALS_WITNESS                         where a witness takes checkpoints; default none
+witness_key     ANNALS_WITNESS_KEY                     its public key; set with witness
 actions         ANNALS_ACTIONS                         a TOML file with further categories and actions; default none
 log             ANNALS_LOG                             error, warn, info, debug, or a filter per module; default info
 ";

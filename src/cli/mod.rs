@@ -10,6 +10,7 @@ mod reindex;
 mod search;
 mod serve;
 mod verify;
+mod witness;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -17,8 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 the log is corrupt, 5 a write to disk could not be confirmed.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 the log is corrupt or not the one that others know, 5 a write to disk could not be confirmed.";
 
 /// Annals: who did what, when? A full-text search-indexed audit store.
 #[derive(Parser)]
@@ -48,6 +48,9 @@ enum Verb {
     /// Verify a data directory, a server or an exported bundle: is it still what it was?
     #[command(after_help = verify::EXIT_CODES)]
     Verify(verify::Verify),
+    /// Remember other logs' checkpoints and cosign what extends them
+    #[command(after_help = EXIT_CODES)]
+    Witness(witness::WitnessArgs),
     /// Print made-up VeloConnect events as NDJSON
     #[command(after_help = EXIT_CODES)]
     Demo(demo::Demo),
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Verb::Reindex(args) => args.run(),
         // Its exit codes are its own.
         Verb::Verify(args) => return args.run(),
+        Verb::Witness(args) => args.run(),
         Verb::Demo(args) => args.run(),
         Verb::Config(args) => args.run(),
     };
@@ -92,6 +96,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(ServeError::Store(StoreError::Signing(
             SigningError::OlderCopy { .. } | SigningError::Fork { .. } | SigningError::OtherKey { .. },
         ))) => 4,
+        Some(ServeError::Disputed(_)) => 4,
         Some(ServeError::SyncFailed) => 5,
         Some(ServeError::Config(_)) => 2,
         _ => 1,

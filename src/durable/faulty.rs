@@ -42,6 +42,8 @@ struct State {
     life: u64,
     /// Calls left until the armed failure.
     armed: Option<(Call, u64)>,
+    /// Changes left until the plug is pulled.
+    changes_left: Option<u64>,
     /// Bytes that may still be allocated.
     free: u64,
     syncs: u64,
@@ -80,6 +82,7 @@ impl FaultyDisk {
             files: Vec::new(),
             life: 0,
             armed: None,
+            changes_left: None,
             free: EVER_AND_EVER,
             syncs: 0,
             random: seed | 1,
@@ -92,6 +95,7 @@ impl FaultyDisk {
         let mut state = self.state.lock();
         state.life += 1;
         state.armed = None;
+        state.changes_left = None;
         let changes_max = state.name_changes.len() as u64;
         let survivors = state.random_below(changes_max + 1) as usize;
         let changes: Vec<NameChange> = state.name_changes.drain(..).collect();
@@ -116,6 +120,17 @@ impl FaultyDisk {
     /// Makes the `nth` (from 0) such call from now fail with an input/output error.
     pub fn fail(&self, call: Call, nth: u64) {
         self.state.lock().armed = Some((call, nth));
+    }
+
+    /// Pulls the plug at the `nth` (from 0) change from now: every write, cut, sync and change of a name counts as one.
+    /// That change and all after it fail; [`FaultyDisk::crash`] then says what survived.
+    pub fn fail_from_change(&self, nth: u64) {
+        self.state.lock().changes_left = Some(nth);
+    }
+
+    /// Changes left until the plug is pulled; as many as one likes if it is not to be.
+    pub fn changes_left(&self) -> u64 {
+        self.state.lock().changes_left.unwrap_or(EVER_AND_EVER)
     }
 
     /// How many syncs there were: crash at each in turn.
@@ -174,6 +189,17 @@ impl State {
         }
     }
 
+    fn change(&mut self) -> io::Result<()> {
+        match &mut self.changes_left {
+            Some(0) => Err(io::Error::other("the plug is pulled")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn find(&self, path: &Path) -> io::Result<usize> {
         self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -224,6 +250,7 @@ impl Disk for FaultyDisk {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock();
+        state.change()?;
         if state.names.contains_key(path) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -249,6 +276,7 @@ impl Disk for FaultyDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.change()?;
         let file = state.find(from)?;
         state.change_name(to, Some(file));
         state.change_name(from, None);
@@ -257,6 +285,7 @@ impl Disk for FaultyDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
+        state.change()?;
         state.find(path)?;
         state.change_name(path, None);
         Ok(())
@@ -265,6 +294,7 @@ impl Disk for FaultyDisk {
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state.lock();
         state.syncs += 1;
+        state.change()?;
         state.strike(Call::Sync)?;
         let (synced, rest): (Vec<_>, Vec<_>) = state.name_changes.drain(..).partition(|change| change.dir == dir);
         state.name_changes = rest;
@@ -316,6 +346,7 @@ impl DiskFile for FaultyFile {
 
     fn write_at(&self, data: &[u8], offset: u64) -> io::Result<usize> {
         self.with(|state| {
+            state.change()?;
             state.strike(Call::Write)?;
             let at = offset as usize;
             let len = state.files[self.file].now.len();
@@ -340,6 +371,7 @@ impl DiskFile for FaultyFile {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.with(|state| {
+            state.change()?;
             let file = &mut state.files[self.file];
             let given_back = file.now.len().saturating_sub(len as usize) as u64;
             file.now.resize(len as usize, 0);
@@ -371,12 +403,18 @@ impl DiskFile for FaultyFile {
     fn sync_data(&self) -> io::Result<()> {
         self.with(|state| {
             state.syncs += 1;
+            state.change()?;
             state.strike(Call::Sync)?;
             let file = &mut state.files[self.file];
             file.durable.clone_from(&file.now);
             file.unsynced.clear();
             Ok(())
         })
+    }
+
+    /// Nobody looks at modes here.
+    fn make_read_only(&self) -> io::Result<()> {
+        self.with(|_| Ok(()))
     }
 
     fn forget_cache(&self) -> io::Result<()> {

@@ -79,6 +79,9 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Makes the file's bytes and its length durable (`fdatasync`). After an error nothing may be assumed about them.
     fn sync_data(&self) -> io::Result<()>;
 
+    /// Takes everyone's right to write the file away (mode 0444); handles that are open keep theirs.
+    fn make_read_only(&self) -> io::Result<()>;
+
     /// Asks the system to drop clean cached pages, so that the next reads come from the disk.
     fn forget_cache(&self) -> io::Result<()>;
 }

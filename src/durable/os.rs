@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -168,6 +168,11 @@ impl DiskFile for OsFile {
     /// `fdatasync`.
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    /// `fchmod(0444)`.
+    fn make_read_only(&self) -> io::Result<()> {
+        self.0.set_permissions(fs::Permissions::from_mode(0o444))
     }
 
     /// `posix_fadvise(POSIX_FADV_DONTNEED)` over the whole file.

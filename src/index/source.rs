@@ -6,7 +6,7 @@ use crate::log::payload::Payload;
 use crate::log::{Reader, Record};
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
-use crate::tree::{self, Leaf};
+use crate::tree::{self, Hash, Leaf};
 use crate::verify;
 
 /// The log, read as entries.
@@ -136,6 +136,12 @@ fn row(record: &Record) -> Result<Row<'_>, EngineError> {
         body,
         defaults: record.flags,
     })
+}
+
+/// The leaf hash of an event's payload as it lies in the log.
+pub fn leaf_hash_of(seq: Seq, payload: &[u8]) -> Result<Hash, EngineError> {
+    let payload = Payload::decode(payload).map_err(|e| broken(seq, e))?;
+    Ok(leaf(seq, &payload)?.hash())
 }
 
 fn leaf(seq: Seq, payload: &Payload<'_>) -> Result<Leaf, EngineError> {

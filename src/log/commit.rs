@@ -40,6 +40,16 @@ impl Commit {
         b
     }
 
+    /// Whether it ends the batch of events `first..next` whose frames take `bytes`, behind the COMMIT at `prev_offset`.
+    pub(super) fn closes(&self, first: Seq, next: Seq, bytes: u64, prev_offset: u64) -> bool {
+        self.size == next
+            && self.first_seq == first
+            && next > first
+            && u64::from(self.n) == next.0 - first.0
+            && u64::from(self.bytes) == bytes
+            && self.prev_commit_offset == prev_offset
+    }
+
     /// `None` if these are not the 80 bytes of a COMMIT.
     pub(super) fn decode(b: &[u8]) -> Option<Commit> {
         if b.len() != COMMIT_BYTES || b[76..80] != [0; 4] {

@@ -130,13 +130,17 @@ impl HeadFile {
             return Err(HeadError::Backwards { size: head.size, published: latest.size });
         }
         let slot = encode(checkpoint).ok_or(HeadError::TooLong { found: checkpoint.len() })?;
-        let file = slots.file.as_ref().ok_or(HeadError::ReadOnly)?;
-        write_all(&**file, &slot, slots.next * SLOT_BYTES as u64).map_err(HeadError::Io)?;
-        file.sync_data().map_err(|e| {
-            self.shared.stop();
-            HeadError::Io(e)
-        })?;
-        slots.next ^= 1;
+        let file = slots.file.clone().ok_or(HeadError::ReadOnly)?;
+        // A size that is signed anew, with another key, goes into both: between two of one size a start could not tell.
+        let is_again = slots.latest.as_ref().is_some_and(|latest| latest.size == head.size);
+        for _ in 0..if is_again { 2 } else { 1 } {
+            write_all(&*file, &slot, slots.next * SLOT_BYTES as u64).map_err(HeadError::Io)?;
+            file.sync_data().map_err(|e| {
+                self.shared.stop();
+                HeadError::Io(e)
+            })?;
+            slots.next ^= 1;
+        }
         slots.latest = Some(head);
         Ok(())
     }

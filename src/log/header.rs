@@ -1,4 +1,4 @@
-//! A segment's first 4096 bytes: encode, decode, refuse.
+//! A segment's first 4096 bytes: encode, decode, refuse. A sealed segment has the same ones, with a flag.
 
 use crate::seq::Seq;
 
@@ -8,6 +8,24 @@ pub(super) const HEADER_BYTES: usize = 4096;
 const MAGIC: &[u8; 8] = b"ANNALS1\n";
 const VERSION: u16 = 1;
 const CRC_AT: usize = 4092;
+
+/// How a segment lies on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `.log`: frames as they were appended.
+    Log,
+    /// `.seg`: blocks and a footer.
+    Sealed,
+}
+
+impl Form {
+    fn flags(self) -> u32 {
+        match self {
+            Form::Log => 0,
+            Form::Sealed => 1,
+        }
+    }
+}
 
 /// What a segment's header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +58,12 @@ pub(super) enum HeaderError {
 }
 
 impl Header {
-    pub fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self, form: Form) -> Vec<u8> {
         let mut b = vec![0; HEADER_BYTES];
         b[0..8].copy_from_slice(MAGIC);
         b[8..10].copy_from_slice(&VERSION.to_le_bytes());
         b[10..12].copy_from_slice(&(HEADER_BYTES as u16).to_le_bytes());
-        // 12..16 flags: none yet.
+        b[12..16].copy_from_slice(&form.flags().to_le_bytes());
         b[16..32].copy_from_slice(&self.log_id);
         b[32..40].copy_from_slice(&self.segment_no.to_le_bytes());
         b[40..48].copy_from_slice(&self.first_seq.0.to_le_bytes());
@@ -57,7 +75,8 @@ impl Header {
         b
     }
 
-    pub fn decode(b: &[u8]) -> Result<Header, HeaderError> {
+    /// Refuses the header of the other form too: a file is what its name says.
+    pub fn decode(b: &[u8], form: Form) -> Result<Header, HeaderError> {
         if b.len() < HEADER_BYTES {
             return Err(HeaderError::Short);
         }
@@ -73,7 +92,7 @@ impl Header {
         if version != VERSION {
             return Err(HeaderError::Version { found: version });
         }
-        if u16::from_le_bytes(array(b, 10)) as usize != HEADER_BYTES || array::<4>(b, 12) != [0; 4] {
+        if u16::from_le_bytes(array(b, 10)) as usize != HEADER_BYTES || array(b, 12) != form.flags().to_le_bytes() {
             return Err(HeaderError::Fields);
         }
         Ok(Header {
@@ -109,17 +128,20 @@ mod tests {
 
     #[test]
     fn a_header_comes_back_as_it_was_written() {
-        assert_eq!(Header::decode(&header().encode()), Ok(header()));
+        for (form, other) in [(Form::Log, Form::Sealed), (Form::Sealed, Form::Log)] {
+            assert_eq!(Header::decode(&header().encode(form), form), Ok(header()));
+            assert_eq!(Header::decode(&header().encode(form), other), Err(HeaderError::Fields));
+        }
     }
 
     #[test]
     fn any_flipped_byte_of_a_header_is_refused() {
-        let good = header().encode();
+        let good = header().encode(Form::Log);
         for at in 0..HEADER_BYTES {
             let mut bad = good.clone();
             bad[at] ^= 0x10;
-            assert!(Header::decode(&bad).is_err(), "byte {at}");
+            assert!(Header::decode(&bad, Form::Log).is_err(), "byte {at}");
         }
-        assert_eq!(Header::decode(&good[..4095]), Err(HeaderError::Short));
+        assert_eq!(Header::decode(&good[..4095], Form::Log), Err(HeaderError::Short));
     }
 }

@@ -1,10 +1,12 @@
 //! The append-only log: segment files of checksummed frames, batches that end with a COMMIT, and two HEAD slots.
 //!
 //! Promises: what [`Writer::append`] has acknowledged survives a crash; what a [`Reader`] hands out passed its checksum;
-//! [`open`] cuts a torn tail (and keeps a copy), refuses everything else, and never skips or truncates a record.
+//! [`open`] cuts a torn tail (and keeps a copy), refuses everything else, and never skips or truncates a record;
+//! [`Sealer`] removes a `.log` only for a `.seg` that was read back and holds the same.
 //! The bytes are drawn in FORMAT.md. What an event's body says, how roots are computed and when to roll or sign is left
 //! to the rooms above; they check roots during recovery through the [`Visitor`].
 
+mod blocks;
 mod commit;
 mod frame;
 mod head;
@@ -14,6 +16,9 @@ mod reader;
 mod recovery;
 mod scan;
 mod seal;
+mod sealed;
+mod sealed_scan;
+mod sealing;
 mod segments;
 mod writer;
 
@@ -31,9 +36,12 @@ pub use commit::Commit;
 pub use frame::{FrameType, PAYLOAD_BYTES_MAX, framed_bytes};
 pub use head::{Head, HeadError, HeadFile, Slot, inspect_slots};
 pub use payload::{Payload, PayloadError};
-pub use reader::{Range, ReadError, Reader, Record, RecordRef};
+pub use reader::{Range, ReadError, Reader, Record, RecordRef, SegmentBytes};
 pub use recovery::open;
-pub use segments::SegmentInfo;
+pub use scan::end_of_batch;
+use sealing::SEAL_LEVEL;
+pub use sealing::{LeafCheck, SealError, Sealer};
+pub use segments::{SealedInfo, SegmentInfo};
 pub use writer::{AppendError, Framed, Writer};
 
 /// How large segments grow and how the log is opened. Tests use smaller ones.
@@ -47,6 +55,10 @@ pub struct Options {
     pub segment_age_max_ns: u64,
     /// Room is reserved in steps of this many bytes. Default 16 MiB; 0 reserves nothing.
     pub preallocate_bytes: u64,
+    /// How hard zstd tries when a segment is sealed. Default 3; why, says `sealing`.
+    pub seal_level: i32,
+    /// Decompressed blocks of sealed segments that are kept, in bytes. Default 32 MiB.
+    pub block_cache_bytes_max: usize,
     /// Look, but change nothing on disk: no torn tail is cut, nothing is created, there is no writer. Default false.
     pub read_only: bool,
 }
@@ -58,6 +70,8 @@ impl Default for Options {
             segment_events_max: 262_144,
             segment_age_max_ns: 24 * 3600 * 1_000_000_000,
             preallocate_bytes: 16 << 20,
+            seal_level: SEAL_LEVEL,
+            block_cache_bytes_max: 32 << 20,
             read_only: false,
         }
     }
@@ -111,6 +125,8 @@ pub struct Opened {
     pub writer: Option<Writer>,
     /// Reads; cheap to clone.
     pub reader: Reader,
+    /// Seals finished segments; absent as the writer is.
+    pub sealer: Option<Sealer>,
     /// The HEAD slots; a publisher may write them from its own thread.
     pub head: Arc<HeadFile>,
     /// What recovery found.
@@ -136,6 +152,8 @@ pub struct Recovered {
     pub head: Option<Head>,
     /// A half-written last batch that was cut.
     pub torn: Option<TornTail>,
+    /// A sealed segment that was not what its checksums say, moved here; its `.log` was still there and is used.
+    pub broken_copies: Vec<PathBuf>,
     /// A newest segment file without a whole header and without frames, moved here.
     pub headless: Option<PathBuf>,
     /// The log was created by this call.

@@ -3,10 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
+use super::blocks::Block;
 use super::frame::{self, FRAME_HEADER_BYTES, FrameType};
 use super::scan::{Walk, Walker};
-use super::segments::{Located, SegmentInfo, Shared};
-use crate::durable::read_exact;
+use super::sealed::SealedFile;
+use super::segments::{Located, Place, SegmentInfo, Shared, sealed_path, unread};
+use crate::durable::{DiskFile, read_exact};
 use crate::seq::Seq;
 
 /// Reads the log. Cheap to clone.
@@ -82,6 +84,12 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
+    /// The segment's file is asked for, which it has not got in this form.
+    #[error("no sealed segment begins at event {segment}")]
+    NotSealed {
+        /// What was asked for.
+        segment: Seq,
+    },
     /// A sync failed: nothing is read any more, since nobody knows what is on disk.
     #[error("the log stopped after a failed sync; start again")]
     Stopped,
@@ -119,28 +127,57 @@ impl Reader {
 
     /// Records `from..to` in order, read in large pieces. Ends at what was durable when it was called.
     pub fn range(&self, from: Seq, to: Seq) -> Range {
-        Range { reader: self.clone(), next: from, to: to.min(self.durable()), walker: None, failed: false }
+        Range { reader: self.clone(), next: from, to: to.min(self.durable()), at: None, failed: false }
+    }
+
+    /// Every event below this is in a sealed segment.
+    pub fn sealed(&self) -> Seq {
+        let segments = self.segments();
+        let first = segments.iter().find(|segment| segment.sealed.is_none()).map(|segment| segment.first);
+        first.unwrap_or_else(|| segments.last().map_or(Seq::ZERO, |segment| segment.end))
+    }
+
+    /// The file of the sealed segment that begins at `first`, to be copied as it is.
+    pub fn sealed_bytes(&self, first: Seq) -> Result<SegmentBytes, ReadError> {
+        if self.shared.is_stopped() {
+            return Err(ReadError::Stopped);
+        }
+        self.shared
+            .finished(first)
+            .filter(|segment| segment.sealed.is_some())
+            .ok_or(ReadError::NotSealed { segment: first })?;
+        let io = |source| ReadError::Io { segment: first, seq: first, source };
+        let file = self.shared.disk.open_read(&sealed_path(&self.shared.log_dir, first)).map_err(io)?;
+        let bytes = file.len().map_err(io)?;
+        Ok(SegmentBytes { file, segment: first, bytes, at: 0 })
     }
 
     fn read_into<'b>(&self, seq: Seq, buffer: &'b mut Vec<u8>) -> Result<RecordRef<'b>, ReadError> {
-        let located = self.shared.locate(seq)?;
-        let corrupt = |why| ReadError::Corrupt { segment: located.segment, offset: located.start, seq, why };
+        let Located { segment, place, .. } = self.shared.locate(seq)?;
+        let (file, salt, start, upper) = match place {
+            Place::Log { file, salt, start, upper } => (file, salt, start, upper),
+            Place::Sealed(sealed) => {
+                let block = self.shared.block(&sealed, seq)?;
+                return copy_event(&block, segment, seq, buffer);
+            }
+        };
+        let corrupt = |why| ReadError::Corrupt { segment, offset: start, seq, why };
         // A frame is at most this long; a larger distance is a rotten table.
         let max = (FRAME_HEADER_BYTES + frame::PAYLOAD_BYTES_MAX + 4096) as u64;
-        if located.upper < located.start || located.upper - located.start > max {
+        if upper < start || upper - start > max {
             return Err(corrupt("the table of offsets makes no sense"));
         }
-        buffer.resize((located.upper - located.start) as usize, 0);
-        match read_exact(&*located.file, buffer, located.start) {
+        buffer.resize((upper - start) as usize, 0);
+        match read_exact(&*file, buffer, start) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(corrupt("the file ends inside a frame"));
             }
             Err(source) => {
-                return Err(ReadError::Io { segment: located.segment, seq, source });
+                return Err(ReadError::Io { segment, seq, source });
             }
         }
-        let head = frame::decode(buffer, &located.salt).ok_or_else(|| corrupt("no valid frame header"))?;
+        let head = frame::decode(buffer, &salt).ok_or_else(|| corrupt("no valid frame header"))?;
         let payload = buffer
             .get(FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + head.payload_len as usize)
             .ok_or_else(|| corrupt("the frame is longer than its place"))?;
@@ -154,14 +191,66 @@ impl Reader {
     }
 }
 
+/// The bytes of a sealed segment's file, in order. Whoever has it can read on whatever becomes of the segment.
+#[derive(Debug)]
+pub struct SegmentBytes {
+    file: Arc<dyn DiskFile>,
+    segment: Seq,
+    bytes: u64,
+    at: u64,
+}
+
+impl SegmentBytes {
+    /// How many there are in all.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next bytes, at most so many; none at the end.
+    pub fn next_piece(&mut self, bytes_max: usize) -> Result<Vec<u8>, ReadError> {
+        let mut piece = vec![0; (self.bytes - self.at).min(bytes_max as u64) as usize];
+        read_exact(&*self.file, &mut piece, self.at).map_err(|source| ReadError::Io {
+            segment: self.segment,
+            seq: self.segment,
+            source,
+        })?;
+        self.at += piece.len() as u64;
+        Ok(piece)
+    }
+}
+
+/// The record of `seq` out of a block, copied into `buffer`.
+fn copy_event<'b>(block: &Block, segment: Seq, seq: Seq, buffer: &'b mut Vec<u8>) -> Result<RecordRef<'b>, ReadError> {
+    let missing = ReadError::Corrupt { segment, offset: 0, seq, why: "the block does not hold the event" };
+    let (head, payload) = block.event(seq).ok_or(missing)?;
+    buffer.clear();
+    buffer.extend_from_slice(payload);
+    Ok(RecordRef { seq, flags: head.flags, frame_type: head.frame_type, payload: buffer })
+}
+
 /// Records in order; see [`Reader::range`]. Ends after the first error.
 pub struct Range {
     reader: Reader,
     next: Seq,
     to: Seq,
-    /// The segment being read, and the seq at which it (or the range) ends.
-    walker: Option<(Walker, Seq, Seq)>,
+    /// The segment being read.
+    at: Option<At>,
     failed: bool,
+}
+
+/// Where a range is.
+struct At {
+    /// First seq of the segment.
+    segment: Seq,
+    /// The seq at which the segment (or the range) ends.
+    end: Seq,
+    file: AtFile,
+}
+
+enum AtFile {
+    Log(Walker),
+    /// The block at hand is the range's own: through the cache it would push out what others ask for again.
+    Sealed(Arc<SealedFile>, Option<Block>),
 }
 
 impl Range {
@@ -174,9 +263,12 @@ impl Range {
             self.failed = true;
             return Some(Err(e));
         }
-        let (walker, segment, _) = self.walker.as_mut()?;
-        let (segment, seq) = (*segment, self.next);
-        match next_event(walker, segment, seq) {
+        let (at, seq) = (self.at.as_mut()?, self.next);
+        let found = match &mut at.file {
+            AtFile::Log(walker) => next_event(walker, at.segment, seq),
+            AtFile::Sealed(sealed, block) => next_in_block(sealed, block, at.segment, seq),
+        };
+        match found {
             Ok(record) => {
                 self.next = seq.plus(1);
                 Some(Ok(record))
@@ -193,13 +285,23 @@ impl Range {
         if self.reader.shared.is_stopped() {
             return Err(ReadError::Stopped);
         }
-        if self.walker.as_ref().is_some_and(|(_, _, end)| self.next < *end) {
+        if self.at.as_ref().is_some_and(|at| self.next < at.end) {
             return Ok(());
         }
-        let Located { file, segment, end, salt, start, .. } = self.reader.shared.locate(self.next)?;
-        let end = end.min(self.to);
-        let limit = self.reader.shared.locate(Seq(end.0 - 1))?.upper;
-        self.walker = Some((Walker::new(file, salt, start, limit), segment, end));
+        let at = loop {
+            let Located { segment, end, place } = self.reader.shared.locate(self.next)?;
+            let end = end.min(self.to);
+            let file = match place {
+                Place::Sealed(sealed) => AtFile::Sealed(sealed, None),
+                Place::Log { file, salt, start, .. } => match self.reader.shared.locate(Seq(end.0 - 1))?.place {
+                    Place::Log { upper, .. } => AtFile::Log(Walker::new(file, salt, start, upper)),
+                    // Sealed between the two look-ups.
+                    Place::Sealed(_) => continue,
+                },
+            };
+            break At { segment, end, file };
+        };
+        self.at = Some(at);
         Ok(())
     }
 }
@@ -233,4 +335,23 @@ fn next_event(walker: &mut Walker, segment: Seq, seq: Seq) -> Result<RecordRef<'
             Ok(RecordRef { seq, flags: head.flags, frame_type: head.frame_type, payload })
         }
     }
+}
+
+/// The record of `seq`, from the block at hand or the one that holds it.
+fn next_in_block<'b>(
+    sealed: &SealedFile,
+    block: &'b mut Option<Block>,
+    segment: Seq,
+    seq: Seq,
+) -> Result<RecordRef<'b>, ReadError> {
+    let corrupt = |why| ReadError::Corrupt { segment, offset: sealed.footer.commits_at, seq, why };
+    if block.as_ref().is_none_or(|block| block.event(seq).is_none()) {
+        let n = sealed
+            .block_of(seq)
+            .ok_or_else(|| corrupt("the segment holds fewer events than the next one's header says"))?;
+        *block = Some(sealed.read_block(n).map_err(|e| unread(e, segment, seq))?);
+    }
+    let found = block.as_ref().and_then(|block| block.event(seq));
+    let (head, payload) = found.ok_or_else(|| corrupt("the block does not hold the event"))?;
+    Ok(RecordRef { seq, flags: head.flags, frame_type: head.frame_type, payload })
 }

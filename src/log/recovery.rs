@@ -1,8 +1,9 @@
-//! Opening a log: finds the segments, scans from HEAD's, and tells a torn tail (cut, kept in quarantine, reported)
+//! Opening a log: finds the segments, `.log` or `.seg`, scans from HEAD's, and tells a torn tail (cut, kept in quarantine, reported)
 //! from corruption (nothing is touched; events before it are still served).
 //!
 //! The three rules are spelled out in FORMAT.md under "Recovery".
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,11 +13,17 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::commit::Commit;
+use super::frame::FrameHeader;
 use super::head::{self, Head, HeadFile, SLOT_BYTES, Slots};
-use super::header::{HEADER_BYTES, Header, HeaderError};
+use super::header::{Form, HEADER_BYTES, Header, HeaderError};
 use super::reader::Reader;
 use super::scan::{BatchScan, Step};
-use super::segments::{Active, Offsets, OldSegment, Shared, Table, segment_path};
+use super::sealed::{Flaw, SealedError, SealedFile};
+use super::sealed_scan::SealedScan;
+use super::sealing::Sealer;
+use super::segments::{
+    Active, Offsets, OldSegment, SealedInfo, Shared, Table, sealed_path, segment_path, temporary_path,
+};
 use super::writer::{CreateError, Resume, SYNC_FAILED, State, Writer, create_segment};
 use super::{Corrupt, OpenError, Opened, Options, Recovered, Start, TornTail, VisitError, Visitor, hex};
 use crate::clock;
@@ -33,8 +40,15 @@ pub fn open(
     options: &Options,
     visitor: &mut dyn Visitor,
 ) -> Result<Opened, OpenError> {
-    Recovery { log_dir: dir.join("log"), dir: dir.to_owned(), disk, options: options.clone(), corrupt: None }
-        .run(visitor)
+    Recovery {
+        log_dir: dir.join("log"),
+        dir: dir.to_owned(),
+        disk,
+        options: options.clone(),
+        corrupt: None,
+        leftovers: Vec::new(),
+    }
+    .run(visitor)
 }
 
 struct Recovery {
@@ -44,6 +58,8 @@ struct Recovery {
     options: Options,
     /// The first corruption found.
     corrupt: Option<Corrupt>,
+    /// What a crash while sealing left, in a log that is otherwise sound.
+    leftovers: Vec<Leftover>,
 }
 
 /// A segment whose header was read.
@@ -51,13 +67,38 @@ struct Found {
     header: Header,
     file: Arc<dyn DiskFile>,
     bytes: u64,
+    /// Where it ends and what else its footer says, if it is a `.seg`.
+    sealed: Option<(Seq, SealedInfo)>,
+}
+
+/// A file in `log/` that should not be there.
+enum Leftover {
+    /// A `.seg` that was never finished.
+    Temporary(PathBuf),
+    /// A `.log` beside the whole `.seg` that was made of it.
+    Replaced(PathBuf),
+    /// A `.seg` that is not whole, beside the `.log` that it was to replace.
+    Broken(Seq),
+}
+
+/// The files of one segment, by name.
+#[derive(Clone, Copy, Default)]
+struct Names {
+    has_log: bool,
+    has_sealed: bool,
+}
+
+/// A scan through one segment of either form.
+enum SegmentScan {
+    Log(BatchScan),
+    Sealed(SealedScan),
 }
 
 /// What a scan over the last segments learned.
 struct Scanned {
     /// Index of the last segment that the scan was in.
     last: usize,
-    scan: BatchScan,
+    scan: SegmentScan,
     root: [u8; 32],
     keyring_generation: u32,
     /// Set if the last segment ends with a SEAL: where.
@@ -80,17 +121,19 @@ impl Recovery {
             self.replace_lost_head(&mut slots, &found, &scanned)?;
         }
         let torn = self.settle_tail(&found[scanned.last], &scanned)?;
+        let broken_copies = self.clear_leftovers()?;
         if self.corrupt.is_some() || self.options.read_only {
             slots.file = None;
         }
         let report = Recovered {
             log_id: found[0].header.log_id,
-            size: scanned.scan.seq,
+            size: scanned.scan.seq(),
             root: scanned.root,
             keyring_generation: scanned.keyring_generation,
             scanned_from,
             head: slots.latest.clone(),
             torn,
+            broken_copies,
             headless,
             created,
             after_failed_sync: self.exists(&self.log_dir.join(SYNC_FAILED))?,
@@ -120,27 +163,42 @@ impl Recovery {
 
     /// Reads all segment headers, oldest first, up to the first one that does not fit.
     fn find_segments(&mut self, head: Option<&Head>) -> Result<(Vec<Found>, Option<PathBuf>), OpenError> {
-        let firsts = self.segment_names()?;
+        let names = self.segment_names()?;
+        let count = names.len();
         let mut found: Vec<Found> = Vec::new();
         let mut headless = None;
-        for (i, first) in firsts.iter().enumerate() {
+        for (i, (first, names)) in names.iter().enumerate() {
+            if names.has_sealed && (!names.has_log || self.is_whole_copy(*first)?) {
+                match self.find_sealed(*first)? {
+                    Ok(sealed) => match misfit(found.last(), &sealed.header, *first) {
+                        None => {
+                            found.push(sealed);
+                            continue;
+                        }
+                        Some(why) => self.found_corrupt(*first, 0, *first, why),
+                    },
+                    Err(Flaw { at, seq, why }) => self.found_corrupt(*first, at, seq, why.to_owned()),
+                }
+                break;
+            }
             let path = segment_path(&self.log_dir, *first);
             let file = self.open_file(&path).map_err(at(&path))?;
             let bytes = file.len().map_err(at(&path))?;
             let mut head_bytes = vec![0; HEADER_BYTES];
             let got = read_up_to(&*file, &mut head_bytes, 0).map_err(at(&path))?;
-            let refused = match Header::decode(&head_bytes[..got]) {
-                Ok(header) => match misfit(found.last().map(|f| &f.header), &header, *first) {
+            let refused = match Header::decode(&head_bytes[..got], Form::Log) {
+                Ok(header) => match misfit(found.last(), &header, *first) {
                     None => {
-                        found.push(Found { header, file, bytes });
+                        found.push(Found { header, file, bytes, sealed: None });
                         continue;
                     }
-                    Some(why) => why.to_owned(),
+                    Some(why) => why,
                 },
                 Err(e) => {
-                    let is_newest = i + 1 == firsts.len();
+                    // A segment is sealed only once the next one is there to stay.
+                    let may_be_missing = i + 1 == count && found.last().is_none_or(|f| f.sealed.is_none());
                     let was_published = head.is_some_and(|h| h.size > *first);
-                    if is_newest && !was_published && never_began(&*file, bytes, e).map_err(at(&path))? {
+                    if may_be_missing && !was_published && never_began(&*file, bytes, e).map_err(at(&path))? {
                         headless = Some(self.quarantine_segment(*first, path)?);
                         continue;
                     }
@@ -163,13 +221,84 @@ impl Recovery {
         }
     }
 
-    fn segment_names(&self) -> Result<Vec<Seq>, OpenError> {
-        let names = self.disk.list(&self.log_dir).map_err(at(&self.log_dir))?;
-        let first = |name: &String| {
-            let digits = name.strip_suffix(".log")?;
-            (digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok().map(Seq))?
+    /// The segments that there are files of, oldest first. Temporary files are noted down.
+    fn segment_names(&mut self) -> Result<Vec<(Seq, Names)>, OpenError> {
+        let mut segments: BTreeMap<Seq, Names> = BTreeMap::new();
+        for name in self.disk.list(&self.log_dir).map_err(at(&self.log_dir))? {
+            let Some((digits, ending)) = name.split_once('.') else { continue };
+            if digits.len() != 20 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                continue;
+            }
+            let Ok(first) = digits.parse().map(Seq) else { continue };
+            match ending {
+                "log" => segments.entry(first).or_default().has_log = true,
+                "seg" => segments.entry(first).or_default().has_sealed = true,
+                "seg.tmp" => self.leftovers.push(Leftover::Temporary(temporary_path(&self.log_dir, first))),
+                _ => {}
+            }
+        }
+        Ok(segments.into_iter().collect())
+    }
+
+    /// Opens a segment of which there is only a `.seg`, or one that is known to be whole.
+    fn find_sealed(&self, first: Seq) -> Result<Result<Found, Flaw>, OpenError> {
+        let path = sealed_path(&self.log_dir, first);
+        let file = self.disk.open_read(&path).map_err(at(&path))?;
+        match SealedFile::open(Arc::clone(&file), first) {
+            Ok(SealedFile { header, footer, bytes, .. }) => {
+                let sealed = Some((footer.end, SealedInfo::of(&footer)));
+                Ok(Ok(Found { header, file, bytes, sealed }))
+            }
+            Err(SealedError::Flaw(flaw)) => Ok(Err(flaw)),
+            Err(SealedError::Io(source)) => Err(OpenError::Io { path, source }),
+        }
+    }
+
+    /// Both files of a segment are there: we crashed before the `.log` was removed, or the `.seg` is nobody's work of ours.
+    /// Reads all of the `.seg`. Notes down which file has to go.
+    fn is_whole_copy(&mut self, first: Seq) -> Result<bool, OpenError> {
+        let (path, log_path) = (sealed_path(&self.log_dir, first), segment_path(&self.log_dir, first));
+        let log = self.disk.open_read(&log_path).map_err(at(&log_path))?;
+        let mut head = vec![0; HEADER_BYTES];
+        let got = read_up_to(&*log, &mut head, 0).map_err(at(&log_path))?;
+        let header = Header::decode(&head[..got], Form::Log).ok();
+        let file = self.disk.open_read(&path).map_err(at(&path))?;
+        file.forget_cache().map_err(at(&path))?;
+        let is_whole = match is_whole(file, first, header.as_ref()) {
+            Ok(is_whole) => is_whole,
+            Err(source) => return Err(OpenError::Io { path, source }),
         };
-        Ok(names.iter().filter_map(first).collect())
+        self.leftovers.push(match is_whole {
+            true => Leftover::Replaced(log_path),
+            false => Leftover::Broken(first),
+        });
+        Ok(is_whole)
+    }
+
+    /// Removes what a crash while sealing left, and moves a broken `.seg` away. Nothing in a corrupt log.
+    fn clear_leftovers(&self) -> Result<Vec<PathBuf>, OpenError> {
+        let mut moved = Vec::new();
+        if self.options.read_only || self.corrupt.is_some() || self.leftovers.is_empty() {
+            return Ok(moved);
+        }
+        // The name that stays must be there to stay before the other one goes.
+        self.disk.sync_dir(&self.log_dir).map_err(at(&self.log_dir))?;
+        for leftover in &self.leftovers {
+            match leftover {
+                Leftover::Temporary(path) => self.disk.remove(path).map_err(at(path))?,
+                Leftover::Replaced(path) => {
+                    self.disk.remove(path).map_err(at(path))?;
+                    warn!("removed {}, which is sealed", path.display());
+                }
+                Leftover::Broken(first) => {
+                    let to = self.quarantine_file(*first, &sealed_path(&self.log_dir, *first), "seg")?;
+                    warn!(segment = %first, "moved a broken copy of segment {first} to {}", to.display());
+                    moved.push(to);
+                }
+            }
+        }
+        self.disk.sync_dir(&self.log_dir).map_err(at(&self.log_dir))?;
+        Ok(moved)
     }
 
     /// A log is made in this order: HEAD (size 0), then the first segment. Events can only come after both.
@@ -191,7 +320,7 @@ impl Recovery {
         }
         let path = segment_path(&self.log_dir, Seq::ZERO);
         match create_segment(&*self.disk, &self.log_dir, &header, self.options.preallocate_bytes) {
-            Ok((file, bytes)) => Ok(Found { header, file, bytes }),
+            Ok((file, bytes)) => Ok(Found { header, file, bytes, sealed: None }),
             Err(CreateError::Write(source) | CreateError::Sync(source)) => Err(OpenError::Io { path, source }),
         }
     }
@@ -199,9 +328,9 @@ impl Recovery {
     /// Both slots unreadable: fine for a log that never had an event, corruption otherwise.
     fn replace_lost_head(&mut self, slots: &mut Slots, found: &[Found], scanned: &Scanned) -> Result<(), OpenError> {
         let first = &found[scanned.last].header.first_seq;
-        if scanned.scan.seq > Seq::ZERO || scanned.torn_at.is_some() {
+        if scanned.scan.seq() > Seq::ZERO || scanned.torn_at.is_some() {
             let why = "both HEAD slots are unreadable, but the log has events".to_owned();
-            self.found_corrupt(*first, scanned.scan.at, scanned.scan.seq, why);
+            self.found_corrupt(*first, scanned.scan.at(), scanned.scan.seq(), why);
             return Ok(());
         }
         if self.corrupt.is_some() || self.options.read_only {
@@ -262,7 +391,7 @@ impl Recovery {
                 break;
             }
             let next = &found[scanned.last + 1];
-            let (size, root) = (scanned.scan.seq, scanned.root);
+            let (size, root) = (scanned.scan.seq(), scanned.root);
             if next.header.first_seq != size || next.header.root_at_start != root {
                 let why = format!(
                     "the next segment begins at event {} with root {}, this one ends at event {size} with root {}",
@@ -271,17 +400,22 @@ impl Recovery {
                     hex(&root)
                 );
                 let segment = found[scanned.last].header.first_seq;
-                self.found_corrupt(segment, scanned.scan.at, size, why);
+                self.found_corrupt(segment, scanned.scan.at(), size, why);
                 break;
             }
             scanned.last += 1;
             scanned.sealed_end = None;
             scanned.scan = self.batches(next, scanned.last == newest)?;
         }
-        if let Some(head) = head.filter(|h| scanned.scan.seq < h.size) {
-            let why =
-                format!("the log ends before event {}, but HEAD speaks of {} events", scanned.scan.seq, head.size);
-            self.found_corrupt(found[scanned.last].header.first_seq, scanned.scan.at, scanned.scan.seq, why);
+        let (end, end_at) = (scanned.scan.seq(), scanned.scan.at());
+        if let Some(head) = head.filter(|h| end < h.size) {
+            let why = format!("the log ends before event {end}, but HEAD speaks of {} events", head.size);
+            self.found_corrupt(found[scanned.last].header.first_seq, end_at, end, why);
+        }
+        if self.corrupt.is_none() && found[newest].sealed.is_some() {
+            // It was there, durable, before this one was sealed; what it held was acknowledged.
+            let why = "it is sealed, but the segment after it, which takes the events, is missing".to_owned();
+            self.found_corrupt(found[newest].header.first_seq, end_at, end, why);
         }
         Ok((found[begin].header.first_seq, scanned))
     }
@@ -309,13 +443,24 @@ impl Recovery {
         }
     }
 
-    fn batches(&self, found: &Found, is_newest: bool) -> Result<BatchScan, OpenError> {
-        let path = segment_path(&self.log_dir, found.header.first_seq);
+    fn batches(&self, found: &Found, is_newest: bool) -> Result<SegmentScan, OpenError> {
+        let first = found.header.first_seq;
+        let path = found.path(&self.log_dir);
         if is_newest {
             // What we trust must have come from the disk, not from pages that a failed sync left behind.
             found.file.forget_cache().map_err(at(&path))?;
         }
-        BatchScan::new(Arc::clone(&found.file), &found.header).map_err(at(&path))
+        if found.sealed.is_none() {
+            return BatchScan::new(Arc::clone(&found.file), &found.header).map(SegmentScan::Log).map_err(at(&path));
+        }
+        match SealedFile::open(Arc::clone(&found.file), first) {
+            Ok(sealed) => Ok(SegmentScan::Sealed(SealedScan::new(Arc::new(sealed)))),
+            // It was whole when the segments were found, a moment ago.
+            Err(SealedError::Flaw(Flaw { at, seq, why })) => {
+                Err(Corrupt { segment: first, offset: at, seq, why: why.to_owned() }.into())
+            }
+            Err(SealedError::Io(source)) => Err(OpenError::Io { path, source }),
+        }
     }
 
     /// Goes through one segment to its end, its torn tail or its corruption.
@@ -328,14 +473,14 @@ impl Recovery {
         visitor: &mut dyn Visitor,
     ) -> Result<(), OpenError> {
         let segment = found.header.first_seq;
-        let path = segment_path(&self.log_dir, segment);
+        let path = found.path(&self.log_dir);
         let scan = &mut scanned.scan;
         loop {
             match scan.step().map_err(at(&path))? {
                 Step::Clean => return Ok(()),
                 Step::Sealed { root, .. } if root != scanned.root => {
                     let why = format!("the SEAL's root is {}, the last COMMIT's {}", hex(&root), hex(&scanned.root));
-                    self.found_corrupt(segment, scan.at, scan.seq, why);
+                    self.found_corrupt(segment, scan.at(), scan.seq(), why);
                     return Ok(());
                 }
                 Step::Sealed { end, .. } => {
@@ -357,7 +502,7 @@ impl Recovery {
                 }
                 Step::Invalid { at: byte, why } => {
                     match self.rule_broken(scan, byte, is_newest, head).map_err(at(&path))? {
-                        Some(rule) => self.found_corrupt(segment, byte, scan.seq, format!("{why}; {rule}")),
+                        Some(rule) => self.found_corrupt(segment, byte, scan.seq(), format!("{why}; {rule}")),
                         None => scanned.torn_at = Some(byte),
                     }
                     return Ok(());
@@ -369,11 +514,15 @@ impl Recovery {
     /// Why an invalid frame cannot be the torn end of a batch that was never acknowledged; `None` if it can.
     fn rule_broken(
         &self,
-        scan: &mut BatchScan,
+        scan: &mut SegmentScan,
         byte: u64,
         is_newest: bool,
         head: Option<&Head>,
     ) -> io::Result<Option<String>> {
+        let scan = match scan {
+            SegmentScan::Log(scan) => scan,
+            SegmentScan::Sealed(_) => return Ok(Some("the segment was whole when it was sealed".to_owned())),
+        };
         if let Some(head) = head.filter(|h| scan.seq < h.size) {
             return Ok(Some(format!("HEAD speaks of {} events", head.size)));
         }
@@ -386,9 +535,13 @@ impl Recovery {
 
     /// Cuts a torn tail (its copy is kept), and makes durable what the scan found.
     fn settle_tail(&self, found: &Found, scanned: &Scanned) -> Result<Option<TornTail>, OpenError> {
+        if found.sealed.is_some() {
+            // Whole since it was sealed, or corrupt.
+            return Ok(None);
+        }
         let segment = found.header.first_seq;
         let path = segment_path(&self.log_dir, segment);
-        let offset = scanned.scan.at;
+        let offset = scanned.scan.at();
         let mut torn = None;
         if scanned.torn_at.is_some() && self.corrupt.is_none() {
             let tail = read_tail(&*found.file, offset).map_err(at(&path))?;
@@ -430,15 +583,20 @@ impl Recovery {
         if self.options.read_only {
             return Ok(path);
         }
+        let to = self.quarantine_file(first, &path, "log")?;
+        warn!(segment = %first, "moved segment {first}, which has no whole header and no frames, to {}", to.display());
+        Ok(to)
+    }
+
+    fn quarantine_file(&self, first: Seq, path: &Path, ending: &str) -> Result<PathBuf, OpenError> {
         let dir = self.dir.join("quarantine");
-        let to = dir.join(format!("{:020}-{}.log", first.0, clock::now_ns()));
+        let to = dir.join(format!("{:020}-{}.{ending}", first.0, clock::now_ns()));
         let shift = || {
-            self.disk.rename(&path, &to)?;
+            self.disk.rename(path, &to)?;
             self.disk.sync_dir(&dir)?;
             self.disk.sync_dir(&self.log_dir)
         };
-        shift().map_err(at(&path))?;
-        warn!(segment = %first, "moved segment {first}, which has no whole header and no frames, to {}", to.display());
+        shift().map_err(at(path))?;
         Ok(to)
     }
 
@@ -451,27 +609,33 @@ impl Recovery {
         report: Recovered,
     ) -> Result<Opened, OpenError> {
         found.truncate(scanned.last + 1);
-        let ends: Vec<Seq> = found.iter().skip(1).map(|f| f.header.first_seq).collect();
+        let ends: Vec<Seq> = found.iter().skip(1).map(|f| f.header.first_seq).chain([report.size]).collect();
+        let mut old: Vec<OldSegment> = found.iter().zip(ends).map(|(f, end)| f.to_old(end)).collect();
         let last = found.pop().expect("a log has at least one segment here");
-        let old = found
-            .iter()
-            .zip(ends)
-            .map(|(f, end)| OldSegment { first: f.header.first_seq, end, bytes: f.bytes, salt: f.header.salt })
-            .collect();
         let path = segment_path(&self.log_dir, last.header.first_seq);
-        let scan = scanned.scan;
-        let active = Arc::new(Active {
-            file: Arc::clone(&last.file),
-            first: last.header.first_seq,
-            salt: last.header.salt,
-            offsets: RwLock::new(Offsets { starts: scan.starts, end: scan.at }),
-        });
-        let table = Table { old, active: Arc::clone(&active) };
-        let shared = Arc::new(Shared::new(self.disk, self.log_dir, report.size, table));
+        let mut scan = match scanned.scan {
+            SegmentScan::Log(scan) => Some(scan),
+            SegmentScan::Sealed(_) => None,
+        };
+        let mut active = None;
+        if let Some(scan) = &mut scan {
+            old.pop();
+            active = Some(Arc::new(Active {
+                file: Arc::clone(&last.file),
+                first: last.header.first_seq,
+                salt: last.header.salt,
+                offsets: RwLock::new(Offsets { starts: std::mem::take(&mut scan.starts), end: scan.at }),
+            }));
+        }
+        // Of a segment whose first event cannot be trusted there is nothing to read.
+        old.retain(|segment| segment.first < segment.end);
+        let table = Table { old, active: active.clone() };
+        let cache_bytes = self.options.block_cache_bytes_max;
+        let shared = Arc::new(Shared::new(self.disk, self.log_dir, report.size, table, cache_bytes));
         let head = Arc::new(HeadFile::new(Arc::clone(&shared), slots));
 
-        let mut writer = None;
-        if self.corrupt.is_none() && !self.options.read_only {
+        let (mut writer, mut sealer) = (None, None);
+        if let (Some(active), Some(scan), None, false) = (active, scan, &self.corrupt, self.options.read_only) {
             let has_events = report.size > last.header.first_seq;
             let is_finished = scanned.sealed_end.is_some() || (report.after_failed_sync && has_events);
             let resume = Resume {
@@ -485,9 +649,10 @@ impl Recovery {
                 prev_commit_offset: scan.prev_commit_offset,
                 sha256: scan.sha256,
             };
+            sealer = Some(Sealer::new(Arc::clone(&shared), self.options.seal_level));
             writer = Some(Writer::new(Arc::clone(&shared), Arc::clone(&head), self.options, resume));
         }
-        Ok(Opened { writer, reader: Reader::new(shared), head, report, read_only: self.corrupt })
+        Ok(Opened { writer, reader: Reader::new(shared), sealer, head, report, read_only: self.corrupt })
     }
 
     fn found_corrupt(&mut self, segment: Seq, offset: u64, seq: Seq, why: String) {
@@ -507,10 +672,65 @@ impl Recovery {
     }
 }
 
+impl Found {
+    fn path(&self, log_dir: &Path) -> PathBuf {
+        match self.sealed {
+            Some(_) => sealed_path(log_dir, self.header.first_seq),
+            None => segment_path(log_dir, self.header.first_seq),
+        }
+    }
+
+    fn to_old(&self, end: Seq) -> OldSegment {
+        OldSegment {
+            first: self.header.first_seq,
+            end,
+            bytes: self.bytes,
+            salt: self.header.salt,
+            sealed: self.sealed.map(|(_, info)| info),
+        }
+    }
+}
+
+impl SegmentScan {
+    fn step(&mut self) -> io::Result<Step> {
+        match self {
+            SegmentScan::Log(scan) => scan.step(),
+            SegmentScan::Sealed(scan) => scan.step(),
+        }
+    }
+
+    /// Where the next batch begins in the file; in a sealed one, its block.
+    fn at(&self) -> u64 {
+        match self {
+            SegmentScan::Log(scan) => scan.at,
+            SegmentScan::Sealed(scan) => scan.at,
+        }
+    }
+
+    /// The next event.
+    fn seq(&self) -> Seq {
+        match self {
+            SegmentScan::Log(scan) => scan.seq,
+            SegmentScan::Sealed(scan) => scan.seq,
+        }
+    }
+
+    fn undo_batch(&mut self) {
+        match self {
+            SegmentScan::Log(scan) => scan.undo_batch(),
+            SegmentScan::Sealed(scan) => scan.undo_batch(),
+        }
+    }
+}
+
 /// Shows a batch to the visitor; answers what it objects to.
-fn show(scan: &BatchScan, commit: &Commit, visitor: &mut dyn Visitor) -> Result<Option<String>, OpenError> {
-    let mut shown =
-        scan.events().try_for_each(|(head, payload)| visitor.event(head.seq, head.frame_type, head.flags, payload));
+fn show(scan: &SegmentScan, commit: &Commit, visitor: &mut dyn Visitor) -> Result<Option<String>, OpenError> {
+    let mut event =
+        |(head, payload): (&FrameHeader, &[u8])| visitor.event(head.seq, head.frame_type, head.flags, payload);
+    let mut shown = match scan {
+        SegmentScan::Log(scan) => scan.events().try_for_each(&mut event),
+        SegmentScan::Sealed(scan) => scan.events().try_for_each(&mut event),
+    };
     if shown.is_ok() {
         shown = visitor.commit(commit);
     }
@@ -537,17 +757,48 @@ fn against_head(commit: &Commit, head: &Head) -> Option<String> {
     None
 }
 
-/// Why a segment's header does not fit the one before it.
-fn misfit(before: Option<&Header>, header: &Header, name: Seq) -> Option<&'static str> {
+/// Why a segment's header does not fit the segment before it.
+fn misfit(before: Option<&Found>, header: &Header, name: Seq) -> Option<String> {
     if header.first_seq != name {
-        return Some("the header's first_seq is not the file's name");
+        return Some("the header's first_seq is not the file's name".to_owned());
     }
-    match before {
-        None if header.segment_no != 0 || name != Seq::ZERO => Some("the segments before it are missing"),
-        None => None,
-        Some(before) if before.log_id != header.log_id => Some("the segment belongs to another log"),
-        Some(before) if before.segment_no + 1 != header.segment_no => Some("a segment before it is missing"),
-        Some(_) => None,
+    let Some(before) = before else {
+        let is_first = header.segment_no == 0 && name == Seq::ZERO;
+        return (!is_first).then(|| "the segments before it are missing".to_owned());
+    };
+    if before.header.log_id != header.log_id {
+        return Some("the segment belongs to another log".to_owned());
+    }
+    if before.header.segment_no + 1 != header.segment_no {
+        return Some("a segment before it is missing".to_owned());
+    }
+    let (end, info) = before.sealed?;
+    if end != name || info.root != header.root_at_start {
+        let (root, ours) = (hex(&info.root), hex(&header.root_at_start));
+        return Some(format!(
+            "the sealed segment before it ends at event {end} with root {root}, this one begins with root {ours}"
+        ));
+    }
+    None
+}
+
+/// Whether a `.seg` is whole, and of the segment with this header if the `.log` still has one.
+fn is_whole(file: Arc<dyn DiskFile>, first: Seq, header: Option<&Header>) -> io::Result<bool> {
+    let sealed = match SealedFile::open(file, first) {
+        Ok(sealed) => Arc::new(sealed),
+        Err(SealedError::Flaw(_)) => return Ok(false),
+        Err(SealedError::Io(e)) => return Err(e),
+    };
+    if header.is_some_and(|header| *header != sealed.header) {
+        return Ok(false);
+    }
+    let mut scan = SealedScan::new(sealed);
+    loop {
+        match scan.step()? {
+            Step::Batch { .. } => {}
+            Step::Sealed { .. } => return Ok(true),
+            Step::Clean | Step::Invalid { .. } => return Ok(false),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::commit::Commit;
 use super::frame::{self, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, FrameType};
-use super::header::{HEADER_BYTES, Header};
+use super::header::{Form, HEADER_BYTES, Header};
 use super::seal;
 use crate::durable::{DiskFile, read_up_to};
 use crate::seq::Seq;
@@ -126,6 +126,27 @@ pub(super) struct BatchScan {
     frames: Vec<(u64, FrameHeader)>,
 }
 
+/// Where, in a `.log`, the batch ends with which the log holds exactly `size` events; `None` if no batch ends there.
+///
+/// For a size that is durable: what lies before its end never changes, also while a server appends behind it.
+pub fn end_of_batch(file: &Arc<dyn DiskFile>, size: Seq) -> io::Result<Option<u64>> {
+    let mut head = vec![0; HEADER_BYTES];
+    let got = read_up_to(&**file, &mut head, 0)?;
+    let Ok(header) = Header::decode(&head[..got], Form::Log) else {
+        return Ok(None);
+    };
+    if header.first_seq == size {
+        return Ok(Some(HEADER_BYTES as u64));
+    }
+    let mut walker = Walker::new(Arc::clone(file), header.salt, HEADER_BYTES as u64, file.len()?);
+    while let Walk::Frame { at, head, .. } = walker.next_frame()? {
+        if head.frame_type == FrameType::Commit && head.seq == size {
+            return Ok(Some(at + head.framed_bytes()));
+        }
+    }
+    Ok(None)
+}
+
 /// One step of a [`BatchScan`].
 pub(super) enum Step {
     /// A whole, valid batch; its events can be had from [`BatchScan::events`] until the next step. It began at `at`.
@@ -235,6 +256,11 @@ impl BatchScan {
         })
     }
 
+    /// The same events as whole frames, padding included.
+    pub fn framed_events(&self) -> impl Iterator<Item = (&FrameHeader, &[u8])> {
+        self.frames.iter().map(|(at, head)| (head, self.window.slice(&(*at..at + head.framed_bytes()))))
+    }
+
     /// Whether a valid frame header of a batch later than the one at hand lies anywhere behind `from`.
     pub fn later_batch_after(&mut self, from: u64) -> io::Result<Option<u64>> {
         let mut at = from.next_multiple_of(8);
@@ -290,13 +316,7 @@ impl BatchScan {
     }
 
     fn closes(&self, commit: &Commit, head: &FrameHeader, first: Seq, next: Seq, at: u64) -> bool {
-        head.seq == next
-            && commit.size == next
-            && commit.first_seq == first
-            && next > first
-            && u64::from(commit.n) == next.0 - first.0
-            && u64::from(commit.bytes) == at - self.at
-            && commit.prev_commit_offset == self.prev_commit_offset
+        head.seq == next && commit.closes(first, next, at - self.at, self.prev_commit_offset)
     }
 
     fn only_zeros_from(&mut self, from: u64) -> io::Result<Step> {

@@ -1,5 +1,8 @@
 //! The log against a `Vec`: batches, reopening, rolling, crashes, damage. The tree is stood in for by a chain of hashes.
 
+mod sealing;
+mod torture;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use super::Options;
 use super::commit::{COMMIT_BYTES, Commit};
 use super::frame::{self, FrameType, PAYLOAD_BYTES_MAX, framed_bytes};
 use super::head::{HeadError, HeadFile};
-use super::header::{HEADER_BYTES, Header};
+use super::header::{Form, HEADER_BYTES, Header};
 use super::seal;
 use super::segments::{Active, Offsets, OldSegment, Shared, segment_path};
 use crate::clock;
@@ -293,7 +293,13 @@ impl Writer {
             salt: header.salt,
             offsets: RwLock::new(Offsets { starts: Vec::new(), end }),
         });
-        let old = OldSegment { first: self.header.first_seq, end: self.size, bytes: self.end, salt: self.header.salt };
+        let old = OldSegment {
+            first: self.header.first_seq,
+            end: self.size,
+            bytes: self.end,
+            salt: self.header.salt,
+            sealed: None,
+        };
         self.shared.roll(old, Arc::clone(&active));
         info!(
             segment = %self.size,
@@ -302,7 +308,7 @@ impl Writer {
             self.size,
             self.header.first_seq
         );
-        self.sha256 = Sha256::new_with_prefix(header.encode());
+        self.sha256 = Sha256::new_with_prefix(header.encode(Form::Log));
         self.active = active;
         self.header = header;
         self.end = end;
@@ -410,7 +416,7 @@ pub(super) fn create_segment(
 ) -> Result<(Arc<dyn DiskFile>, u64), CreateError> {
     let path = segment_path(log_dir, header.first_seq);
     let file = disk.create(&path).map_err(CreateError::Write)?;
-    if let Err(e) = write_all(&*file, &header.encode(), 0) {
+    if let Err(e) = write_all(&*file, &header.encode(Form::Log), 0) {
         // The name must be free for the next attempt; if it cannot be freed, that attempt says so.
         let _ = disk.remove(&path);
         return Err(CreateError::Write(e));

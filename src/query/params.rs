@@ -29,7 +29,8 @@ pub fn from_params(pairs: &[(String, String)], env: &Env<'_>) -> Result<FromPara
     let mut groups = vec![(Parameter::Text, Vec::new())];
     let mut unknown = Vec::new();
     for (pair, (name, value)) in pairs.iter().enumerate() {
-        let Some(parameter) = Parameter::named(name) else {
+        // No text holds NUL; in the name of a path it would be the end of one.
+        let Some(parameter) = Parameter::named(name).filter(|_| !name.contains('\0')) else {
             unknown.push(name.clone());
             continue;
         };

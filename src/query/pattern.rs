@@ -317,11 +317,11 @@ impl ast::Visitor for Unsupported {
     }
 }
 
-/// `U` swaps greedy and lazy, `u` off would match single bytes.
+/// `U` swaps greedy and lazy, `u` off would match single bytes, and after `x` a comment swallows what we put around.
 fn flags_allowed(flags: &ast::Flags) -> Result<(), (&'static str, usize)> {
-    for flag in [ast::Flag::SwapGreed, ast::Flag::Unicode] {
+    for flag in [ast::Flag::SwapGreed, ast::Flag::Unicode, ast::Flag::IgnoreWhitespace] {
         if flags.flag_state(flag).is_some() {
-            return Err(("flag U or u", flags.span.start.offset));
+            return Err(("flag U, u or x", flags.span.start.offset));
         }
     }
     Ok(())

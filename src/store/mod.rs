@@ -1,6 +1,6 @@
 //! The store: log, tree, ids and index of one data directory as one thing that takes events and answers questions.
 //!
-//! One thread appends (`writer`), three keep the index (`indexer`), one writes HEAD (`publisher`). Everything that was
+//! One thread appends (`writer`), three keep the index (`indexer`), one writes HEAD (`publisher`), one seals (`sealer`). Everything that was
 //! acknowledged is on disk; everything else can be computed from the log.
 
 mod answers;
@@ -11,6 +11,7 @@ mod indexer;
 pub mod metrics;
 mod promised;
 mod publisher;
+mod sealer;
 pub mod signing;
 #[cfg(test)]
 mod tests;
@@ -24,7 +25,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
@@ -54,6 +56,7 @@ use ids::Ids;
 use indexer::{Indexer, Setup};
 use promised::PromisedFile;
 use publisher::{Desk, Publisher, Tip, newest_note};
+use sealer::Sealer;
 use signing::SigningError;
 use trunk::Trunk;
 use watermarks::{Marks, Watermarks};
@@ -79,6 +82,8 @@ pub struct Settings {
     pub spans: SpanLimits,
     /// What counting may cost.
     pub counts: CountLimits,
+    /// How large segments grow; tests use small ones. Whether only to look is said above.
+    pub log: log::Options,
     /// The log's name in its checkpoints, or `None` for `annals/` and its id.
     pub origin: Option<String>,
     /// Go on with another signing key than the one that signed the newest checkpoint.
@@ -136,9 +141,14 @@ pub struct Store {
     counts: Arc<CountCache>,
     writer: Result<Writer, AppendError>,
     publisher: Option<Publisher>,
+    sealer: Option<Sealer>,
     signed: Arc<HeadFile>,
     public_key: Option<VerifierKey>,
     tree: Arc<TileReader>,
+    /// The newest checkpoint that a witness signed too.
+    cosigned: ArcSwapOption<String>,
+    /// Guards why nothing more may be signed, for moments.
+    dispute: Arc<Mutex<Option<String>>>,
     cursors: Cursors,
     report: Recovered,
     _lock: Box<dyn Lock>,
@@ -154,7 +164,7 @@ impl Store {
         let tree = Arc::new(TileReader::new(disk.clone(), &tree_dir));
         let mut trunk = Trunk::open(disk.clone(), tree_dir)
             .map_err(failed(format!("cannot open the tree in {}", dir.display())))?;
-        let options = log::Options { read_only: settings.read_only, ..log::Options::default() };
+        let options = log::Options { read_only: settings.read_only, ..settings.log.clone() };
         let opened = log::open(disk.clone(), &dir, &options, &mut trunk)?;
         if let Some(corrupt) = &opened.read_only
             && !settings.read_only
@@ -172,7 +182,8 @@ impl Store {
         let size = opened.report.size;
         let source = Source::new(opened.reader);
         let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size.min(size));
-        let marks = Arc::new(Watermarks::new(Marks { durable: size, signed, ..Marks::default() }));
+        let sealed = source.reader().sealed();
+        let marks = Arc::new(Watermarks::new(Marks { durable: size, searchable: Seq::ZERO, sealed, signed }));
         let spans = Arc::new(ArcSwap::default());
         let ids = Arc::new(Ids::new(spans.clone()));
         let indexer = Indexer::start(Setup {
@@ -223,6 +234,7 @@ impl Store {
         };
         let public_key = key.as_ref().map(|key| key.public().clone()).or_else(|| signing::read_public(&*disk, &dir));
         let signed = opened.head.clone();
+        let dispute: Arc<Mutex<Option<String>>> = Arc::default();
         let publisher = match (&refusal, key) {
             (None, Some(key)) => {
                 let noted = newest_note(&*disk, &dir).map_err(failed("cannot list the kept checkpoints".into()))?;
@@ -236,12 +248,27 @@ impl Store {
                     dir: dir.clone(),
                     last_note: settings.last_note.clone(),
                     fault: Arc::default(),
+                    dispute: dispute.clone(),
                     noted: (Instant::now(), noted),
                     last_noted: (None, None),
                 };
                 Some(Publisher::start(desk, is_poisoned.clone()).map_err(failed("cannot start a thread".into()))?)
             }
             (Some(_), _) | (_, None) => None,
+        };
+        let sealer = match opened.sealer {
+            Some(log) => {
+                let tools = sealer::Tools {
+                    log,
+                    source: source.clone(),
+                    tree: tree.clone(),
+                    marks: marks.clone(),
+                    disk: disk.clone(),
+                    dir: dir.clone(),
+                };
+                Some(Sealer::start(tools).map_err(failed("cannot start a thread".into()))?)
+            }
+            None => None,
         };
         let writer = match (refusal, opened.writer) {
             (None, Some(log)) => Ok(Writer::start(Tools {
@@ -275,9 +302,12 @@ impl Store {
             indexer,
             writer,
             publisher,
+            sealer,
             signed,
             public_key,
             tree,
+            cosigned: ArcSwapOption::empty(),
+            dispute,
             cursors: Cursors::new(cursor_key),
             report,
             _lock: lock,
@@ -334,6 +364,21 @@ impl Store {
     /// The newest checkpoint that was published, with its signatures. One of size 0 may be unsigned.
     pub fn signed(&self) -> Option<Head> {
         self.signed.latest()
+    }
+
+    /// The newest checkpoint that a witness signed too, if any did since the start.
+    pub fn cosigned(&self) -> Option<String> {
+        self.cosigned.load().as_deref().cloned()
+    }
+
+    /// A witness signed this checkpoint.
+    pub fn set_cosigned(&self, note: String) {
+        self.cosigned.store(Some(Arc::new(note)));
+    }
+
+    /// Somebody outside remembers another log (or, `None`, nobody does): nothing more is signed.
+    pub fn set_dispute(&self, why: Option<String>) {
+        *self.dispute.lock() = why;
     }
 
     /// What the log's checkpoints are verified with; `None` if nothing was ever signed here.
@@ -427,6 +472,7 @@ impl Store {
 
     /// Stores what waits, writes HEAD and the last span, and ends all threads.
     pub fn close(&self) {
+        self.sealer.iter().for_each(Sealer::stop);
         if let Ok(writer) = &self.writer {
             writer.stop();
         }

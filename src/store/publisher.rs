@@ -133,6 +133,9 @@ enum PublishError {
         /// The size to be signed.
         size: Seq,
     },
+    /// Somebody outside remembers another log.
+    #[error("{0}")]
+    Disputed(String),
     /// The tree cannot be read, so nothing can be held against it.
     #[error(transparent)]
     Tree(#[from] TileError),
@@ -154,9 +157,10 @@ impl PublishError {
     /// What to tell who asks whether the server can do its work. Without a note it can: the checkpoint is in HEAD.
     fn fault(&self) -> Option<String> {
         match self {
-            PublishError::NotAnExtension { .. } | PublishError::Tree(_) | PublishError::Head(_) => {
-                Some(format!("the log cannot be signed: {self}"))
-            }
+            PublishError::NotAnExtension { .. }
+            | PublishError::Disputed(_)
+            | PublishError::Tree(_)
+            | PublishError::Head(_) => Some(format!("the log cannot be signed: {self}")),
             PublishError::Note { .. } => None,
         }
     }
@@ -180,8 +184,10 @@ pub struct Desk {
     pub dir: PathBuf,
     /// A file elsewhere with the newest checkpoint.
     pub last_note: Option<PathBuf>,
-    /// Why nothing is signed.
+    /// Why nothing is signed. Guards one text, for moments.
     pub fault: Arc<Mutex<Option<String>>>,
+    /// Why nothing may be signed. Guards one text, for moments.
+    pub dispute: Arc<Mutex<Option<String>>>,
     /// When the last hourly note was kept, and of which size.
     pub noted: (Instant, Option<Seq>),
     /// The same for the note elsewhere.
@@ -193,6 +199,9 @@ impl Desk {
         let (size, root) = self.tip.get();
         let latest = self.head.latest();
         if latest.as_ref().is_none_or(|latest| latest.size < size || !self.has_signed(latest)) {
+            if let Some(why) = self.dispute.lock().clone() {
+                return Err(PublishError::Disputed(why));
+            }
             self.check_extension(latest.as_ref(), size, &root)?;
             let text = Checkpoint { origin: self.key.public().name().to_owned(), size: size.0, root }.to_text();
             let note = format!("{text}\n{}", self.key.sign(&text, clock::now_ms() / 1_000));

@@ -15,7 +15,7 @@ pub struct Marks {
     pub durable: Seq,
     /// Found by every search.
     pub searchable: Seq,
-    /// In sealed segments.
+    /// In sealed segments: compressed, and compared with the tree.
     pub sealed: Seq,
     /// Covered by the signed checkpoint in HEAD.
     pub signed: Seq,

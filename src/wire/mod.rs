@@ -5,6 +5,7 @@ mod highlights;
 mod histogram;
 mod proofs;
 mod query_tree;
+mod segments;
 
 use std::fmt::Write;
 
@@ -12,6 +13,7 @@ pub use facets::{FacetAnswer, facets};
 pub use histogram::{BUCKETS_MAX, Histogram, HistogramError, Step};
 pub use proofs::{ENTRY_BYTES, consistency, evidence, log, push_entry};
 pub use query_tree::{Place, query_tree};
+pub use segments::segments;
 
 use crate::event::row::push_hex;
 use crate::ingest::ItemFault;

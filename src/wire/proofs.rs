@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{array, put, watermarks};
+use super::{array, optional, put, watermarks};
 use crate::event::row::push_hex;
 use crate::export::bundle;
 use crate::index::source::Evidence;
@@ -17,8 +17,15 @@ const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 
 /// A leaf in a bundle: its length and its bytes.
 pub const ENTRY_BYTES: usize = 2 + LEAF_BYTES;
 
-/// `{"log_id","origin","public_key","public_key_pem","checkpoint","watermarks"}`
-pub fn log(log_id: &[u8; 16], key: Option<&VerifierKey>, checkpoint: &str, marks: Marks) -> String {
+/// `{"log_id","origin","public_key","public_key_pem","checkpoint","cosigned","watermarks"}`; `cosigned` is the newest
+/// checkpoint that a witness signed too, or null.
+pub fn log(
+    log_id: &[u8; 16],
+    key: Option<&VerifierKey>,
+    checkpoint: &str,
+    cosigned: Option<&str>,
+    marks: Marks,
+) -> String {
     let mut out = String::from("{\"log_id\":\"");
     push_hex(log_id, &mut out);
     out.push_str("\",\"origin\":");
@@ -31,6 +38,7 @@ pub fn log(log_id: &[u8; 16], key: Option<&VerifierKey>, checkpoint: &str, marks
     }
     out.push_str(",\"checkpoint\":");
     write_string(checkpoint, &mut out);
+    optional(&mut out, "cosigned", cosigned);
     watermarks(&mut out, marks);
     out.push('}');
     out

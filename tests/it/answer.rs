@@ -17,6 +17,7 @@ pub struct Answer {
 pub struct Watermarks {
     pub durable: u64,
     pub searchable: u64,
+    pub sealed: u64,
 }
 
 impl Watermarks {
@@ -25,7 +26,7 @@ impl Watermarks {
         let mark = |name: &str| {
             answer["watermarks"][name].as_u64().unwrap_or_else(|| panic!("no watermark {name} in {answer}"))
         };
-        Watermarks { durable: mark("durable"), searchable: mark("searchable") }
+        Watermarks { durable: mark("durable"), searchable: mark("searchable"), sealed: mark("sealed") }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::thread;
 
 use crate::data::{real_events, real_or_demo_events};
-use crate::world::{Params, World, assert_same_text};
+use crate::world::{Params, World, assert_same_text, without_watermarks};
 
 /// One of each kind of filter, and combinations of them, with many hits, with few and with none.
 const QUERIES: [&str; 40] = [
@@ -161,13 +161,4 @@ fn ask_all(world: &World, ways: &[(&str, Params)], more: Params) -> Vec<(String,
 
 fn is_empty(answer: &str) -> bool {
     answer.contains("\"events\":[]")
-}
-
-/// The text of an answer without its member `watermarks`, everything else untouched.
-fn without_watermarks(answer: &str) -> String {
-    let Some(from) = answer.find("\"watermarks\":{") else {
-        return answer.to_owned();
-    };
-    let to = from + answer[from..].find('}').expect("watermarks are a flat object") + 1;
-    format!("{}{}", &answer[..from], &answer[to..])
 }

@@ -34,9 +34,17 @@ pub fn verify(dir: &Path, given: &Given) -> anyhow::Result<Report> {
     if !disk.exists(&dir.join("log"))? && !disk.exists(&dir.join("HEAD"))? {
         bail!("it holds no log");
     }
-    let mut before = None;
+    let (mut before, mut looks) = (None, 0);
     loop {
-        let (mut report, unsettled) = look(&disk, dir, given)?;
+        looks += 1;
+        let (mut report, unsettled) = match look(&disk, dir, given) {
+            // A server sealed a segment between our seeing its name and opening it.
+            Err(error) if looks < LOOKS && is_gone(&error) => {
+                thread::sleep(PAUSE);
+                continue;
+            }
+            looked => looked?,
+        };
         let Some(unsettled) = unsettled else {
             return Ok(report);
         };
@@ -50,6 +58,13 @@ pub fn verify(dir: &Path, given: &Given) -> anyhow::Result<Report> {
         }
         before = Some(unsettled);
         thread::sleep(PAUSE);
+    }
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<OpenError>() {
+        Some(OpenError::Io { source, .. }) => source.kind() == ErrorKind::NotFound,
+        Some(OpenError::Visitor(_) | OpenError::NoLog { .. } | OpenError::Corrupt(_)) | None => false,
     }
 }
 

@@ -120,6 +120,8 @@ impl Lower<'_> {
                     let scan = TermScan::accepted(fields.target_type, regex.clone(), self.watch());
                     Box::new(scan.below_the_root())
                 }
+                // The facet of no name is the root, which every entry with a target type has.
+                (Pattern::Exact(kind), None) if kind.is_empty() => Box::new(EmptyQuery),
                 (Pattern::Exact(kind), None) => facet(fields.target_type, [kind.as_str()]),
                 (Pattern::Wildcard(_) | Pattern::Regex(_), None) => Box::new(EmptyQuery),
             }),

@@ -67,7 +67,8 @@ impl View {
         self.pieces.len()
     }
 
-    pub(super) fn patience(&self) -> &Patience {
+    /// How long its question may take, shared by all who work on it.
+    pub fn patience(&self) -> &Arc<Patience> {
         &self.patience
     }
 

@@ -104,7 +104,9 @@ impl TimeRange {
 impl Moment {
     /// The first ms behind it, where something is compared with it.
     fn after_ms(&self) -> i64 {
-        if self.has_time_of_day { self.start_ms.saturating_add(1) } else { self.end_ms }
+        // The last moment of all has none behind it that could be written.
+        let behind = if self.has_time_of_day { self.start_ms.saturating_add(1) } else { self.end_ms };
+        behind.min(*MOMENTS_MS.end())
     }
 }
 

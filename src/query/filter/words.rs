@@ -75,7 +75,7 @@ impl Words {
             Shape::Regex => Words::Regex(RegexPattern::read(raw, reading)?),
             Shape::Bare | Shape::Bracket if raw.has_wildcard() => Words::Wildcard(WildPattern::read(raw, reading)?),
             Shape::Bare | Shape::Bracket => match fuzzy(raw)? {
-                Some((word, distance)) => Words::Fuzzy(Fuzzy::read(&word, distance)?),
+                Some((word, distance)) => Words::Fuzzy(Fuzzy::read(&word, distance, reading)?),
                 None => {
                     let text = raw.text();
                     Words::Word { tokens: tokens(&text, raw)?, text: text::fold(&text).into_owned() }
@@ -228,7 +228,7 @@ fn fuzzy(raw: &Raw) -> Result<Option<(Raw, Option<u8>)>, ParseError> {
 }
 
 impl Fuzzy {
-    fn read(word: &Raw, distance: Option<u8>) -> Result<Fuzzy, ParseError> {
+    fn read(word: &Raw, distance: Option<u8>, reading: &Reading<'_>) -> Result<Fuzzy, ParseError> {
         let term = text::fold(&word.text()).into_owned();
         if term.is_empty() {
             return Err(ParseError::syntax(word.at, "\"~\" alone", "expected a word before it"));
@@ -244,6 +244,15 @@ impl Fuzzy {
         }
         let distance = distance.unwrap_or_else(|| Fuzzy::usual_distance(&term));
         let automaton = Arc::new(automaton_builder(distance).build_dfa(&term));
+        // A state is a table of 256 numbers here, a quarter of what one of a pattern takes.
+        if !reading.spend_states(automaton.num_states().div_ceil(4)) {
+            return Err(ParseError::new(
+                code::PATTERN_TOO_COMPLEX,
+                word.at,
+                "fuzzy words with too many states together",
+                "expected fewer or shorter ones",
+            ));
+        }
         Ok(Fuzzy { term, distance, automaton })
     }
 

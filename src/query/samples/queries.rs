@@ -171,8 +171,10 @@ fn action(dice: &mut Dice, entry: &Entry) -> String {
 
 fn target_type(dice: &mut Dice, entry: &Entry) -> String {
     let kind = entry.event.target.as_ref().and_then(|target| target.kind.as_deref()).unwrap_or("contact");
-    match dice.below(4) {
-        // Also matches the empty text, which no type is.
+    match dice.below(5) {
+        // Which no type is.
+        4 => "target_type:\"\"".to_owned(),
+        // Also matches the empty text.
         0 => format!("target_type:/({})?/", regex_text(kind)),
         _ => format!("target_type:{}", pattern(dice, kind)),
     }
