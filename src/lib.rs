@@ -20,6 +20,7 @@ pub mod demo;
 pub mod export;
 pub mod ingest;
 pub mod query;
+pub mod verify;
 pub mod witness;
 // floor 3
 pub mod index;

@@ -2,6 +2,9 @@
 //!
 //! How many rows there were and the last `seq` of the snapshot stand in the trailers. If anything fails on the way the
 //! connection breaks: half an export never looks like a whole one.
+//!
+//! A bundle's rows are proven under one signed checkpoint, so its snapshot ends where that does. Signing is at most a second
+//! behind; a bundle waits two for what was searchable when it was asked for, and then takes what is signed.
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,9 +26,11 @@ use super::App;
 use super::error::ApiError;
 use super::events::ORDERS;
 use super::params::Params;
+use super::proofs::{SIGNED_SOON, signed};
 use crate::export::csv::{self, CsvOptions};
-use crate::export::{Format, ndjson};
+use crate::export::{Format, bundle, ndjson};
 use crate::index::{Engine, Order, Within};
+use crate::log::Head;
 use crate::query::Query;
 use crate::seq::Seq;
 use crate::store::Store;
@@ -37,6 +42,7 @@ pub const EXPORTS_MAX: usize = 16;
 /// Chunks made ahead of the client: a slow one holds no more than this.
 const CHUNKS_AHEAD: usize = 8;
 
+const FORMATS: [(&str, Format); 3] = [("csv", Format::Csv), ("ndjson", Format::Ndjson), ("bundle", Format::Bundle)];
 const ROWS: &str = "annals-rows";
 const SNAPSHOT: &str = "annals-last-seq";
 
@@ -44,22 +50,34 @@ const SNAPSHOT: &str = "annals-last-seq";
 struct Export {
     query: Query,
     order: Order,
-    format: Format,
-    csv: CsvOptions,
+    how: How,
+}
+
+/// A format with what it needs.
+enum How {
+    Csv(CsvOptions),
+    Ndjson,
+    /// Proven under this checkpoint.
+    Bundle(Head),
 }
 
 type Chunks = mpsc::Sender<io::Result<Frame<Bytes>>>;
 
 pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
-    let format = params.take_word("format", &[("csv", Format::Csv), ("ndjson", Format::Ndjson)])?;
-    let format =
-        format.ok_or_else(|| ApiError::parameter("format", "required", "format is missing, expected csv, ndjson"))?;
+    let format = params.take_word("format", &FORMATS)?;
+    let expected = "format is missing, expected csv, ndjson, bundle";
+    let format = format.ok_or_else(|| ApiError::parameter("format", "required", expected))?;
     let order = params.take_word("order", &ORDERS)?.unwrap_or(Order::TimeDesc);
     let tz = params.take_as("tz", "an IANA time zone such as Europe/Berlin", |_: &Tz| true)?.unwrap_or(Tz::UTC);
     let bom = params.take_flag("bom")?;
     let query = params.into_strict_filter(&app)?.query;
-    let export = Export { query, order, format, csv: CsvOptions { tz, bom } };
+    let how = match format {
+        Format::Csv => How::Csv(CsvOptions { tz, bom }),
+        Format::Ndjson => How::Ndjson,
+        Format::Bundle => How::Bundle(signed_soon(&app).await?),
+    };
+    let export = Export { query, order, how };
     let is_gzip = accepts_gzip(&headers);
 
     let permit = permit(&app)?;
@@ -107,6 +125,14 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
     Ok(response)
 }
 
+/// The newest checkpoint, if possible of everything that is searchable now.
+async fn signed_soon(app: &App) -> Result<Head, ApiError> {
+    let searchable = app.store.marks().searchable;
+    // Who timed out gets what is signed.
+    let _ = tokio::time::timeout(SIGNED_SOON, app.store.watermarks().signed(searchable)).await;
+    signed(app)
+}
+
 /// The right to send much, until it is dropped.
 pub(super) fn permit(app: &App) -> Result<OwnedSemaphorePermit, ApiError> {
     app.exports.clone().try_acquire_owned().map_err(|_| {
@@ -122,56 +148,110 @@ struct Ended {
 }
 
 impl Ended {
+    /// The last seq of the snapshot; none of an empty log.
+    fn last(&self) -> Option<u64> {
+        self.snapshot.0.checked_sub(1)
+    }
+
     fn trailers(&self) -> HeaderMap {
         let mut trailers = HeaderMap::new();
         trailers.insert(HeaderName::from_static(ROWS), HeaderValue::from(self.rows));
-        // The last seq of the snapshot; absent for an empty log.
-        let last = self.snapshot.0.checked_sub(1);
-        trailers.extend(last.map(|last| (HeaderName::from_static(SNAPSHOT), HeaderValue::from(last))));
+        trailers.extend(self.last().map(|last| (HeaderName::from_static(SNAPSHOT), HeaderValue::from(last))));
         trailers
     }
 }
 
 fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended> {
     let view = store.view();
-    let snapshot = view.searchable();
-    let catalogue = store.catalogue();
-    let (mut bytes, mut text) = (Vec::new(), String::new());
-    if export.format == Format::Csv {
-        out.write_all(&csv::header(&export.csv))?;
-    }
-    let mut rows = 0;
+    let snapshot = match &export.how {
+        How::Csv(_) | How::Ndjson => view.searchable(),
+        How::Bundle(checkpoint) => view.searchable().min(checkpoint.size),
+    };
+    let mut rows = Rows { store, export, bytes: Vec::new(), text: String::new() };
+    rows.begin(out)?;
+    let mut n = 0;
     let hits = view.hits(&export.query, export.order, None, Within::below(snapshot)).map_err(io::Error::other)?;
     for hit in hits {
-        let seq = hit.map_err(io::Error::other)?.seq;
-        let written = store.source().with_row(seq, |row| {
-            let category = catalogue.category_of(&row.head.action);
-            match export.format {
-                Format::Csv => {
-                    bytes.clear();
-                    csv::write_row_from_body(
-                        row.seq,
-                        row.received_ms,
-                        &row.hash,
-                        &category,
-                        row.body,
-                        &export.csv,
-                        &mut bytes,
-                    )
-                    .map_err(io::Error::other)?;
-                    out.write_all(&bytes)
-                }
-                Format::Ndjson => {
-                    text.clear();
-                    ndjson::write_row_from_body(row.seq, row.received_ms, &row.hash, &category, row.body, &mut text);
-                    out.write_all(text.as_bytes())
-                }
-            }
-        });
-        written.map_err(io::Error::other)??;
-        rows += 1;
+        rows.row(hit.map_err(io::Error::other)?.seq, out)?;
+        n += 1;
     }
-    Ok(Ended { rows, snapshot })
+    let ended = Ended { rows: n, snapshot };
+    rows.end(&ended, out)?;
+    Ok(ended)
+}
+
+/// Writes an export, row by row; the buffers are kept for their capacity.
+struct Rows<'a> {
+    store: &'a Store,
+    export: &'a Export,
+    bytes: Vec<u8>,
+    text: String,
+}
+
+impl Rows<'_> {
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        match &self.export.how {
+            How::Csv(options) => out.write_all(&csv::header(options)),
+            How::Ndjson => Ok(()),
+            How::Bundle(checkpoint) => {
+                let key = self.store.public_key().ok_or_else(|| io::Error::other("the log has no key"))?;
+                let order = ORDERS.iter().find(|(_, order)| *order == self.export.order);
+                let head = bundle::Head {
+                    origin: checkpoint.checkpoint.lines().next().unwrap_or_default(),
+                    key,
+                    query: &self.export.query.to_string(),
+                    order: order.map_or("", |(word, _)| word),
+                    checkpoint: &checkpoint.checkpoint,
+                };
+                self.text.clear();
+                bundle::write_head(&head, &mut self.text);
+                out.write_all(self.text.as_bytes())
+            }
+        }
+    }
+
+    fn row(&mut self, seq: Seq, out: &mut dyn Write) -> io::Result<()> {
+        let (source, catalogue) = (self.store.source(), self.store.catalogue());
+        self.text.clear();
+        match &self.export.how {
+            How::Csv(options) => {
+                let bytes = &mut self.bytes;
+                bytes.clear();
+                let written = source.with_row(seq, |row| {
+                    let category = catalogue.category_of(&row.head.action);
+                    csv::write_row_from_body(row.seq, row.received_ms, &row.hash, &category, row.body, options, bytes)
+                });
+                written.map_err(io::Error::other)?.map_err(io::Error::other)?;
+                return out.write_all(bytes);
+            }
+            How::Ndjson => {
+                let text = &mut self.text;
+                let written = source.with_row(seq, |row| {
+                    let category = catalogue.category_of(&row.head.action);
+                    ndjson::write_row_from_body(row.seq, row.received_ms, &row.hash, &category, row.body, text);
+                });
+                written.map_err(io::Error::other)?;
+            }
+            How::Bundle(checkpoint) => {
+                let entry = source.evidence(seq).map_err(io::Error::other)?;
+                let proof = self.store.tree().inclusion(seq.0, checkpoint.size.0).map_err(io::Error::other)?;
+                let proof = proof.ok_or_else(|| io::Error::other("a row is not in the signed tree"))?;
+                bundle::write_row(seq, &entry.leaf, &entry.salt, &entry.body, &proof, &mut self.text);
+            }
+        }
+        out.write_all(self.text.as_bytes())
+    }
+
+    fn end(&mut self, ended: &Ended, out: &mut dyn Write) -> io::Result<()> {
+        match &self.export.how {
+            How::Csv(_) | How::Ndjson => Ok(()),
+            How::Bundle(_) => {
+                self.text.clear();
+                bundle::write_last(ended.rows, ended.last(), &mut self.text);
+                out.write_all(self.text.as_bytes())
+            }
+        }
+    }
 }
 
 /// Collects bytes into chunks for the connection; waits while the client is slow.

@@ -1,6 +1,8 @@
 //! What an auditor asks for: the signed checkpoint, the tree's tiles and leaves as c2sp.org/tlog-tiles serves them, and
 //! proofs of single entries. All of it lies below the signed size, so it never changes.
 
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +20,7 @@ use crate::wire;
 /// Tiles are immutable; a year is what caches take for ever.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// A new entry is signed within a second: so long one who asks for its proof waits.
-const SIGNED_SOON: std::time::Duration = std::time::Duration::from_secs(2);
+pub(super) const SIGNED_SOON: Duration = Duration::from_secs(2);
 
 pub async fn checkpoint(State(app): State<App>) -> Result<Response, ApiError> {
     let head = signed(&app)?;
@@ -121,7 +123,7 @@ async fn prove(app: &App, name: &str, uri: &Uri) -> Result<TlogProof, ApiError> 
 }
 
 /// The newest signed checkpoint.
-fn signed(app: &App) -> Result<Head, ApiError> {
+pub(super) fn signed(app: &App) -> Result<Head, ApiError> {
     app.store.signed().filter(Head::is_signed).ok_or_else(|| ApiError::not_signed_yet(Seq::ZERO))
 }
 

@@ -27,6 +27,14 @@ pub struct Client {
     url: String,
 }
 
+/// What a server said instead of what it was asked for.
+pub struct Refusal {
+    /// Its status.
+    pub status: u16,
+    /// Its sentence.
+    pub why: String,
+}
+
 impl Server {
     /// A client for it; nothing is sent yet.
     pub fn client(&self) -> Client {
@@ -46,6 +54,20 @@ impl Client {
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish();
         let answer = self.agent.get(format!("{}{path}?{query}", self.url)).call();
         self.checked(answer)
+    }
+
+    /// GET of something small, of at most so many bytes. The inner error is what the server said instead.
+    pub fn get_small(&self, path: &str, bytes_max: u64) -> anyhow::Result<Result<Vec<u8>, Refusal>> {
+        let answer = self.agent.get(format!("{}{path}", self.url)).call();
+        let mut answer = answer.with_context(|| format!("cannot reach {}", self.url))?;
+        let status = answer.status().as_u16();
+        let body = answer.body_mut().with_config().limit(bytes_max).read_to_vec();
+        let body = body.with_context(|| format!("{}{path} broke off", self.url))?;
+        if status == 200 {
+            return Ok(Ok(body));
+        }
+        let problem = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+        Ok(Err(Refusal { status, why: problem_text(&problem).to_owned() }))
     }
 
     /// POST of NDJSON to a path; the status and body, whatever they are.

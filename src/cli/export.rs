@@ -15,7 +15,7 @@ use super::progress::Progress;
 pub struct ExportArgs {
     #[command(flatten)]
     server: Server,
-    /// csv or ndjson
+    /// csv, ndjson, or bundle
     #[arg(long, default_value = "csv")]
     format: String,
     /// What to export; nothing means everything
@@ -30,15 +30,19 @@ pub struct ExportArgs {
     /// The file; stdout if none
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Write a bundle to this file: rows with proofs under a signed checkpoint, which `annals verify FILE` checks offline
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format", "out", "tz"])]
+    bundle: Option<PathBuf>,
 }
 
 impl ExportArgs {
     /// Asks and writes.
     pub fn run(self) -> anyhow::Result<()> {
-        let params = [("format", self.format.as_str()), ("q", &self.query), ("order", &self.order), ("tz", &self.tz)];
+        let format = if self.bundle.is_some() { "bundle" } else { &self.format };
+        let params = [("format", format), ("q", &self.query), ("order", &self.order), ("tz", &self.tz)];
         let mut answer = self.server.client().get("/v1/export", &params)?;
         let mut body = answer.body_mut().with_config().limit(u64::MAX).reader();
-        let Some(path) = &self.out else {
+        let Some(path) = self.bundle.as_ref().or(self.out.as_ref()) else {
             copy(&mut body, &mut io::stdout().lock(), None)?;
             return Ok(());
         };

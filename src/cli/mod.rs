@@ -9,6 +9,7 @@ mod progress;
 mod reindex;
 mod search;
 mod serve;
+mod verify;
 mod witness;
 
 use std::io::{self, IsTerminal};
@@ -44,6 +45,9 @@ enum Verb {
     /// Build the index of a data directory anew from its log (while no server runs on it)
     #[command(after_help = EXIT_CODES)]
     Reindex(reindex::Reindex),
+    /// Verify a data directory, a server or an exported bundle: is it still what it was?
+    #[command(after_help = verify::EXIT_CODES)]
+    Verify(verify::Verify),
     /// Remember other logs' checkpoints and cosign what extends them
     #[command(after_help = EXIT_CODES)]
     Witness(witness::WitnessArgs),
@@ -64,6 +68,8 @@ pub fn main() -> ExitCode {
         Verb::Search(args) => args.run(),
         Verb::Export(args) => args.run(),
         Verb::Reindex(args) => args.run(),
+        // Its exit codes are its own.
+        Verb::Verify(args) => return args.run(),
         Verb::Witness(args) => args.run(),
         Verb::Demo(args) => args.run(),
         Verb::Config(args) => args.run(),

@@ -1,6 +1,7 @@
 //! Entries as files: a format per file, a row at a time, so that an export of any size needs constant memory.
 //! Which entries, in which order and up to where, the caller decides.
 
+pub mod bundle;
 pub mod csv;
 pub mod ndjson;
 
@@ -11,6 +12,8 @@ pub enum Format {
     Csv,
     /// [`ndjson`].
     Ndjson,
+    /// [`bundle`].
+    Bundle,
 }
 
 impl Format {
@@ -19,6 +22,7 @@ impl Format {
         match word {
             "csv" => Some(Format::Csv),
             "ndjson" | "jsonl" => Some(Format::Ndjson),
+            "bundle" => Some(Format::Bundle),
             _ => None,
         }
     }
@@ -27,7 +31,7 @@ impl Format {
     pub fn content_type(self) -> &'static str {
         match self {
             Format::Csv => "text/csv; charset=utf-8; header=present",
-            Format::Ndjson => "application/x-ndjson",
+            Format::Ndjson | Format::Bundle => "application/x-ndjson",
         }
     }
 
@@ -36,6 +40,7 @@ impl Format {
         match self {
             Format::Csv => "csv",
             Format::Ndjson => "ndjson",
+            Format::Bundle => "bundle",
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::log::{Reader, Record};
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
 use crate::tree::{self, Hash, Leaf};
+use crate::verify;
 
 /// The log, read as entries.
 #[derive(Clone)]
@@ -125,7 +126,7 @@ fn row(record: &Record) -> Result<Row<'_>, EngineError> {
     let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
     let kind = Kind::from_byte(payload.kind).ok_or_else(|| broken(seq, "unknown kind"))?;
     let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
-    let leaf = leaf_of(&payload, &head);
+    let leaf = verify::leaf(&payload, &head.tenant);
     Ok(Row {
         seq,
         received_ms: payload.received_ms,
@@ -146,17 +147,7 @@ pub fn leaf_hash_of(seq: Seq, payload: &[u8]) -> Result<Hash, EngineError> {
 fn leaf(seq: Seq, payload: &Payload<'_>) -> Result<Leaf, EngineError> {
     let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
     let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
-    Ok(leaf_of(payload, &head))
-}
-
-fn leaf_of(payload: &Payload<'_>, head: &BodyHead<'_>) -> Leaf {
-    Leaf {
-        kind: payload.kind,
-        received_ms: payload.received_ms,
-        tenant_tag: tree::tenant_tag(&head.tenant),
-        tenant_seq: payload.tenant_seq,
-        commit: tree::commit(&payload.salt, payload.body),
-    }
+    Ok(verify::leaf(payload, &head.tenant))
 }
 
 fn broken(seq: Seq, why: impl ToString) -> EngineError {

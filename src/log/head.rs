@@ -162,6 +162,40 @@ impl Slots {
     }
 }
 
+/// What one of HEAD's two places holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// Nothing was ever written there.
+    Empty,
+    /// A checkpoint, and zeros behind it.
+    Held(Head),
+    /// Anything else: a write was torn, or somebody altered it.
+    Damaged {
+        /// What is wrong.
+        why: &'static str,
+    },
+}
+
+/// Looks at the bytes of a HEAD file more closely than a start does, to which one good slot is enough.
+pub fn inspect_slots(bytes: &[u8]) -> [Slot; 2] {
+    let (first, second) = bytes.split_at(bytes.len().min(SLOT_BYTES));
+    [first, second].map(inspect)
+}
+
+fn inspect(slot: &[u8]) -> Slot {
+    if slot.len() != SLOT_BYTES {
+        return Slot::Damaged { why: "the file has not the length of two slots" };
+    }
+    match decode(slot) {
+        None if slot.iter().all(|byte| *byte == 0) => Slot::Empty,
+        None => Slot::Damaged { why: "its checksum does not match, or it holds no checkpoint" },
+        Some(head) if slot[TEXT_AT + head.checkpoint.len()..].iter().any(|byte| *byte != 0) => {
+            Slot::Damaged { why: "bytes that are not zero follow the checkpoint" }
+        }
+        Some(head) => Slot::Held(head),
+    }
+}
+
 /// One slot's bytes; `None` if the text is too long.
 pub(super) fn encode(checkpoint: &str) -> Option<Vec<u8>> {
     if checkpoint.len() > SLOT_BYTES - TEXT_AT {
@@ -176,6 +210,9 @@ pub(super) fn encode(checkpoint: &str) -> Option<Vec<u8>> {
 }
 
 fn decode(slot: &[u8]) -> Option<Head> {
+    if slot.len() != SLOT_BYTES {
+        return None;
+    }
     let len = u32::from_le_bytes(array(slot, 0)) as usize;
     if len == 0 || len > SLOT_BYTES - TEXT_AT || u32::from_le_bytes(array(slot, 4)) != slot_crc(slot, len) {
         return None;
@@ -208,6 +245,25 @@ mod tests {
             assert_eq!(decode(&bad), None, "byte {at}");
         }
         assert_eq!(encode(&"x".repeat(4089)), None);
+    }
+
+    #[test]
+    fn a_closer_look_finds_every_flipped_byte_of_both_slots() {
+        let text = format!("annals/x\n12\n{}\n", STANDARD.encode([5; 32]));
+        let mut bytes = encode(&text).unwrap();
+        bytes.resize(2 * SLOT_BYTES, 0);
+        let good = inspect_slots(&bytes);
+        assert!(matches!(&good[0], Slot::Held(head) if head.size == Seq(12)));
+        assert_eq!(good[1], Slot::Empty);
+        for at in 0..bytes.len() {
+            bytes[at] ^= 1;
+            assert!(matches!(inspect_slots(&bytes)[at / SLOT_BYTES], Slot::Damaged { .. }), "byte {at}");
+            bytes[at] ^= 1;
+        }
+        for len in [0, 1, SLOT_BYTES, 2 * SLOT_BYTES - 1, 2 * SLOT_BYTES + 1] {
+            bytes.resize(len, 0);
+            assert!(matches!(inspect_slots(&bytes)[1], Slot::Damaged { .. }), "{len}");
+        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::seq::Seq;
 
 pub use commit::Commit;
 pub use frame::{FrameType, PAYLOAD_BYTES_MAX, framed_bytes};
-pub use head::{Head, HeadError, HeadFile};
+pub use head::{Head, HeadError, HeadFile, Slot, inspect_slots};
 pub use payload::{Payload, PayloadError};
 pub use reader::{Range, ReadError, Reader, Record, RecordRef, SegmentBytes};
 pub use recovery::open;

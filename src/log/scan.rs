@@ -229,7 +229,9 @@ impl BatchScan {
                     return Ok(Step::Batch { at: begin, commit });
                 }
                 FrameType::Seal => {
-                    let seal = seal::decode(self.window.slice(&payload));
+                    let payload = self.window.slice(&payload);
+                    let seal =
+                        seal::decode(payload).filter(|s| seal::table(payload, s.n).eq(self.starts.iter().copied()));
                     let sha256: [u8; 32] = self.sha256.clone().finalize().into();
                     let good = at == begin && head.seq == next;
                     let Some(seal) = seal.filter(|s| good && s.size == next && s.seal_at == at && s.sha256 == sha256)

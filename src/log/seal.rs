@@ -54,6 +54,11 @@ pub(super) fn decode(b: &[u8]) -> Option<Seal> {
     })
 }
 
+/// The offsets in the table of a payload that was decoded.
+pub(super) fn table(b: &[u8], n: u32) -> impl Iterator<Item = u32> + '_ {
+    b[TABLE_AT..].chunks_exact(4).take(n as usize).map(|offset| u32::from_le_bytes(array(offset, 0)))
+}
+
 fn payload_bytes(n: usize) -> usize {
     (TABLE_AT + 4 * n).next_multiple_of(8) + 8
 }
@@ -69,6 +74,7 @@ mod tests {
             let bytes = encode(Seq(100), &[1; 32], &[2; 32], &offsets, 9_992);
             let seal = Seal { size: Seq(100), root: [1; 32], sha256: [2; 32], n, seal_at: 9_992 };
             assert_eq!(decode(&bytes), Some(seal));
+            assert_eq!(table(&bytes, n).collect::<Vec<_>>(), offsets);
             assert_eq!(bytes.len() % 8, 0);
             assert_eq!(decode(&bytes[..bytes.len() - 8]), None);
         }

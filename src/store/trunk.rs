@@ -10,11 +10,11 @@ use std::sync::Arc;
 use tracing::info;
 
 use crate::durable::Disk;
-use crate::event::BodyHead;
-use crate::log::{Commit, FrameType, Payload, Start, VisitError, Visitor};
+use crate::log::{Commit, FrameType, Start, VisitError, Visitor};
 use crate::seq::Seq;
 use crate::tree::tenants::Numbers;
-use crate::tree::{Frontier, Hash, Leaf, Tenants, Tiles, commit, leaf_hash, tenant_tag};
+use crate::tree::{Frontier, Hash, Leaf, Tenants, Tiles, commit, tenant_tag};
+use crate::verify::{Chain, EventFault, leaf_of};
 
 /// Recovery says how far it is after this many events.
 const PROGRESS_EVENTS: u64 = 1_000_000;
@@ -29,7 +29,7 @@ pub struct Trunk {
     /// Leaves that are in the frontier but could not be written to the tiles yet.
     unwritten: Vec<Hash>,
     batch: Batch,
-    last_received_ms: u64,
+    chain: Chain,
     /// Where recovery began. Until it is over nothing is written: if the log turns out to be corrupt, the hashes on disk
     /// are what a repair holds its frames against.
     recovered_from: Option<Seq>,
@@ -57,14 +57,14 @@ impl Trunk {
             tenants,
             unwritten: Vec::new(),
             batch: Batch::default(),
-            last_received_ms: 0,
+            chain: Chain::default(),
             recovered_from: Some(Seq::ZERO),
         })
     }
 
     /// `received` of the newest event that recovery saw, ms.
     pub fn last_received_ms(&self) -> u64 {
-        self.last_received_ms
+        self.chain.last_received_ms()
     }
 
     /// Recovery is over and the log is sound: the files are brought to where the log is.
@@ -85,7 +85,7 @@ impl Trunk {
         let tag = tenant_tag(tenant);
         let tenant_seq = self.tenants.next(&mut self.batch.numbers, tag);
         let leaf = Leaf { kind, received_ms, tenant_tag: tag, tenant_seq, commit: commit(salt, body) };
-        let hash = leaf_hash(&leaf.encode());
+        let hash = leaf.hash();
         self.add(hash);
         (tenant_seq, hash)
     }
@@ -146,7 +146,7 @@ impl Trunk {
 
     fn try_start(&mut self, first_seq: Seq, root: &[u8; 32]) -> io::Result<Start> {
         self.unwritten.clear();
-        self.last_received_ms = 0;
+        self.chain = Chain::default();
         let frontier = match first_seq {
             Seq::ZERO => {
                 self.tenants = Tenants::new();
@@ -172,26 +172,11 @@ impl Visitor for Trunk {
     }
 
     fn event(&mut self, seq: Seq, frame_type: FrameType, _flags: u8, payload: &[u8]) -> Result<(), VisitError> {
-        if frame_type != FrameType::Event {
-            return Err(VisitError::Corrupt(format!("a {frame_type:?} frame stands where an event is expected")));
-        }
-        let corrupt = |why: &dyn std::fmt::Display| VisitError::Corrupt(format!("event {seq}: {why}"));
-        let payload = Payload::decode(payload).map_err(|e| corrupt(&e))?;
-        let body = std::str::from_utf8(payload.body).map_err(|e| corrupt(&e))?;
-        let head = BodyHead::read(body).map_err(|e| corrupt(&e))?;
-        let (tenant_seq, _) = self.push(payload.kind, payload.received_ms, &head.tenant, &payload.salt, payload.body);
-        if tenant_seq != payload.tenant_seq {
-            let found = payload.tenant_seq;
-            return Err(corrupt(&format!("it is number {found} of its tenant, expected {tenant_seq}")));
-        }
-        if payload.received_ms < self.last_received_ms {
-            let last = self.last_received_ms;
-            return Err(corrupt(&format!(
-                "it was received at {} ms, before the one before it at {last} ms",
-                payload.received_ms
-            )));
-        }
-        self.last_received_ms = payload.received_ms;
+        let corrupt = |why: EventFault| VisitError::Corrupt(format!("event {seq}: {why}"));
+        let leaf = leaf_of(frame_type, payload).map_err(corrupt)?;
+        let due = self.tenants.next(&mut self.batch.numbers, leaf.tenant_tag);
+        self.chain.follow(&leaf, due).map_err(corrupt)?;
+        self.add(leaf.hash());
         if seq.0 > 0 && seq.0.is_multiple_of(PROGRESS_EVENTS) {
             info!("read {seq} events of the log");
         }

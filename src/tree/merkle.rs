@@ -48,6 +48,11 @@ impl Frontier {
         self.size
     }
 
+    /// The roots of its full subtrees, largest first.
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
     /// Adds a leaf by its hash.
     pub fn push(&mut self, leaf_hash: Hash) {
         let mut hash = leaf_hash;

@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 pub use facets::{FacetAnswer, facets};
 pub use histogram::{BUCKETS_MAX, Histogram, HistogramError, Step};
-pub use proofs::{ENTRY_BYTES, consistency, evidence, evidence_members, log, push_entry};
+pub use proofs::{ENTRY_BYTES, consistency, evidence, log, push_entry};
 pub use query_tree::{Place, query_tree};
 pub use segments::segments;
 

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{array, optional, put, watermarks};
 use crate::event::row::push_hex;
+use crate::export::bundle;
 use crate::index::source::Evidence;
 use crate::json::write_string;
 use crate::store::watermarks::Marks;
@@ -50,24 +51,12 @@ fn pem(key: &VerifierKey) -> String {
 
 /// `{"seq","leaf","salt","body","proof":[…],"checkpoint"}`: bytes are in base64.
 pub fn evidence(evidence: &Evidence, proof: &TlogProof) -> String {
-    let mut out = String::with_capacity(evidence.body.len() * 4 / 3 + 2_048);
-    evidence_members(evidence, &proof.hashes, &mut out);
+    let mut out = String::new();
+    bundle::write_members(evidence.seq, &evidence.leaf, &evidence.salt, &evidence.body, &proof.hashes, &mut out);
     out.push_str(",\"checkpoint\":");
     write_string(&proof.checkpoint, &mut out);
     out.push('}');
     out
-}
-
-/// `{"seq","leaf","salt","body","proof":[…]`, open for more.
-pub fn evidence_members(evidence: &Evidence, proof: &[Hash], out: &mut String) {
-    put(out, format_args!("{{\"seq\":{},\"leaf\":\"", evidence.seq));
-    STANDARD.encode_string(evidence.leaf, out);
-    out.push_str("\",\"salt\":\"");
-    STANDARD.encode_string(evidence.salt, out);
-    out.push_str("\",\"body\":\"");
-    STANDARD.encode_string(&evidence.body, out);
-    out.push_str("\",\"proof\":");
-    hashes(out, proof);
 }
 
 /// `{"from":{"size","root"},"to":{"size","root"},"proof":[…],"checkpoint"}`

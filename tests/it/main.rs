@@ -3,6 +3,7 @@
 
 mod answer;
 mod bad_input;
+mod bundle;
 mod cli;
 mod counts;
 mod csv;
@@ -11,6 +12,7 @@ mod demo_data;
 mod evidence;
 mod feed;
 mod floors;
+mod forge;
 mod formats;
 mod full_disk;
 mod highlight;
@@ -24,5 +26,6 @@ mod segments;
 mod sigma;
 mod tail;
 mod too_broad;
+mod verify;
 mod witness;
 mod world;
