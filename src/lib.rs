@@ -16,6 +16,7 @@ pub mod log;
 pub mod text;
 pub mod tree;
 // floor 2
+pub mod backup;
 pub mod demo;
 pub mod export;
 pub mod ingest;

@@ -1,6 +1,7 @@
 //! The commands. stdout is data, stderr is talk; exit codes stand in `--help`; a broken pipe is no error.
 
 mod append;
+mod backup;
 mod client;
 mod config;
 mod demo;
@@ -45,6 +46,12 @@ enum Verb {
     /// Build the index of a data directory anew from its log (while no server runs on it)
     #[command(after_help = EXIT_CODES)]
     Reindex(reindex::Reindex),
+    /// Copy a data directory while a server appends to it; again, and only what is new is copied
+    #[command(after_help = EXIT_CODES)]
+    Backup(backup::BackupArgs),
+    /// Verify a copy and bring it back as a data directory
+    #[command(after_help = EXIT_CODES)]
+    Restore(backup::RestoreArgs),
     /// Verify a data directory, a server or an exported bundle: is it still what it was?
     #[command(after_help = verify::EXIT_CODES)]
     Verify(verify::Verify),
@@ -68,6 +75,8 @@ pub fn main() -> ExitCode {
         Verb::Search(args) => args.run(),
         Verb::Export(args) => args.run(),
         Verb::Reindex(args) => args.run(),
+        Verb::Backup(args) => args.run(),
+        Verb::Restore(args) => args.run(),
         // Its exit codes are its own.
         Verb::Verify(args) => return args.run(),
         Verb::Witness(args) => args.run(),

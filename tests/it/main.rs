@@ -2,6 +2,7 @@
 //! back, `data` the events; the other files hold one subject each.
 
 mod answer;
+mod backup;
 mod bad_input;
 mod bundle;
 mod cli;

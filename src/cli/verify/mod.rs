@@ -211,3 +211,29 @@ fn as_text(target: &str, report: &Report) -> String {
     lines.extend(report.remarks.iter().cloned());
     lines.join("\n") + "\n"
 }
+
+/// What a directory is worth to who is about to bring it back.
+pub struct DirectoryVerdict {
+    /// It is not what it was.
+    pub is_tampered: bool,
+    /// What was learned, for people.
+    pub text: String,
+}
+
+/// Verifies a directory for another command.
+pub fn directory_verdict(dir: &Path, key: Option<&str>, since: &[PathBuf]) -> anyhow::Result<DirectoryVerdict> {
+    let verify = Verify {
+        target: dir.display().to_string(),
+        key: key.map(str::to_owned),
+        key_file: None,
+        since: since.to_vec(),
+        sample: 0,
+        seed: None,
+        json: false,
+    };
+    let report = verify.verify().with_context(|| format!("cannot verify {}", dir.display()))?;
+    Ok(DirectoryVerdict {
+        is_tampered: report.verdict() == Verdict::Tampered,
+        text: as_text(&dir.display().to_string(), &report),
+    })
+}

@@ -1,0 +1,330 @@
+//! A copy of a data directory, taken while a server appends, and the way back.
+//!
+//! The checkpoint comes first: what it speaks of is durable and never changes again, so every file is copied up to there and
+//! the copy is a log that ends at it. Files that are finished are copied once. Keys that sign or unseal are left out; what is
+//! computed from the log (tree, index) is left out too.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::durable::{self, Disk, DiskFile, read_small, read_up_to, write_all};
+use crate::log::{self, Head, Slot, inspect_slots};
+use crate::seq::Seq;
+
+/// Bytes copied at a time.
+const CHUNK_BYTES: usize = 1 << 20;
+/// HEAD is two slots of 4 KiB.
+const HEAD_BYTES_MAX: u64 = 8 << 10;
+/// The largest of the small files; a checkpoint has at most 64 KiB.
+const SMALL_FILE_MAX: u64 = 64 << 10;
+/// A segment that is sealed while it is looked for is looked for again, at most so often.
+const LOOKS: u32 = 20;
+/// Between two such looks.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Small files that belong to the log.
+const SMALL_FILES: [&str; 3] = ["public.key", "promised", "cursor.key"];
+const NOTES: &str = "checkpoints";
+
+/// What was copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The checkpoint that the copy ends at.
+    pub head: Head,
+    /// Segments in the copy, and how many of them were copied now.
+    pub segments: u64,
+    /// See `segments`.
+    pub segments_copied: u64,
+    /// Bytes copied now.
+    pub bytes: u64,
+}
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// There is no checkpoint to begin with.
+    #[error("{0} has no readable HEAD: is it a data directory?")]
+    NoHead(PathBuf),
+    /// It was never signed, so nobody could tell what it is a copy of.
+    #[error("the newest checkpoint of {0} is not signed yet: start a server on it first")]
+    NotSigned(PathBuf),
+    /// The target is the copy of another log, or of a later state.
+    #[error("{target} holds a copy of {found}, not an earlier one of {expected}")]
+    OtherLog {
+        /// Where the copy goes.
+        target: PathBuf,
+        /// What is there.
+        found: String,
+        /// What is copied.
+        expected: String,
+    },
+    /// A segment does not hold what the checkpoint speaks of.
+    #[error("{segment} does not hold the events up to {size} that the checkpoint speaks of: verify the directory")]
+    Damaged {
+        /// The file.
+        segment: PathBuf,
+        /// The checkpoint's size.
+        size: Seq,
+    },
+    /// A segment was finished and sealed behind the newest checkpoint.
+    #[error("the newest checkpoint of {0} is behind its segments: start a server on it first")]
+    Behind(PathBuf),
+    /// The target of a restore is in use.
+    #[error("{0} is not empty")]
+    NotEmpty(PathBuf),
+    /// A file could not be read or written.
+    #[error("cannot copy {path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Copies `from` to `to`, which may hold an earlier copy of the same log. `progress` is told how many bytes were copied.
+pub fn copy(
+    disk: &Arc<dyn Disk>,
+    from: &Path,
+    to: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Copied, BackupError> {
+    let mut looks = 0;
+    loop {
+        let job = Job { disk: disk.clone(), from, to, bytes: 0, segments: 0, segments_copied: 0 };
+        match job.run(progress) {
+            // A server sealed a segment between our looks at the directory and at the file.
+            Err(BackupError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && looks < LOOKS => {
+                looks += 1
+            }
+            // The next checkpoint follows within a second.
+            Err(BackupError::Behind(_)) if looks < LOOKS => {
+                looks += 1;
+                std::thread::sleep(PAUSE);
+            }
+            copied => return copied,
+        }
+    }
+}
+
+/// The same into a directory that must be empty or absent.
+pub fn restore(
+    disk: &Arc<dyn Disk>,
+    from: &Path,
+    to: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Copied, BackupError> {
+    let is_empty = match disk.list(to) {
+        Ok(names) => names.is_empty(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(source) => return Err(BackupError::Io { path: to.to_owned(), source }),
+    };
+    match is_empty {
+        true => copy(disk, from, to, progress),
+        false => Err(BackupError::NotEmpty(to.to_owned())),
+    }
+}
+
+struct Job<'a> {
+    disk: Arc<dyn Disk>,
+    from: &'a Path,
+    to: &'a Path,
+    bytes: u64,
+    segments: u64,
+    segments_copied: u64,
+}
+
+/// A file of the log: `<first>.log` or `<first>.seg`.
+struct SegmentName {
+    first: Seq,
+    name: String,
+    is_sealed: bool,
+}
+
+impl Job<'_> {
+    fn run(mut self, progress: &mut dyn FnMut(u64)) -> Result<Copied, BackupError> {
+        let head_bytes = read_small(&*self.disk, &self.from.join("HEAD"), HEAD_BYTES_MAX)
+            .map_err(|_| BackupError::NoHead(self.from.to_owned()))?;
+        let head = newest(&head_bytes).ok_or_else(|| BackupError::NoHead(self.from.to_owned()))?;
+        if !head.is_signed() {
+            return Err(BackupError::NotSigned(self.from.to_owned()));
+        }
+        for dir in [self.to, &self.to.join("log"), &self.to.join(NOTES)] {
+            self.disk.create_dir(dir).map_err(at(dir))?;
+        }
+        self.check_target(&head)?;
+        let segments = self.segments(head.size)?;
+        if segments.last().is_some_and(|last| last.is_sealed) {
+            return Err(BackupError::Behind(self.from.to_owned()));
+        }
+        self.segments = segments.len() as u64;
+        for (i, segment) in segments.iter().enumerate() {
+            let is_last = i + 1 == segments.len();
+            self.copy_segment(segment, is_last.then_some(head.size), progress)?;
+        }
+        self.copy_notes()?;
+        for name in SMALL_FILES {
+            self.copy_small(self.from, self.to, name)?;
+        }
+        // Last of all: until it is there, the earlier copy's HEAD speaks of what the earlier copy had.
+        durable::replace(&*self.disk, self.to, "HEAD", &head_bytes).map_err(at(self.to))?;
+        Ok(Copied { head, segments: self.segments, segments_copied: self.segments_copied, bytes: self.bytes })
+    }
+
+    /// A copy may go on where an earlier one of the same log ended.
+    fn check_target(&self, head: &Head) -> Result<(), BackupError> {
+        let path = self.to.join("HEAD");
+        let there = match read_small(&*self.disk, &path, HEAD_BYTES_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => newest(&read.map_err(at(&path))?),
+        };
+        let name = |head: &Head| {
+            let origin = head.checkpoint.lines().next().unwrap_or_default();
+            format!("{origin} with {} events", head.size)
+        };
+        let is_earlier = there.as_ref().is_some_and(|there| {
+            there.size <= head.size && there.checkpoint.lines().next() == head.checkpoint.lines().next()
+        });
+        match is_earlier {
+            true => Ok(()),
+            false => Err(BackupError::OtherLog {
+                target: self.to.to_owned(),
+                found: there.as_ref().map_or_else(|| "something unreadable".to_owned(), name),
+                expected: name(head),
+            }),
+        }
+    }
+
+    /// The files that hold the events below `size`, oldest first, one for each segment.
+    fn segments(&self, size: Seq) -> Result<Vec<SegmentName>, BackupError> {
+        let dir = self.from.join("log");
+        let names = self.disk.list(&dir).map_err(at(&dir))?;
+        let mut segments: Vec<SegmentName> = names.into_iter().filter_map(SegmentName::parse).collect();
+        // A sealed file beside its `.log` was read back before it got its name.
+        segments.sort_by_key(|segment| (segment.first, !segment.is_sealed));
+        segments.dedup_by_key(|segment| segment.first);
+        segments.retain(|segment| segment.first <= size);
+        Ok(segments)
+    }
+
+    /// `up_to` is the size at which the file is cut, if it is the last one.
+    fn copy_segment(
+        &mut self,
+        segment: &SegmentName,
+        up_to: Option<Seq>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), BackupError> {
+        let (from, to) = (self.from.join("log").join(&segment.name), self.to.join("log").join(&segment.name));
+        let source = self.disk.open_read(&from).map_err(at(&from))?;
+        let length = match up_to {
+            Some(size) => log::end_of_batch(&source, size)
+                .map_err(at(&from))?
+                .ok_or_else(|| BackupError::Damaged { segment: from.clone(), size })?,
+            None => source.len().map_err(at(&from))?,
+        };
+        let there = match self.disk.open_read(&to) {
+            Ok(file) => Some(file.len().map_err(at(&to))?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(at(&to)(error)),
+        };
+        // A finished file never changes. The last one may have been cut at another place.
+        if there != Some(length) || up_to.is_some() {
+            self.copy_bytes(&*source, length, &to, progress)?;
+            self.segments_copied += 1;
+        }
+        if segment.is_sealed {
+            let unsealed = self.to.join("log").join(format!("{:020}.log", segment.first.0));
+            if self.disk.exists(&unsealed).map_err(at(&unsealed))? {
+                self.disk.remove(&unsealed).map_err(at(&unsealed))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Under another name until it is whole and durable.
+    fn copy_bytes(
+        &mut self,
+        source: &dyn DiskFile,
+        length: u64,
+        to: &Path,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), BackupError> {
+        let dir = to.parent().expect("a segment lies in a directory");
+        let part = dir.join("copying.part");
+        if self.disk.exists(&part).map_err(at(&part))? {
+            self.disk.remove(&part).map_err(at(&part))?;
+        }
+        let file = self.disk.create(&part).map_err(at(&part))?;
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let mut done = 0;
+        while done < length {
+            let wanted = ((length - done) as usize).min(CHUNK_BYTES);
+            let n = read_up_to(source, &mut buffer[..wanted], done).map_err(at(to))?;
+            if n == 0 {
+                return Err(at(to)(io::ErrorKind::UnexpectedEof.into()));
+            }
+            write_all(&*file, &buffer[..n], done).map_err(at(&part))?;
+            done += n as u64;
+            progress(self.bytes + done);
+        }
+        self.bytes += length;
+        file.sync_data().map_err(at(&part))?;
+        self.disk.rename(&part, to).map_err(at(to))?;
+        self.disk.sync_dir(dir).map_err(at(dir))
+    }
+
+    fn copy_notes(&mut self) -> Result<(), BackupError> {
+        let (from, to) = (self.from.join(NOTES), self.to.join(NOTES));
+        let names = match self.disk.list(&from) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            names => names.map_err(at(&from))?,
+        };
+        for name in names.iter().filter(|name| name.ends_with(".note")) {
+            if !self.disk.exists(&to.join(name)).map_err(at(&to))? {
+                self.copy_small(&from, &to, name)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_small(&mut self, from: &Path, to: &Path, name: &str) -> Result<(), BackupError> {
+        let path = from.join(name);
+        let bytes = match read_small(&*self.disk, &path, SMALL_FILE_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read.map_err(at(&path))?,
+        };
+        durable::replace(&*self.disk, to, name, &bytes).map_err(at(&path))?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+impl SegmentName {
+    fn parse(name: String) -> Option<SegmentName> {
+        let (digits, ending) = name.split_once('.')?;
+        let is_sealed = match ending {
+            "log" => false,
+            "seg" => true,
+            _ => return None,
+        };
+        let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let first = digits.parse().ok().filter(|_| is_number).map(Seq)?;
+        Some(SegmentName { first, name, is_sealed })
+    }
+}
+
+/// The newest checkpoint of a HEAD file's bytes.
+fn newest(bytes: &[u8]) -> Option<Head> {
+    let held = inspect_slots(bytes).into_iter().filter_map(|slot| match slot {
+        Slot::Held(head) => Some(head),
+        Slot::Empty | Slot::Damaged { .. } => None,
+    });
+    held.max_by_key(|head| head.size)
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> BackupError + use<> {
+    let path = path.to_owned();
+    move |source| BackupError::Io { path: path.clone(), source }
+}

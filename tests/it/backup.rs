@@ -1,0 +1,159 @@
+//! Copies taken while a server appends, and what comes back from them: each is a whole log that ends at a signed checkpoint.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::data;
+use crate::world::{World, copy_dir, refused, wait_for};
+
+/// Small segments, so that several are finished and sealed while the copies are taken.
+const SMALL: (&str, &str) = ("ANNALS_SEGMENT_EVENTS", "64");
+
+fn annals(args: &[&str]) -> (i32, String, String) {
+    let output = World::annals(args, b"");
+    let code = output.status.code().expect("an exit code");
+    (code, String::from_utf8_lossy(&output.stdout).into_owned(), output.stderr)
+}
+
+fn backup(from: &Path, to: &Path) -> Value {
+    let (code, out, err) = annals(&["backup", "--json", "--data", text(from), text(to)]);
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str(&out).expect("a summary")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn key_of(world: &World) -> String {
+    wait_for("the key", || {
+        let answer: Answer = world.get("/v1/log");
+        (answer.status == 200).then(|| answer.json()["public_key"].as_str().expect("a key").to_owned())
+    })
+}
+
+fn wait_signed(world: &World, size: u64) {
+    wait_for("the checkpoint", || (world.get_json("/v1/log", &[])["watermarks"]["signed"] == size).then_some(()));
+}
+
+#[test]
+fn every_copy_taken_while_events_come_is_a_whole_log_and_the_next_one_copies_what_is_new() {
+    let outside = tempfile::tempdir().expect("a directory");
+    let copy = outside.path().join("copy");
+    let mut world = World::start_with(&[SMALL]);
+    world.load(data::demo_events(300).lines());
+    let key = key_of(&world);
+    wait_signed(&world, 300);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0.. {
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let events: Vec<Value> = (0..7)
+                    .map(|i| json!({"id": format!("c{n}-{i}"), "actor": "system", "action": "backup.goes_on"}))
+                    .collect();
+                world.post(&Value::from(events)).expect_status(201);
+                // Some thousand events in all, in a hundred segments, are enough.
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let mut last = 0;
+        for round in 0..6 {
+            // Each time there is more.
+            wait_for("more", || {
+                (world.get_json("/v1/log", &[])["watermarks"]["signed"].as_u64() > Some(last + 200)).then_some(())
+            });
+            let summary = backup(world.dir(), &copy);
+            let size = summary["size"].as_u64().expect("size");
+            assert!(size > last, "{summary}");
+            let (copied, all) = (summary["segments_copied"].as_u64(), summary["segments"].as_u64());
+            assert!(round == 0 || copied < all, "everything was copied again: {summary}");
+            let (code, out, err) = annals(&["verify", text(&copy), "--key", &key, "--json"]);
+            assert_eq!(code, 0, "{out} {err}");
+            let report: Value = serde_json::from_str(&out).expect("a report");
+            assert_eq!(report["size"], size, "the copy ends at its checkpoint");
+            last = size;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    world.settle();
+    for secret in ["signing.key", "LOCK", "index", "tree"] {
+        assert!(!copy.join(secret).exists(), "{secret} was copied");
+    }
+
+    let back = outside.path().join("back");
+    let (code, out, err) = annals(&["restore", "--json", "--data", text(&back), "--key", &key, text(&copy)]);
+    assert_eq!(code, 0, "{err}");
+    let size = serde_json::from_str::<Value>(&out).expect("a summary")["size"].as_u64().expect("size");
+    std::fs::copy(world.dir().join("signing.key"), back.join("signing.key")).expect("the key is brought apart");
+    let mut restored = World::start_at(&back, &[SMALL]);
+    let mut wanted = world.feed(&[], 1_000);
+    wanted.truncate(size as usize);
+    assert_eq!(restored.feed(&[], 1_000), wanted);
+    assert_eq!(key_of(&restored), key);
+    restored.post(&json!({"id": "goes-on", "actor": "system", "action": "backup.goes_on"})).expect_status(201);
+    restored.terminate();
+    world.terminate();
+}
+
+#[test]
+fn what_is_no_copy_of_this_log_is_not_written_over_and_a_damaged_one_not_brought_back() {
+    let outside = tempfile::tempdir().expect("a directory");
+    let (copy, back) = (outside.path().join("copy"), outside.path().join("back"));
+    let mut world = World::start();
+    world.load(data::demo_events(50).lines());
+    wait_signed(&world, 50);
+    backup(world.dir(), &copy);
+    let other = World::start();
+    other.load(data::demo_events(90).lines());
+    wait_signed(&other, 90);
+    let (code, _, err) = annals(&["backup", "--data", text(other.dir()), text(&copy)]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("holds a copy of"), "{err}");
+    let (code, _, err) = annals(&["backup", "--data", text(outside.path()), text(&copy)]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("is it a data directory?"), "{err}");
+
+    // A later state is not gone back from.
+    world.load(data::demo_events(80).lines().skip(50));
+    wait_signed(&world, 80);
+    let old = outside.path().join("old");
+    copy_dir(&copy, &old);
+    backup(world.dir(), &copy);
+    let (code, _, err) = annals(&["backup", "--data", text(&old), text(&copy)]);
+    assert_eq!(code, 1, "{err}");
+
+    let segment = copy.join("log/00000000000000000000.log");
+    let whole = std::fs::read(&segment).expect("the segment");
+    let mut bytes = whole.clone();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).expect("written");
+    let (code, _, err) = annals(&["restore", "--data", text(&back), text(&copy)]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("segment 0 at byte") && err.contains("nothing was restored"), "{err}");
+    assert!(!back.exists());
+    std::fs::write(&segment, whole).expect("written");
+    let (code, _, err) = annals(&["restore", "--data", text(&copy), text(&old)]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("is not empty"), "{err}");
+
+    // The old copy is whole in itself; the note of the newer one shows what it lacks.
+    let note = outside.path().join("newest.note");
+    std::fs::write(&note, world.get("/checkpoint").text()).expect("written");
+    let (code, _, err) = annals(&["restore", "--data", text(&back), "--since", text(&note), text(&old)]);
+    assert_eq!(code, 1, "{err}");
+    let (code, _, err) = annals(&["restore", "--data", text(&back), text(&old)]);
+    assert_eq!(code, 0, "{err}");
+    std::fs::copy(world.dir().join("signing.key"), back.join("signing.key")).expect("the key");
+    world.terminate();
+    let (code, said) = refused(&back, &[("ANNALS_LAST_NOTE", text(&note))]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("older copy"), "{said}");
+}
