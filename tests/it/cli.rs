@@ -86,7 +86,7 @@ fn config_tells_every_setting_with_meaning_default_and_minimum() {
 #[test]
 fn help_and_wrong_arguments_say_what_to_do() {
     let help = World::annals(&["--help"], b"").ok();
-    for verb in ["serve", "append", "search", "export", "reindex", "demo", "config"] {
+    for verb in ["serve", "append", "search", "export", "verify", "reindex", "demo", "config"] {
         assert!(help.contains(verb), "{verb}");
     }
     let wrong = World::annals(&["sreve"], b"");

@@ -321,6 +321,47 @@ fn every_alteration_of_a_real_directory_is_found_and_its_place_named() {
     hold(&real.dir(), &["--key", &real.key], &cases);
 }
 
+/// The same of sealed segments, which are compressed and read another way.
+#[test]
+fn every_alteration_of_sealed_segments_is_found_and_its_place_named() {
+    let room = tempfile::tempdir().expect("a temporary directory");
+    let dir = room.path().join("data");
+    let mut world = World::start_at(&dir, &[("ANNALS_SEGMENT_EVENTS", "100")]);
+    let events = demo_events(600);
+    let lines: Vec<&str> = events.lines().collect();
+    lines.chunks(20).for_each(|batch| drop(world.post_ndjson(&(batch.join("\n") + "\n")).expect_status(201)));
+    wait_for("five sealed segments", || (world.watermarks().sealed == 500).then_some(()));
+    signed(&world, 600);
+    let key = world.get_json("/v1/log", &[])["public_key"].as_str().expect("a key").to_owned();
+    assert_eq!(verify_dir(&dir, &["--key", &key]).0, 0);
+    assert!(world.terminate().success());
+    let (code, said) = verify_dir(&dir, &["--key", &key]);
+    assert_eq!((code, &said["size"]), (0, &600.into()), "{said}");
+
+    let sealed = |dir: &Path, first: u64| segment(dir, first).with_extension("seg");
+    let length = fs::metadata(sealed(&dir, 100)).expect("a sealed segment").len() as i64;
+    let mut cases: Vec<Case<'_>> = Vec::new();
+    for at in [0, 30, 60, 90, 3_000, 4_095, 4_096, 4_100, 4_130, 5_000, length / 2, -200, -100, -40, -20, -9, -1] {
+        cases.push(case("a flipped bit", "segment 100 at byte", move |dir| flip(&sealed(dir, 100), at)));
+    }
+    cases.extend([
+        case("a cut file", "segment 100 at byte", |dir| alter(&sealed(dir, 100), |bytes| bytes.truncate(5_000))),
+        case("bytes behind the end", "segment 100 at byte", |dir| alter(&sealed(dir, 100), |bytes| bytes.push(0))),
+        case("an empty file", "segment 100 at byte", |dir| alter(&sealed(dir, 100), Vec::clear)),
+        case("a missing file", "(event 100)", |dir| fs::remove_file(sealed(dir, 100)).expect("remove")),
+        case("a renamed file", "(event 100)", |dir| {
+            fs::rename(sealed(dir, 100), sealed(dir, 101)).expect("rename");
+        }),
+        case("one in the place of another", "not the file's name", |dir| {
+            assert!(fs::copy(sealed(dir, 200), sealed(dir, 100)).is_ok());
+        }),
+        case("the active segment missing", "HEAD speaks of 600", |dir| {
+            fs::remove_file(segment(dir, 500)).expect("remove");
+        }),
+    ]);
+    hold(&dir, &["--key", &key], &cases);
+}
+
 /// The note that the directory keeps.
 fn kept(dir: &Path) -> PathBuf {
     let mut notes = fs::read_dir(dir.join("checkpoints")).expect("notes").map(|entry| entry.expect("a note").path());

@@ -154,7 +154,7 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
         drop(growth);
         files.compare_lengths(size, published.0, &mut report);
     }
-    remarks(disk, dir, &opened, &slots, &mut report)?;
+    look_around(disk, dir, &opened, &slots, &mut report)?;
     progress.finish(size);
     Ok((report, unsettled))
 }
@@ -326,7 +326,8 @@ fn read_tenants(disk: &Arc<dyn Disk>, dir: &Path, report: &mut Report) -> anyhow
     Ok(tenants)
 }
 
-fn remarks(
+/// What lies beside a log that is sound.
+fn look_around(
     disk: &Arc<dyn Disk>,
     dir: &Path,
     opened: &Opened,
