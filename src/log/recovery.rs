@@ -110,6 +110,7 @@ struct Scanned {
 impl Recovery {
     fn run(mut self, visitor: &mut dyn Visitor) -> Result<Opened, OpenError> {
         let created = self.make_directories()?;
+        self.settle_names()?;
         let mut slots = self.open_head()?;
         let head = slots.latest.clone();
         let (mut found, headless) = self.find_segments(head.as_ref())?;
@@ -153,12 +154,34 @@ impl Recovery {
         Ok(is_new)
     }
 
+    /// Makes durable the names that are there. A start that failed at a sync may have left a HEAD or a segment that only the
+    /// cache knows: events would follow into a file that is gone after a power cut.
+    fn settle_names(&self) -> Result<(), OpenError> {
+        if self.options.read_only {
+            return Ok(());
+        }
+        for dir in [&self.dir, &self.log_dir] {
+            self.disk.sync_dir(dir).map_err(at(dir))?;
+        }
+        Ok(())
+    }
+
     fn open_head(&self) -> Result<Slots, OpenError> {
         let path = self.dir.join("HEAD");
         if !self.exists(&path)? {
             return Ok(Slots::default());
         }
-        self.open_file(&path).and_then(Slots::read).map_err(at(&path))
+        self.open_file(&path)
+            .and_then(|file| {
+                self.forget_cache_of(&*file)?;
+                Slots::read(file)
+            })
+            .map_err(at(&path))
+    }
+
+    /// What we trust must have come from the disk, not from pages that a failed sync left behind.
+    fn forget_cache_of(&self, file: &dyn DiskFile) -> io::Result<()> {
+        if self.options.read_only { Ok(()) } else { file.forget_cache() }
     }
 
     /// Reads all segment headers, oldest first, up to the first one that does not fit.
@@ -183,6 +206,9 @@ impl Recovery {
             }
             let path = segment_path(&self.log_dir, *first);
             let file = self.open_file(&path).map_err(at(&path))?;
+            if i + 1 == count {
+                self.forget_cache_of(&*file).map_err(at(&path))?;
+            }
             let bytes = file.len().map_err(at(&path))?;
             let mut head_bytes = vec![0; HEADER_BYTES];
             let got = read_up_to(&*file, &mut head_bytes, 0).map_err(at(&path))?;

@@ -1,5 +1,6 @@
 //! The log against a `Vec`: batches, reopening, rolling, crashes, damage. The tree is stood in for by a chain of hashes.
 
+mod faults;
 mod sealing;
 mod torture;
 
@@ -483,9 +484,12 @@ fn after_a_failed_sync_nothing_is_accepted_or_read_and_the_next_start_goes_on_in
     assert!(matches!(world.append(&batch(3, 40, 2)), Err(AppendError::SyncFailed(_))));
     assert!(matches!(world.append(&batch(3, 40, 2)), Err(AppendError::Stopped)));
     assert!(matches!(world.opened().reader.read(Seq(0)), Err(ReadError::Stopped)));
-    // The process stops, the machine does not: the batch is still in the cache and becomes durable at the start.
-    world.model.extend(batch(3, 40, 2));
-    assert!(world.open().after_failed_sync);
+    // The process stops, the machine does not: the start reads what the disk has, which may be all of the batch or nothing.
+    let report = world.open();
+    assert!(report.after_failed_sync);
+    if report.size == Seq(6) {
+        world.model.extend(batch(3, 40, 2));
+    }
     world.check();
     world.append(&batch(3, 40, 3)).unwrap();
     assert_eq!(world.opened().reader.segments().len(), 2);
@@ -539,7 +543,9 @@ fn crash_at(seed: u64, nth: u64) -> bool {
 
 #[test]
 fn a_crash_at_any_sync_loses_nothing_acknowledged_and_is_never_taken_for_corruption() {
-    for seed in 1..25 {
+    // The long run pulls the plug 20,000 times.
+    let seeds = if std::env::var_os("ANNALS_SOAK").is_some() { 700 } else { 25 };
+    for seed in 1..seeds {
         let mut nth = 0;
         while !crash_at(seed * 7919, nth) {
             nth += 1;

@@ -11,7 +11,7 @@ use crate::log::sealed_scan::SealedScan;
 
 impl World {
     /// Seals the oldest segment that can be; the tree is the model.
-    fn seal(&mut self) -> Option<Result<(), SealError>> {
+    pub(super) fn seal(&mut self) -> Option<Result<(), SealError>> {
         let model = self.model.clone();
         let sealer = self.opened().sealer.as_ref().unwrap();
         let first = sealer.next()?.first;
