@@ -1,14 +1,16 @@
-//! A sealed segment, `log/<first>.seg`: header, compressed blocks of frames, the COMMITs, a footer, a tail.
+//! A sealed segment, `log/<first>.seg`: header, dictionary, compressed blocks of frames, the COMMITs, a footer, a tail.
 //! Encode, decode, refuse; read one block.
 //!
 //! No byte is without a checksum, and each is checked before what it covers is used. What the frames say is looked at
 //! by whoever reads them (`sealed_scan`, `reader`); when a segment is sealed, and how, stands in `sealing`.
 
+use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use zstd::bulk::Decompressor;
+use zstd::dict::DecoderDictionary;
+use zstd::zstd_safe::DCtx;
 
 use super::blocks::Block;
 use super::commit::{COMMIT_BYTES, Commit};
@@ -17,24 +19,28 @@ use super::header::{Form, HEADER_BYTES, Header, array};
 use crate::durable::{DiskFile, read_exact};
 use crate::seq::Seq;
 
-/// A block ends with this many events. To read one event costs a block; smaller ones compress worse.
-pub(super) const BLOCK_EVENTS_MAX: u64 = 64;
+/// A block ends with this many events. To read one event costs a block. Smaller ones compress worse, but hardly so with a
+/// dictionary: of generated events 16 a block with it take less room than 64 without, and are read in a quarter of the time.
+pub(super) const BLOCK_EVENTS_MAX: u64 = 16;
 /// A block ends before it would have more bytes than this, unless a single frame is longer.
 pub(super) const BLOCK_BYTES_MAX: usize = 64 << 10;
 /// A block ends where a tile of the tree does, so that a tile's entries are whole blocks.
 pub(super) const TILE_EVENTS: u64 = 256;
 
+/// What a dictionary may have at most. Twice as much saves a fiftieth of the blocks, and costs as much in each open file.
+pub(super) const DICTIONARY_BYTES_MAX: usize = 32 << 10;
+
 const VERSION: u16 = 1;
-const FOOTER_FIXED_BYTES: usize = 120;
+const FOOTER_FIXED_BYTES: usize = 128;
 const ENTRY_BYTES: usize = 24;
 const TAIL_BYTES: usize = 32;
 const TAIL_MAGIC: &[u8; 8] = b"SEALED1\n";
 /// More than any segment has: what the lengths in a footer may at most ask us to allocate.
 const FOOTER_BYTES_MAX: u64 = 256 << 20;
 
-/// Decompressors that nobody uses now: each has a workspace of 160 KB, and to get that anew for every block costs a tenth
-/// of reading it. Held to take one or to put one back.
-static IDLE: Mutex<Vec<Decompressor<'static>>> = Mutex::new(Vec::new());
+/// Decompressors that nobody uses now: each has a workspace of 160 KB, and to get that anew for every block costs much of
+/// reading it. Held to take one or to put one back.
+static IDLE: Mutex<Vec<DCtx<'static>>> = Mutex::new(Vec::new());
 /// More are seldom in use at a time on a small machine.
 const IDLE_MAX: usize = 8;
 
@@ -56,6 +62,9 @@ pub(super) struct Footer {
     /// Where they are, up to the footer.
     pub commits_at: u64,
     pub commits_crc: u32,
+    /// The length of the dictionary between header and blocks, 0 if there is none.
+    pub dictionary_bytes: u32,
+    pub dictionary_crc: u32,
     pub blocks: Vec<BlockEntry>,
 }
 
@@ -109,6 +118,8 @@ impl Footer {
         b.extend_from_slice(&self.commits.to_le_bytes());
         b.extend_from_slice(&self.commits_at.to_le_bytes());
         b.extend_from_slice(&self.commits_crc.to_le_bytes());
+        b.extend_from_slice(&self.dictionary_bytes.to_le_bytes());
+        b.extend_from_slice(&self.dictionary_crc.to_le_bytes());
         b.extend_from_slice(&[0; 4]);
         for block in &self.blocks {
             b.extend_from_slice(&block.first.0.to_le_bytes());
@@ -133,7 +144,7 @@ impl Footer {
             return None;
         }
         let n = u32::from_le_bytes(array(b, 4)) as usize;
-        if b[2..4] != [0; 2] || b[116..120] != [0; 4] || b.len() != FOOTER_FIXED_BYTES + n * ENTRY_BYTES {
+        if b[2..4] != [0; 2] || b[124..128] != [0; 4] || b.len() != FOOTER_FIXED_BYTES + n * ENTRY_BYTES {
             return None;
         }
         let entry = |e: &[u8]| BlockEntry {
@@ -152,6 +163,8 @@ impl Footer {
             commits: u32::from_le_bytes(array(b, 100)),
             commits_at: u64::from_le_bytes(array(b, 104)),
             commits_crc: u32::from_le_bytes(array(b, 112)),
+            dictionary_bytes: u32::from_le_bytes(array(b, 116)),
+            dictionary_crc: u32::from_le_bytes(array(b, 120)),
             blocks: b[FOOTER_FIXED_BYTES..].chunks_exact(ENTRY_BYTES).map(entry).collect(),
         };
         footer.makes_sense(at).then_some(footer)
@@ -169,7 +182,8 @@ impl Footer {
                 && (1..=frame::framed_bytes(PAYLOAD_BYTES_MAX).max(BLOCK_BYTES_MAX as u64))
                     .contains(&u64::from(block.raw_bytes))
         };
-        begin.at == HEADER_BYTES as u64
+        self.dictionary_bytes as usize <= DICTIONARY_BYTES_MAX
+            && begin.at == HEADER_BYTES as u64 + u64::from(self.dictionary_bytes)
             && begin.first == self.first
             && self.commits_at < at
             && (1..=self.end.0.saturating_sub(self.first.0)).contains(&u64::from(self.commits))
@@ -182,7 +196,6 @@ impl Footer {
 }
 
 /// An open sealed segment whose header, footer and tail are what was written.
-#[derive(Debug)]
 pub(super) struct SealedFile {
     pub file: Arc<dyn DiskFile>,
     pub header: Header,
@@ -190,6 +203,14 @@ pub(super) struct SealedFile {
     /// The file's length.
     pub bytes: u64,
     footer_at: u64,
+    /// Read with the first block: a start opens every file, and needs none of them.
+    dictionary: OnceLock<Option<DecoderDictionary<'static>>>,
+}
+
+impl fmt::Debug for SealedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedFile").field("footer", &self.footer).field("bytes", &self.bytes).finish_non_exhaustive()
+    }
 }
 
 impl SealedFile {
@@ -221,7 +242,21 @@ impl SealedFile {
         if header.first_seq != first {
             return Err(flaw(40, "the header's first_seq is not the file's name"));
         }
-        Ok(SealedFile { file, header, footer, bytes, footer_at })
+        Ok(SealedFile { file, header, footer, bytes, footer_at, dictionary: OnceLock::new() })
+    }
+
+    /// What the blocks were compressed with.
+    fn dictionary(&self) -> Result<Option<&DecoderDictionary<'static>>, SealedError> {
+        if let Some(dictionary) = self.dictionary.get() {
+            return Ok(dictionary.as_ref());
+        }
+        let (at, seq) = (HEADER_BYTES as u64, self.footer.first);
+        let bytes = read(&*self.file, at, u64::from(self.footer.dictionary_bytes), seq)?;
+        if crc32c::crc32c(&bytes) != self.footer.dictionary_crc {
+            return Err(SealedError::Flaw(Flaw { at, seq, why: "the dictionary's checksum does not match" }));
+        }
+        let is_there = !bytes.is_empty();
+        Ok(self.dictionary.get_or_init(|| is_there.then(|| DecoderDictionary::copy(&bytes))).as_ref())
     }
 
     /// The number of the block that holds an event of this segment.
@@ -244,7 +279,7 @@ impl SealedFile {
         if crc32c::crc32c(&packed) != entry.crc {
             return Err(flaw(entry.first, "a block's checksum does not match"));
         }
-        let bytes = unpack(&packed, entry.raw_bytes as usize)
+        let bytes = unpack(&packed, entry.raw_bytes as usize, self.dictionary()?)
             .ok_or_else(|| flaw(entry.first, "a block cannot be decompressed to its length"))?;
         let mut frames = Vec::with_capacity((end.0 - entry.first.0) as usize);
         let mut at = 0;
@@ -284,7 +319,7 @@ impl SealedFile {
         if crc32c::crc32c(&packed) != self.footer.commits_crc {
             return Err(flaw("the checksum of the COMMITs does not match"));
         }
-        let bytes = unpack(&packed, self.footer.commits as usize * COMMIT_BYTES)
+        let bytes = unpack(&packed, self.footer.commits as usize * COMMIT_BYTES, None)
             .ok_or_else(|| flaw("the COMMITs cannot be decompressed to their length"))?;
         bytes
             .chunks_exact(COMMIT_BYTES)
@@ -294,19 +329,23 @@ impl SealedFile {
 }
 
 /// Exactly `raw_bytes` bytes, or `None`.
-fn unpack(packed: &[u8], raw_bytes: usize) -> Option<Vec<u8>> {
+fn unpack(packed: &[u8], raw_bytes: usize, dictionary: Option<&DecoderDictionary<'_>>) -> Option<Vec<u8>> {
     // To itself, so that the lock is not held any more.
     let idle = IDLE.lock().pop();
     let mut decompressor = match idle {
         Some(decompressor) => decompressor,
-        None => Decompressor::new().ok()?,
+        None => DCtx::try_create()?,
     };
-    let bytes = decompressor.decompress(packed, raw_bytes).ok().filter(|bytes| bytes.len() == raw_bytes);
+    let mut bytes = Vec::with_capacity(raw_bytes);
+    let done = match dictionary {
+        Some(dictionary) => decompressor.decompress_using_ddict(&mut bytes, packed, dictionary.as_ddict()),
+        None => decompressor.decompress(&mut bytes, packed),
+    };
     let mut idle = IDLE.lock();
     if idle.len() < IDLE_MAX {
         idle.push(decompressor);
     }
-    bytes
+    (done.is_ok() && bytes.len() == raw_bytes).then_some(bytes)
 }
 
 /// A part of the file. That it ends sooner is a flaw of the file, not of the disk.
@@ -328,8 +367,8 @@ mod tests {
     fn footer() -> Footer {
         let block = |first, at| BlockEntry { first: Seq(first), at, raw_bytes: 9_000, crc: 5 };
         Footer {
-            first: Seq(200),
-            end: Seq(330),
+            first: Seq(240),
+            end: Seq(280),
             root: [1; 32],
             sha256: [2; 32],
             log_bytes: 100_000,
@@ -337,7 +376,9 @@ mod tests {
             commits: 4,
             commits_at: 9_000,
             commits_crc: 7,
-            blocks: vec![block(200, 4096), block(256, 6_000), block(320, 8_000)],
+            dictionary_bytes: 900,
+            dictionary_crc: 8,
+            blocks: vec![block(240, 4996), block(256, 6_000), block(272, 8_000)],
         }
     }
 
@@ -352,17 +393,19 @@ mod tests {
 
     #[test]
     fn a_footer_whose_parts_do_not_fit_each_other_is_refused() {
-        let refused: [fn(&mut Footer); 10] = [
+        let refused: [fn(&mut Footer); 12] = [
             |f| f.blocks.clear(),
-            |f| f.blocks[0].at = 4_097,
-            |f| f.blocks[0].first = Seq(201),
-            |f| f.blocks[1].at = 4_096,
-            |f| f.blocks[1].first = Seq(265),
-            |f| f.blocks[1].first = Seq(258),
+            |f| f.blocks[0].at = 4_997,
+            |f| f.dictionary_bytes = 899,
+            |f| (f.dictionary_bytes, f.blocks[0].at) = (32_769, 36_865),
+            |f| f.blocks[0].first = Seq(241),
+            |f| f.blocks[1].at = 4_996,
+            |f| f.blocks[1].first = Seq(260),
+            |f| f.blocks[1].first = Seq(255),
             |f| f.blocks[2].raw_bytes = 0,
             |f| f.blocks[2].raw_bytes = u32::MAX,
             |f| f.commits_at = 9_100,
-            |f| f.commits = 131,
+            |f| f.commits = 41,
         ];
         for (i, spoil) in refused.iter().enumerate() {
             let mut bad = footer();

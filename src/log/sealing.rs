@@ -12,12 +12,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::Digest;
 use tracing::{info, warn};
 use zstd::bulk::Compressor;
+use zstd::dict::from_continuous;
 
 use super::commit::COMMIT_BYTES;
 use super::frame::{FrameHeader, FrameType};
 use super::header::{Form, HEADER_BYTES, Header};
+use super::reader::{ReadError, Reader};
 use super::scan::{BatchScan, Step};
-use super::sealed::{BLOCK_BYTES_MAX, BLOCK_EVENTS_MAX, BlockEntry, Footer, SealedError, SealedFile, TILE_EVENTS};
+use super::sealed::{
+    BLOCK_BYTES_MAX, BLOCK_EVENTS_MAX, BlockEntry, DICTIONARY_BYTES_MAX, Footer, SealedError, SealedFile, TILE_EVENTS,
+};
 use super::sealed_scan::SealedScan;
 use super::segments::{OldSegment, SealedInfo, SegmentInfo, Shared, sealed_path, segment_path, temporary_path};
 use super::{Corrupt, VisitError};
@@ -29,6 +33,12 @@ use crate::seq::Seq;
 /// level 9 0.237 at 40,000, level 12 0.236 at 25,000. Beyond 3 a twentieth costs half the speed, and at 6 sealing would
 /// hardly keep up with a bulk load. Reading is as fast at all of them.
 pub(super) const SEAL_LEVEL: i32 = 3;
+/// A dictionary is made of so many events at most, spread over the segment. Four times as many make it no better.
+const SAMPLES_MAX: u64 = 500;
+/// Of a longer event only the beginning.
+const SAMPLE_BYTES_MAX: usize = 4 << 10;
+/// A dictionary is at most this part of the `.log`, so that it saves more than it takes.
+const DICTIONARY_PART: u64 = 32;
 /// Written in pieces of this many bytes.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -107,7 +117,8 @@ impl Sealer {
         let old = self.shared.finished(first).filter(|old| old.sealed.is_none());
         let old = old.ok_or(SealError::NotThere { segment: first })?;
         let temporary = temporary_path(log_dir, first);
-        let sealing = Sealing { shared: &self.shared, level: self.level, old, stop };
+        let reader = Reader::new(Arc::clone(&self.shared));
+        let sealing = Sealing { shared: &self.shared, reader, level: self.level, old, stop };
         let sealed = sealing.make(&temporary, is_the_leaf);
         let (info, bytes) = sealed.inspect_err(|_| {
             // If it cannot be removed now, the next attempt or the next start does it.
@@ -133,6 +144,7 @@ impl Sealer {
 
 struct Sealing<'a> {
     shared: &'a Shared,
+    reader: Reader,
     level: i32,
     old: OldSegment,
     stop: &'a AtomicBool,
@@ -169,7 +181,8 @@ impl Sealing<'_> {
         crate::durable::read_exact(&*log, &mut head, 0).map_err(failed(&log_path))?;
         let header = Header::decode(&head, Form::Log).map_err(|e| self.damaged(0, self.old.first, e.to_string()))?;
         let mut scan = BatchScan::new(log, &header).map_err(failed(&log_path))?;
-        let mut packer = Packer::new(file, &header, self.level).map_err(failed(temporary))?;
+        let dictionary = self.dictionary()?;
+        let mut packer = Packer::new(file, &header, &dictionary, self.level).map_err(failed(temporary))?;
         let mut root = None;
         loop {
             self.go_on()?;
@@ -199,6 +212,30 @@ impl Sealing<'_> {
         })?;
         let sha256 = scan.sha256.finalize().into();
         packer.finish(scan.seq, root, sha256, scan.at).map_err(failed(temporary))
+    }
+
+    /// What many events of the segment have in common, for small blocks to be compressed with; empty if that is little.
+    fn dictionary(&self) -> Result<Vec<u8>, SealError> {
+        let (first, end) = (self.old.first.0, self.old.end.0);
+        let bytes_max = DICTIONARY_BYTES_MAX.min((self.old.bytes / DICTIONARY_PART) as usize);
+        let (mut samples, mut lens) = (Vec::new(), Vec::new());
+        for seq in (first..end).step_by((end - first).div_ceil(SAMPLES_MAX).max(1) as usize).map(Seq) {
+            let record = self.reader.read(seq).map_err(|e| self.unsampled(e))?;
+            let sample = &record.payload[..record.payload.len().min(SAMPLE_BYTES_MAX)];
+            samples.extend_from_slice(sample);
+            lens.push(sample.len());
+        }
+        // It fails if there are too few, or if they have nothing in common.
+        Ok(from_continuous(&samples, &lens, bytes_max).unwrap_or_default())
+    }
+
+    fn unsampled(&self, error: ReadError) -> SealError {
+        match error {
+            ReadError::Io { source, .. } => failed(&segment_path(&self.shared.log_dir, self.old.first))(source),
+            ReadError::Stopped => SealError::Stopped { segment: self.old.first },
+            ReadError::Corrupt { offset, seq, why, .. } => self.damaged(offset, seq, why.to_owned()),
+            ReadError::NotThere { .. } | ReadError::NotSealed { .. } => self.damaged(0, self.old.first, error.to_string()),
+        }
     }
 
     fn read_back(
@@ -261,6 +298,9 @@ impl Sealing<'_> {
 struct Packer<'a> {
     file: &'a dyn DiskFile,
     compressor: Compressor<'static>,
+    level: i32,
+    dictionary_bytes: u32,
+    dictionary_crc: u32,
     first: Seq,
     /// The frames of the block at hand, and its first event.
     raw: Vec<u8>,
@@ -275,15 +315,20 @@ struct Packer<'a> {
 }
 
 impl<'a> Packer<'a> {
-    fn new(file: &'a Arc<dyn DiskFile>, header: &Header, level: i32) -> io::Result<Packer<'a>> {
+    fn new(file: &'a Arc<dyn DiskFile>, header: &Header, dictionary: &[u8], level: i32) -> io::Result<Packer<'a>> {
+        let mut out = header.encode(Form::Sealed);
+        out.extend_from_slice(dictionary);
         Ok(Packer {
             file: &**file,
-            compressor: Compressor::new(level)?,
+            compressor: Compressor::with_dictionary(level, dictionary)?,
+            level,
+            dictionary_bytes: dictionary.len() as u32,
+            dictionary_crc: crc32c::crc32c(dictionary),
             first: header.first_seq,
             raw: Vec::with_capacity(BLOCK_BYTES_MAX),
             raw_first: header.first_seq,
             raw_events: 0,
-            out: header.encode(Form::Sealed),
+            out,
             out_at: 0,
             blocks: Vec::new(),
             commits: Vec::new(),
@@ -324,7 +369,7 @@ impl<'a> Packer<'a> {
     fn finish(mut self, end: Seq, root: [u8; 32], sha256: [u8; 32], log_bytes: u64) -> io::Result<Footer> {
         self.end_block()?;
         let commits_at = self.at();
-        let packed = self.compressor.compress(&self.commits)?;
+        let packed = zstd::bulk::compress(&self.commits, self.level)?;
         self.put(&packed)?;
         let footer_at = self.at();
         let footer = Footer {
@@ -337,6 +382,8 @@ impl<'a> Packer<'a> {
             commits: (self.commits.len() / COMMIT_BYTES) as u32,
             commits_at,
             commits_crc: crc32c::crc32c(&packed),
+            dictionary_bytes: self.dictionary_bytes,
+            dictionary_crc: self.dictionary_crc,
             blocks: std::mem::take(&mut self.blocks),
         };
         self.put(&footer.encode(footer_at))?;

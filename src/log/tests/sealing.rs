@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::*;
 use crate::durable::DiskFile;
-use crate::log::header::{Form, Header};
+use crate::log::header::{Form, HEADER_BYTES, Header};
 use crate::log::sealed::{SealedError, SealedFile};
 use crate::log::sealed_scan::SealedScan;
 
@@ -147,6 +147,49 @@ fn any_flipped_bit_of_a_sealed_segment_is_found() {
             assert!(flaw_of(Arc::clone(&file), Seq(0)).is_some(), "byte {at}, bit {bit}");
         }
         file.write_at(&[*byte], at as u64).unwrap();
+    }
+    assert_eq!(flaw_of(file, Seq(0)), None);
+}
+
+/// Events as they are: much in common, and something that only they have.
+fn alike(n: u64) -> Vec<Vec<u8>> {
+    let own = |i: u64| Sha256::digest(i.to_le_bytes()).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let event = |i| format!(r#"{{"action":"contact.updated","actor":{{"type":"user","id":"u_{i}"}},"id":"{}"}}"#, own(i));
+    (0..n).map(|i| event(i).into_bytes()).collect()
+}
+
+#[test]
+fn small_blocks_are_compressed_with_what_the_segments_events_have_in_common() {
+    let (_dir, mut world) = real_world();
+    world.options = Options { segment_bytes_max: 400_000, segment_events_max: 2_000, ..world.options };
+    world.open();
+    for events in alike(4_001).chunks(500) {
+        world.append(events).unwrap();
+    }
+    world.seal().unwrap().unwrap();
+    let path = world.path(0, "seg");
+    let sealed = SealedFile::open(OsDisk.open_read(&path).unwrap(), Seq(0)).unwrap();
+    let dictionary_bytes = sealed.footer.dictionary_bytes as usize;
+    assert!(dictionary_bytes > 256, "{dictionary_bytes}");
+    assert!((dictionary_bytes as u64) <= sealed.footer.log_bytes / 32);
+    let alone: usize = (0..sealed.footer.blocks.len())
+        .map(|n| zstd::bulk::compress(&sealed.read_block(n).unwrap().bytes, 3).unwrap().len())
+        .sum();
+    let blocks = sealed.footer.commits_at as usize - HEADER_BYTES;
+    assert!(blocks < alone * 9 / 10, "with the dictionary {blocks} bytes, without one {alone}");
+    world.check();
+    world.publish();
+    world.open();
+    world.check();
+
+    let bytes = fs::read(&path).unwrap();
+    let copy = world.dir.join("copy");
+    fs::write(&copy, &bytes).unwrap();
+    let file = OsDisk.open(&copy).unwrap();
+    for at in HEADER_BYTES..HEADER_BYTES + dictionary_bytes {
+        file.write_at(&[bytes[at] ^ (1 << (at % 8))], at as u64).unwrap();
+        assert_eq!(flaw_of(Arc::clone(&file), Seq(0)), Some("the dictionary's checksum does not match"), "byte {at}");
+        file.write_at(&[bytes[at]], at as u64).unwrap();
     }
     assert_eq!(flaw_of(file, Seq(0)), None);
 }
