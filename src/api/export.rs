@@ -18,6 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body::Frame;
 use http_body_util::StreamBody;
+use rayon::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::error;
@@ -29,7 +30,7 @@ use super::params::Params;
 use super::proofs::{SIGNED_SOON, signed};
 use crate::export::csv::{self, CsvOptions};
 use crate::export::{Format, bundle, ndjson};
-use crate::index::{Engine, Order, Within};
+use crate::index::{Engine, EngineError, Order, Within};
 use crate::log::Head;
 use crate::query::Query;
 use crate::seq::Seq;
@@ -41,6 +42,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 pub const EXPORTS_MAX: usize = 16;
 /// Chunks made ahead of the client: a slow one holds no more than this.
 const CHUNKS_AHEAD: usize = 8;
+/// Rows that are found before they are written, which happens on all cores, so many on each at a time.
+const GROUP_ROWS: usize = 128;
+const PART_ROWS: usize = 32;
 
 const FORMATS: [(&str, Format); 3] = [("csv", Format::Csv), ("ndjson", Format::Ndjson), ("bundle", Format::Bundle)];
 const ROWS: &str = "annals-rows";
@@ -167,32 +171,39 @@ fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended>
         How::Csv(_) | How::Ndjson => view.searchable(),
         How::Bundle(checkpoint) => view.searchable().min(checkpoint.size),
     };
-    let mut rows = Rows { store, export, bytes: Vec::new(), text: String::new() };
-    rows.begin(out)?;
+    let rows = Rows { store, export };
+    out.write_all(&rows.head()?)?;
+    let mut hits = view.hits(&export.query, export.order, None, Within::below(snapshot)).map_err(io::Error::other)?;
     let mut n = 0;
-    let hits = view.hits(&export.query, export.order, None, Within::below(snapshot)).map_err(io::Error::other)?;
-    for hit in hits {
-        rows.row(hit.map_err(io::Error::other)?.seq, out)?;
-        n += 1;
+    loop {
+        let group: Result<Vec<Seq>, EngineError> = hits.by_ref().take(GROUP_ROWS).map(|hit| Ok(hit?.seq)).collect();
+        let group = group.map_err(io::Error::other)?;
+        if group.is_empty() {
+            break;
+        }
+        let parts: Vec<io::Result<Vec<u8>>> = group.par_chunks(PART_ROWS).map(|seqs| rows.part(seqs)).collect();
+        for part in parts {
+            out.write_all(&part?)?;
+        }
+        n += group.len() as u64;
     }
     let ended = Ended { rows: n, snapshot };
-    rows.end(&ended, out)?;
+    out.write_all(&rows.last(&ended))?;
     Ok(ended)
 }
 
-/// Writes an export, row by row; the buffers are kept for their capacity.
+/// Writes an export's rows, on all cores.
 struct Rows<'a> {
     store: &'a Store,
     export: &'a Export,
-    bytes: Vec<u8>,
-    text: String,
 }
 
 impl Rows<'_> {
-    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+    /// What stands before the rows.
+    fn head(&self) -> io::Result<Vec<u8>> {
         match &self.export.how {
-            How::Csv(options) => out.write_all(&csv::header(options)),
-            How::Ndjson => Ok(()),
+            How::Csv(options) => Ok(csv::header(options)),
+            How::Ndjson => Ok(Vec::new()),
             How::Bundle(checkpoint) => {
                 let key = self.store.public_key().ok_or_else(|| io::Error::other("the log has no key"))?;
                 let order = ORDERS.iter().find(|(_, order)| *order == self.export.order);
@@ -203,54 +214,55 @@ impl Rows<'_> {
                     order: order.map_or("", |(word, _)| word),
                     checkpoint: &checkpoint.checkpoint,
                 };
-                self.text.clear();
-                bundle::write_head(&head, &mut self.text);
-                out.write_all(self.text.as_bytes())
+                let mut text = String::new();
+                bundle::write_head(&head, &mut text);
+                Ok(text.into_bytes())
             }
         }
     }
 
-    fn row(&mut self, seq: Seq, out: &mut dyn Write) -> io::Result<()> {
+    /// Some rows, one after the other.
+    fn part(&self, seqs: &[Seq]) -> io::Result<Vec<u8>> {
         let (source, catalogue) = (self.store.source(), self.store.catalogue());
-        self.text.clear();
-        match &self.export.how {
-            How::Csv(options) => {
-                let bytes = &mut self.bytes;
-                bytes.clear();
-                let written = source.with_row(seq, |row| {
-                    let category = catalogue.category_of(&row.head.action);
-                    csv::write_row_from_body(row.seq, row.received_ms, &row.hash, &category, row.body, options, bytes)
-                });
-                written.map_err(io::Error::other)?.map_err(io::Error::other)?;
-                return out.write_all(bytes);
-            }
-            How::Ndjson => {
-                let text = &mut self.text;
-                let written = source.with_row(seq, |row| {
-                    let category = catalogue.category_of(&row.head.action);
-                    ndjson::write_row_from_body(row.seq, row.received_ms, &row.hash, &category, row.body, text);
-                });
-                written.map_err(io::Error::other)?;
-            }
-            How::Bundle(checkpoint) => {
-                let entry = source.evidence(seq).map_err(io::Error::other)?;
-                let proof = self.store.tree().inclusion(seq.0, checkpoint.size.0).map_err(io::Error::other)?;
-                let proof = proof.ok_or_else(|| io::Error::other("a row is not in the signed tree"))?;
-                bundle::write_row(seq, &entry.leaf, &entry.salt, &entry.body, &proof, &mut self.text);
+        let (mut bytes, mut text) = (Vec::new(), String::new());
+        for seq in seqs.iter().copied() {
+            match &self.export.how {
+                How::Csv(options) => {
+                    let written = source.with_row(seq, |row| {
+                        let category = catalogue.category_of(&row.head.action);
+                        let (seq, received) = (row.seq, row.received_ms);
+                        csv::write_row_from_body(seq, received, &row.hash, &category, row.body, options, &mut bytes)
+                    });
+                    written.map_err(io::Error::other)?.map_err(io::Error::other)?;
+                }
+                How::Ndjson => {
+                    let written = source.with_row(seq, |row| {
+                        let category = catalogue.category_of(&row.head.action);
+                        let (seq, received) = (row.seq, row.received_ms);
+                        ndjson::write_row_from_body(seq, received, &row.hash, &category, row.body, &mut text);
+                    });
+                    written.map_err(io::Error::other)?;
+                }
+                How::Bundle(checkpoint) => {
+                    let entry = source.evidence(seq).map_err(io::Error::other)?;
+                    let proof = self.store.tree().inclusion(seq.0, checkpoint.size.0).map_err(io::Error::other)?;
+                    let proof = proof.ok_or_else(|| io::Error::other("a row is not in the signed tree"))?;
+                    bundle::write_row(seq, &entry.leaf, &entry.salt, &entry.body, &proof, &mut text);
+                }
             }
         }
-        out.write_all(self.text.as_bytes())
+        // One of the two is empty.
+        Ok(if bytes.is_empty() { text.into_bytes() } else { bytes })
     }
 
-    fn end(&mut self, ended: &Ended, out: &mut dyn Write) -> io::Result<()> {
+    /// What stands behind the rows.
+    fn last(&self, ended: &Ended) -> Vec<u8> {
+        let mut text = String::new();
         match &self.export.how {
-            How::Csv(_) | How::Ndjson => Ok(()),
-            How::Bundle(_) => {
-                self.text.clear();
-                bundle::write_last(ended.rows, ended.last(), &mut self.text);
-                out.write_all(self.text.as_bytes())
-            }
+            How::Csv(_) | How::Ndjson => {}
+            How::Bundle(_) => bundle::write_last(ended.rows, ended.last(), &mut text),
         }
+        text.into_bytes()
     }
 }
 

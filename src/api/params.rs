@@ -97,10 +97,19 @@ impl Params {
 
     /// Takes all the rest as a filter.
     pub fn into_filter(self, app: &App) -> Result<Filter, ApiError> {
-        let env = Env { now_ms: clock::now_ms(), catalogue: app.store.catalogue() };
-        let FromParams { query, origins: _, unknown } = query::from_params(&self.pairs, &env)?;
+        let FromParams { query, origins: _, unknown } = self.read(app)?;
         let known: Vec<_> = self.pairs.into_iter().filter(|(name, _)| !unknown.contains(name)).collect();
         Ok(Filter { query, hash: filter_hash(&known), is_empty: known.is_empty(), unknown })
+    }
+
+    /// A regex or a word with typos becomes an automaton here, which may take a while: other connections go on meanwhile.
+    fn read(&self, app: &App) -> Result<FromParams, ApiError> {
+        let env = Env { now_ms: clock::now_ms(), catalogue: app.store.catalogue() };
+        let read = || Ok(query::from_params(&self.pairs, &env)?);
+        match self.pairs.iter().any(|(_, value)| value.contains(['/', '~'])) {
+            true => tokio::task::block_in_place(read),
+            false => read(),
+        }
     }
 
     /// The same, where an unknown parameter is an error.
@@ -112,8 +121,7 @@ impl Params {
 
     /// The same, with the place of each filter in the order of `Node::each_filter`.
     pub fn into_placed_query(self, app: &App) -> Result<(Query, Vec<Place>), ApiError> {
-        let env = Env { now_ms: clock::now_ms(), catalogue: app.store.catalogue() };
-        let FromParams { query, origins, unknown } = query::from_params(&self.pairs, &env)?;
+        let FromParams { query, origins, unknown } = self.read(app)?;
         refuse_unknown(&unknown)?;
         let mut seen = HashMap::new();
         let nth: Vec<usize> = self.pairs.iter().map(|(name, _)| next_of(&mut seen, name)).collect();

@@ -152,6 +152,9 @@ pub type Hits<'a> = Box<dyn Iterator<Item = Result<Hit, EngineError>> + Send + '
 
 /// Something that answers queries over a fixed, immutable view of the log.
 pub trait Engine: Send + Sync {
+    /// How long its questions may take. Whoever reads entries for an answer looks there as well.
+    fn patience(&self) -> &Patience;
+
     /// The matching entries in `order`, beginning after `after`.
     fn hits(&self, query: &Query, order: Order, after: Option<Hit>, within: Within) -> Result<Hits<'_>, EngineError>;
 

@@ -71,6 +71,10 @@ impl Scan {
 }
 
 impl Engine for Scan {
+    fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
     fn hits(&self, query: &Query, order: Order, after: Option<Hit>, within: Within) -> Result<Hits<'_>, EngineError> {
         let hits = self.collect(query, order, after, within)?;
         Ok(Box::new(hits.into_iter().map(Ok)))

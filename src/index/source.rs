@@ -1,5 +1,7 @@
 //! Reads entries out of the log: record, payload, event. Scan, spans and rows all come through here.
 
+use rayon::prelude::*;
+
 use crate::event::{BodyHead, Entry, Event, Kind};
 use crate::index::{EngineError, Within};
 use crate::log::payload::Payload;
@@ -8,6 +10,9 @@ use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
 use crate::tree::{self, Hash, Leaf};
 use crate::verify;
+
+/// To wake another core costs about as much as reading one sealed row.
+const ROWS_PER_CORE_MIN: usize = 8;
 
 /// The log, read as entries.
 #[derive(Clone)]
@@ -61,6 +66,23 @@ impl Source {
     pub fn with_row<T>(&self, seq: Seq, each: impl FnOnce(Row<'_>) -> T) -> Result<T, EngineError> {
         let record = self.reader.read(seq)?;
         Ok(each(row(&record)?))
+    }
+
+    /// The rows of some entries, in the order of `seqs`, until `each` says no. They are read on all cores and then shown one
+    /// by one, so give few: all are in memory together.
+    pub fn with_rows(
+        &self,
+        seqs: &[Seq],
+        mut each: impl FnMut(Row<'_>) -> Result<bool, EngineError>,
+    ) -> Result<(), EngineError> {
+        let read = |seq: &Seq| self.reader.read(*seq);
+        let records: Vec<_> = seqs.par_iter().with_min_len(ROWS_PER_CORE_MIN).map(read).collect();
+        for record in records {
+            if !each(row(&record?)?)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// What a proof of an entry begins with: its leaf, and what the leaf commits to.

@@ -16,6 +16,9 @@ pub const PAGE_BYTES_MAX: usize = 16 << 20;
 /// What may stand around the rows: a cursor of up to 64 KiB in three places, names of ignored parameters, watermarks.
 const AROUND_ROWS_BYTES_MAX: usize = 512 << 10;
 
+/// Rows of a page that are in memory before they are written into it.
+const ROWS_READ_AT_ONCE: usize = 64;
+
 /// How much a page may hold. One row alone is always given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimit {
@@ -115,28 +118,36 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
         limit: PageLimit,
     ) -> Result<Page, EngineError> {
         let mut highlight_bytes = 0;
-        for hit in self.engine.hits(query, order, after, within)? {
-            let hit = hit?;
-            let is_taken = page.row_ends.len() < limit.rows
-                && self.source.with_row(hit.seq, |row| {
-                    let marks = match page.highlights {
-                        Some(_) => Some(highlights(query, &row.entry()?)),
-                        None => None,
-                    };
-                    let more_bytes = highlight_bytes + marks.as_ref().map_or(0, |marks| marks.json_bytes_max);
-                    let limit = PageLimit { bytes: limit.bytes.saturating_sub(more_bytes), ..limit };
-                    let is_taken = page.take(&row, self.catalogue, limit);
-                    if is_taken && let (Some(rows), Some(marks)) = (&mut page.highlights, marks) {
-                        highlight_bytes = more_bytes;
-                        rows.push(marks);
-                    }
-                    Ok::<bool, EngineError>(is_taken)
-                })??;
-            if !is_taken {
-                page.has_more = true;
+        let mut hits = self.engine.hits(query, order, after, within)?;
+        while !page.has_more {
+            // One more than fits tells whether there is more.
+            let wanted = (limit.rows - page.row_ends.len()).saturating_add(1).min(ROWS_READ_AT_ONCE);
+            let group: Vec<Hit> = hits.by_ref().take(wanted).collect::<Result<_, _>>()?;
+            if group.is_empty() {
                 break;
             }
-            page.last = Some(hit);
+            let seqs: Vec<Seq> = group.iter().map(|hit| hit.seq).take(limit.rows - page.row_ends.len()).collect();
+            let mut taken: usize = 0;
+            self.source.with_rows(&seqs, |row| {
+                self.engine.patience().check()?;
+                let marks = match page.highlights {
+                    Some(_) => Some(highlights(query, &row.entry()?)),
+                    None => None,
+                };
+                let more_bytes = highlight_bytes + marks.as_ref().map_or(0, |marks| marks.json_bytes_max);
+                let limit = PageLimit { bytes: limit.bytes.saturating_sub(more_bytes), ..limit };
+                if !page.take(&row, self.catalogue, limit) {
+                    return Ok(false);
+                }
+                if let (Some(rows), Some(marks)) = (&mut page.highlights, marks) {
+                    highlight_bytes = more_bytes;
+                    rows.push(marks);
+                }
+                taken += 1;
+                Ok(true)
+            })?;
+            page.last = taken.checked_sub(1).map(|last| group[last]).or(page.last);
+            page.has_more = taken < group.len();
         }
         Ok(page)
     }
@@ -187,6 +198,7 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
         };
         let mut named = Vec::with_capacity(largest.len());
         for ((value, (_, count)), newest) in wanted.into_iter().zip(largest).zip(newest) {
+            self.engine.patience().check()?;
             let (spelling, label) = match newest {
                 Some(hit) => self.spelling(field, &value, hit)?,
                 None => (value.value.clone(), None),

@@ -107,6 +107,10 @@ impl View {
 }
 
 impl Engine for View {
+    fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
     fn hits(&self, query: &Query, order: Order, after: Option<Hit>, within: Within) -> Result<Hits<'_>, EngineError> {
         let after_rank = after.map(|after| order.rank(after));
         let mut waiting: Vec<Arc<Piece>> = self
