@@ -13,8 +13,11 @@ use parking_lot::Mutex;
 use crate::index::tantivy::span::Span;
 use crate::seq::Seq;
 
-/// Events kept together in memory; a run is dropped as a whole once spans hold all of it.
-const RUN_EVENTS_MAX: usize = 32_768;
+/// Events kept together in memory, at least; a run is dropped as a whole once spans hold all of it.
+const RUN_EVENTS_MIN: usize = 32_768;
+/// A run may also grow to this part of all events in memory. When indexing is millions of events behind there are then
+/// some tens of runs to look into for each event, not hundreds.
+const RUN_PART: usize = 4;
 
 /// The hashes are already uniform: hashing them again would only cost time.
 #[derive(Default)]
@@ -69,7 +72,8 @@ impl Ids {
     /// Adds an event.
     pub fn insert(&self, hash: u64, seq: Seq) {
         let mut runs = self.runs.lock();
-        if runs.last().is_none_or(|run| run.seqs.len() >= RUN_EVENTS_MAX) {
+        let run_events_max = RUN_EVENTS_MIN.max(runs.iter().map(|run| run.seqs.len()).sum::<usize>() / RUN_PART);
+        if runs.last().is_none_or(|run| run.seqs.len() >= run_events_max) {
             runs.push(Run { last: seq, seqs: HashMap::default(), more: Vec::new() });
         }
         let run = runs.last_mut().expect("one was just made");
@@ -97,5 +101,35 @@ impl Ids {
         found.sort_unstable();
         found.dedup();
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Spread like SHA-256, and none twice.
+    fn hash(n: u64) -> u64 {
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    #[test]
+    fn however_many_events_wait_for_their_span_few_runs_hold_them_and_each_is_found() {
+        const EVENTS: u64 = 2_000_000;
+        let ids = Ids::new(Arc::default());
+        for n in 0..EVENTS {
+            ids.insert(hash(n), Seq(n));
+        }
+        assert!(ids.runs.lock().len() < 25, "{} runs", ids.runs.lock().len());
+        for n in (0..EVENTS).step_by(997) {
+            assert_eq!(ids.candidates(hash(n)).unwrap(), [Seq(n)]);
+        }
+        assert!(ids.candidates(hash(EVENTS)).unwrap().is_empty());
+        ids.forget_below(Seq(EVENTS - 1));
+        assert_eq!(ids.candidates(hash(EVENTS - 1)).unwrap(), [Seq(EVENTS - 1)], "no span holds this one");
+        assert!(ids.candidates(hash(0)).unwrap().is_empty());
+        ids.insert(hash(7), Seq(EVENTS));
+        ids.insert(hash(7), Seq(EVENTS + 1));
+        assert_eq!(ids.candidates(hash(7)).unwrap(), [Seq(EVENTS), Seq(EVENTS + 1)]);
     }
 }
