@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::durable::{self, Disk, DiskFile, read_small, read_up_to, write_all};
-use crate::log::{self, Head, Slot, inspect_slots};
+use crate::log::{self, Head, inspect_slots, latest};
 use crate::seq::Seq;
+use crate::tree::files::{NOTES, PUBLIC_KEY};
 
 /// Bytes copied at a time.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -24,8 +25,7 @@ const LOOKS: u32 = 20;
 /// Between two such looks.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Small files that belong to the log.
-const SMALL_FILES: [&str; 3] = ["public.key", "promised", "cursor.key"];
-const NOTES: &str = "checkpoints";
+const SMALL_FILES: [&str; 3] = [PUBLIC_KEY, "promised", "cursor.key"];
 
 /// What was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,7 +147,8 @@ impl Job<'_> {
     fn run(mut self, progress: &mut dyn FnMut(u64)) -> Result<Copied, BackupError> {
         let head_bytes = read_small(&*self.disk, &self.from.join("HEAD"), HEAD_BYTES_MAX)
             .map_err(|_| BackupError::NoHead(self.from.to_owned()))?;
-        let head = newest(&head_bytes).ok_or_else(|| BackupError::NoHead(self.from.to_owned()))?;
+        let head =
+            latest(&inspect_slots(&head_bytes)).cloned().ok_or_else(|| BackupError::NoHead(self.from.to_owned()))?;
         if !head.is_signed() {
             return Err(BackupError::NotSigned(self.from.to_owned()));
         }
@@ -178,7 +179,7 @@ impl Job<'_> {
         let path = self.to.join("HEAD");
         let there = match read_small(&*self.disk, &path, HEAD_BYTES_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            read => newest(&read.map_err(at(&path))?),
+            read => latest(&inspect_slots(&read.map_err(at(&path))?)).cloned(),
         };
         let name = |head: &Head| {
             let origin = head.checkpoint.lines().next().unwrap_or_default();
@@ -313,15 +314,6 @@ impl SegmentName {
         let first = digits.parse().ok().filter(|_| is_number).map(Seq)?;
         Some(SegmentName { first, name, is_sealed })
     }
-}
-
-/// The newest checkpoint of a HEAD file's bytes.
-fn newest(bytes: &[u8]) -> Option<Head> {
-    let held = inspect_slots(bytes).into_iter().filter_map(|slot| match slot {
-        Slot::Held(head) => Some(head),
-        Slot::Empty | Slot::Damaged { .. } => None,
-    });
-    held.max_by_key(|head| head.size)
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> BackupError + use<> {

@@ -38,6 +38,7 @@ impl Ours {
             origin: None,
             accept_new_key: false,
             last_note: None,
+            scrub: annals::store::scrubber::ScrubSettings { period: None, bytes_per_s: 1 << 30 },
         };
         let catalogue = Arc::new(Catalogue::builtin().clone());
         let store = Store::open(OsDisk::shared(), settings, catalogue).expect("an empty directory opens");

@@ -1,22 +1,26 @@
 //! The store: log, tree, ids and index of one data directory as one thing that takes events and answers questions.
 //!
-//! One thread appends (`writer`), three keep the index (`indexer`), one writes HEAD (`publisher`), one seals (`sealer`). Everything that was
-//! acknowledged is on disk; everything else can be computed from the log.
+//! One thread appends (`writer`), three keep the index (`indexer`), one writes HEAD (`publisher`), one seals (`sealer`), one reads
+//! everything again (`scrubber`). Everything that was acknowledged is on disk; everything else can be computed from the log.
 
 mod answers;
 mod arrivals;
 pub mod cursor;
 mod ids;
 mod indexer;
+pub mod integrity;
+mod leaves;
 pub mod metrics;
 mod promised;
 mod publisher;
+pub mod scrubber;
 mod sealer;
 pub mod signing;
 #[cfg(test)]
 mod tests;
 mod trunk;
 pub mod watermarks;
+pub mod worker;
 mod writer;
 
 use std::io;
@@ -54,8 +58,10 @@ use arrivals::{Arrivals, Promise};
 use cursor::Cursors;
 use ids::Ids;
 use indexer::{Indexer, Setup};
+use integrity::{Integrity, Record};
 use promised::PromisedFile;
 use publisher::{Desk, Publisher, Tip, newest_note};
+use scrubber::{ScrubSettings, Scrubber};
 use sealer::Sealer;
 use signing::SigningError;
 use trunk::Trunk;
@@ -91,6 +97,8 @@ pub struct Settings {
     /// A file, best on another machine's disk, that holds the newest signed checkpoint: a start refuses a directory that
     /// knows less.
     pub last_note: Option<PathBuf>,
+    /// How often, and how fast, everything is read again.
+    pub scrub: ScrubSettings,
 }
 
 impl Settings {
@@ -137,11 +145,14 @@ pub struct Store {
     metrics: Arc<StoreMetrics>,
     arrivals: Arc<Arrivals>,
     ids: Arc<Ids>,
-    indexer: Indexer,
+    indexer: Arc<Indexer>,
     counts: Arc<CountCache>,
     writer: Result<Writer, AppendError>,
     publisher: Option<Publisher>,
     sealer: Option<Sealer>,
+    /// Absent where nothing is written, and where it is switched off.
+    scrubber: Option<Scrubber>,
+    integrity: Arc<Record>,
     signed: Arc<HeadFile>,
     public_key: Option<VerifierKey>,
     tree: Arc<TileReader>,
@@ -186,7 +197,7 @@ impl Store {
         let marks = Arc::new(Watermarks::new(Marks { durable: size, searchable: Seq::ZERO, sealed, signed }));
         let spans = Arc::new(ArcSwap::default());
         let ids = Arc::new(Ids::new(spans.clone()));
-        let indexer = Indexer::start(Setup {
+        let indexer = Arc::new(Indexer::start(Setup {
             disk: disk.clone(),
             index_dir: dir.join("index"),
             limits: settings.spans,
@@ -199,7 +210,7 @@ impl Store {
             marks: marks.clone(),
             spans,
             ids: ids.clone(),
-        })?;
+        })?);
         start_ids(&ids, &indexer, &source, size).map_err(failed("cannot read the ids of the log".into()))?;
 
         let metrics = Arc::new(StoreMetrics::default());
@@ -256,6 +267,25 @@ impl Store {
             }
             (Some(_), _) | (_, None) => None,
         };
+        let integrity = Arc::new(Record::load(&*disk, &dir));
+        let scrubber = match (&refusal, settings.scrub.period) {
+            (None, Some(period)) => {
+                let tools = scrubber::Tools {
+                    period,
+                    bytes_per_s: settings.scrub.bytes_per_s,
+                    reader: source.reader().clone(),
+                    tree: tree.clone(),
+                    marks: marks.clone(),
+                    key: public_key.clone(),
+                    indexer: indexer.clone(),
+                    record: integrity.clone(),
+                    disk: disk.clone(),
+                    dir: dir.clone(),
+                };
+                Some(Scrubber::start(tools).map_err(failed("cannot start a thread".into()))?)
+            }
+            (None, None) | (Some(_), _) => None,
+        };
         let sealer = match opened.sealer {
             Some(log) => {
                 let tools = sealer::Tools {
@@ -303,6 +333,8 @@ impl Store {
             writer,
             publisher,
             sealer,
+            scrubber,
+            integrity,
             signed,
             public_key,
             tree,
@@ -396,6 +428,11 @@ impl Store {
         self.publisher.as_ref().and_then(Publisher::fault)
     }
 
+    /// Whether everything was read again and found as it was written.
+    pub fn integrity(&self) -> Integrity {
+        self.integrity.get()
+    }
+
     /// How far everything has come.
     pub fn marks(&self) -> Marks {
         self.marks.get()
@@ -472,6 +509,7 @@ impl Store {
 
     /// Stores what waits, writes HEAD and the last span, and ends all threads.
     pub fn close(&self) {
+        self.scrubber.iter().for_each(Scrubber::stop);
         self.sealer.iter().for_each(Sealer::stop);
         if let Ok(writer) = &self.writer {
             writer.stop();

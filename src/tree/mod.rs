@@ -5,6 +5,7 @@
 //! from the log, so nothing here is synced per batch.
 
 pub mod checkpoint;
+pub mod files;
 pub mod leaf;
 pub mod merkle;
 pub mod note;

@@ -14,8 +14,9 @@ use anyhow::{Context, bail};
 use super::{Given, SMALL_FILE_MAX};
 use crate::cli::progress::Progress;
 use crate::durable::{Disk, DiskFile, OsDisk, read_exact, read_small};
-use crate::log::{self, Head, OpenError, Opened, Options, Slot, inspect_slots};
+use crate::log::{self, Head, OpenError, Opened, Options, Slot, inspect_slots, latest};
 use crate::seq::Seq;
+use crate::tree::files::{NOTES, PUBLIC_KEY};
 use crate::tree::tiles::{HASH_BYTES, TILE_HASHES};
 use crate::tree::{Hash, Tenants, VerifierKey, empty_root};
 use crate::verify::{Finding, Growth, HeldNote, Place, Replay, Report, Stored, StoredError};
@@ -208,10 +209,6 @@ fn held(slots: &[Slot; 2]) -> impl Iterator<Item = (&'static str, &Head)> {
     })
 }
 
-fn latest(slots: &[Slot; 2]) -> Option<&Head> {
-    held(slots).map(|(_, head)| head).max_by_key(|head| head.size)
-}
-
 /// The key given, else the directory's own. The file must hold exactly the key in either case.
 fn read_key(
     disk: &Arc<dyn Disk>,
@@ -220,8 +217,8 @@ fn read_key(
     slots: &[Slot; 2],
     report: &mut Report,
 ) -> anyhow::Result<Option<VerifierKey>> {
-    let place = || Place::Named("public.key".into());
-    let path = dir.join("public.key");
+    let place = || Place::Named(PUBLIC_KEY.into());
+    let path = dir.join(PUBLIC_KEY);
     let own: Option<VerifierKey> = match read_small(&**disk, &path, SMALL_FILE_MAX) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -285,14 +282,14 @@ fn kept_notes(
     key: Option<&VerifierKey>,
     report: &mut Report,
 ) -> anyhow::Result<Vec<HeldNote>> {
-    let kept = dir.join("checkpoints");
+    let kept = dir.join(NOTES);
     let names = match disk.list(&kept) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         names => names.with_context(|| format!("cannot list {}", kept.display()))?,
     };
     let mut notes = Vec::new();
     for file in names.iter().filter(|name| !name.ends_with(".tmp")) {
-        let name = format!("checkpoints/{file}");
+        let name = format!("{NOTES}/{file}");
         let path = kept.join(file);
         let bytes = match read_small(&**disk, &path, SMALL_FILE_MAX) {
             Ok(bytes) => bytes,
