@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::durable::{self, Disk, DiskFile, read_small, read_up_to, write_all};
-use crate::log::{self, Head, inspect_slots, latest};
+use crate::log::{self, Head, SegmentFile, inspect_slots, latest};
 use crate::seq::Seq;
-use crate::tree::files::{NOTES, PUBLIC_KEY};
+use crate::tree::files::{NOTES, PUBLIC_KEY, REPLACED_KEYS};
 
 /// Bytes copied at a time.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -25,7 +25,7 @@ const LOOKS: u32 = 20;
 /// Between two such looks.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Small files that belong to the log.
-const SMALL_FILES: [&str; 3] = [PUBLIC_KEY, "promised", "cursor.key"];
+const SMALL_FILES: [&str; 4] = [PUBLIC_KEY, REPLACED_KEYS, "promised", "cursor.key"];
 
 /// What was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,13 +136,6 @@ struct Job<'a> {
     segments_copied: u64,
 }
 
-/// A file of the log: `<first>.log` or `<first>.seg`.
-struct SegmentName {
-    first: Seq,
-    name: String,
-    is_sealed: bool,
-}
-
 impl Job<'_> {
     fn run(mut self, progress: &mut dyn FnMut(u64)) -> Result<Copied, BackupError> {
         let head_bytes = read_small(&*self.disk, &self.from.join("HEAD"), HEAD_BYTES_MAX)
@@ -199,10 +192,8 @@ impl Job<'_> {
     }
 
     /// The files that hold the events below `size`, oldest first, one for each segment.
-    fn segments(&self, size: Seq) -> Result<Vec<SegmentName>, BackupError> {
-        let dir = self.from.join("log");
-        let names = self.disk.list(&dir).map_err(at(&dir))?;
-        let mut segments: Vec<SegmentName> = names.into_iter().filter_map(SegmentName::parse).collect();
+    fn segments(&self, size: Seq) -> Result<Vec<SegmentFile>, BackupError> {
+        let mut segments = SegmentFile::list(&*self.disk, self.from).map_err(at(&self.from.join("log")))?;
         // A sealed file beside its `.log` was read back before it got its name.
         segments.sort_by_key(|segment| (segment.first, !segment.is_sealed));
         segments.dedup_by_key(|segment| segment.first);
@@ -213,11 +204,12 @@ impl Job<'_> {
     /// `up_to` is the size at which the file is cut, if it is the last one.
     fn copy_segment(
         &mut self,
-        segment: &SegmentName,
+        segment: &SegmentFile,
         up_to: Option<Seq>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), BackupError> {
-        let (from, to) = (self.from.join("log").join(&segment.name), self.to.join("log").join(&segment.name));
+        let name = segment.path.file_name().expect("a segment has a name");
+        let (from, to) = (segment.path.clone(), self.to.join("log").join(name));
         let source = self.disk.open_read(&from).map_err(at(&from))?;
         let length = match up_to {
             Some(size) => log::end_of_batch(&source, size)
@@ -299,20 +291,6 @@ impl Job<'_> {
         durable::replace(&*self.disk, to, name, &bytes).map_err(at(&path))?;
         self.bytes += bytes.len() as u64;
         Ok(())
-    }
-}
-
-impl SegmentName {
-    fn parse(name: String) -> Option<SegmentName> {
-        let (digits, ending) = name.split_once('.')?;
-        let is_sealed = match ending {
-            "log" => false,
-            "seg" => true,
-            _ => return None,
-        };
-        let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let first = digits.parse().ok().filter(|_| is_number).map(Seq)?;
-        Some(SegmentName { first, name, is_sealed })
     }
 }
 

@@ -34,6 +34,7 @@ use crate::log::Head;
 use crate::query::Query;
 use crate::seq::Seq;
 use crate::store::Store;
+use crate::tree::Prover;
 
 /// Bytes sent at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -167,7 +168,11 @@ fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended>
         How::Csv(_) | How::Ndjson => view.searchable(),
         How::Bundle(checkpoint) => view.searchable().min(checkpoint.size),
     };
-    let mut rows = Rows { store, export, bytes: Vec::new(), text: String::new() };
+    let prover = match &export.how {
+        How::Csv(_) | How::Ndjson => None,
+        How::Bundle(checkpoint) => Some(Prover::new(store.tree(), checkpoint.size.0)),
+    };
+    let mut rows = Rows { store, export, prover, bytes: Vec::new(), text: String::new() };
     rows.begin(out)?;
     let mut n = 0;
     let hits = view.hits(&export.query, export.order, None, Within::below(snapshot)).map_err(io::Error::other)?;
@@ -184,6 +189,8 @@ fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended>
 struct Rows<'a> {
     store: &'a Store,
     export: &'a Export,
+    /// Of a bundle.
+    prover: Option<Prover<'a>>,
     bytes: Vec<u8>,
     text: String,
 }
@@ -232,9 +239,10 @@ impl Rows<'_> {
                 });
                 written.map_err(io::Error::other)?;
             }
-            How::Bundle(checkpoint) => {
+            How::Bundle(_) => {
                 let entry = source.evidence(seq).map_err(io::Error::other)?;
-                let proof = self.store.tree().inclusion(seq.0, checkpoint.size.0).map_err(io::Error::other)?;
+                let proof = self.prover.as_mut().map(|prover| prover.inclusion(seq.0)).transpose();
+                let proof = proof.map_err(io::Error::other)?.flatten();
                 let proof = proof.ok_or_else(|| io::Error::other("a row is not in the signed tree"))?;
                 bundle::write_row(seq, &entry.leaf, &entry.salt, &entry.body, &proof, &mut self.text);
             }

@@ -600,7 +600,12 @@ impl Recovery {
             copy.sync_data()?;
             self.disk.sync_dir(&dir)
         };
-        keep().map_err(at(&path))?;
+        keep()
+            .inspect_err(|_| {
+                // Half a copy is none; the next attempt has another name.
+                let _ = self.disk.remove(&path);
+            })
+            .map_err(at(&path))?;
         Ok(path)
     }
 

@@ -258,7 +258,7 @@ impl Sealing<'_> {
 }
 
 /// Cuts frames into blocks, compresses and writes them.
-struct Packer<'a> {
+pub(super) struct Packer<'a> {
     file: &'a dyn DiskFile,
     compressor: Compressor<'static>,
     first: Seq,
@@ -270,12 +270,12 @@ struct Packer<'a> {
     out: Vec<u8>,
     out_at: u64,
     blocks: Vec<BlockEntry>,
-    commits: Vec<u8>,
+    pub commits: Vec<u8>,
     excised: u32,
 }
 
 impl<'a> Packer<'a> {
-    fn new(file: &'a Arc<dyn DiskFile>, header: &Header, level: i32) -> io::Result<Packer<'a>> {
+    pub fn new(file: &'a Arc<dyn DiskFile>, header: &Header, level: i32) -> io::Result<Packer<'a>> {
         Ok(Packer {
             file: &**file,
             compressor: Compressor::new(level)?,
@@ -291,7 +291,7 @@ impl<'a> Packer<'a> {
         })
     }
 
-    fn add(&mut self, head: &FrameHeader, framed: &[u8]) -> io::Result<()> {
+    pub fn add(&mut self, head: &FrameHeader, framed: &[u8]) -> io::Result<()> {
         let is_full = self.raw_events == BLOCK_EVENTS_MAX
             || self.raw.len() + framed.len() > BLOCK_BYTES_MAX
             || head.seq.0.is_multiple_of(TILE_EVENTS);
@@ -321,7 +321,7 @@ impl<'a> Packer<'a> {
         self.put(&packed)
     }
 
-    fn finish(mut self, end: Seq, root: [u8; 32], sha256: [u8; 32], log_bytes: u64) -> io::Result<Footer> {
+    pub fn finish(mut self, end: Seq, root: [u8; 32], sha256: [u8; 32], log_bytes: u64) -> io::Result<Footer> {
         self.end_block()?;
         let commits_at = self.at();
         let packed = self.compressor.compress(&self.commits)?;

@@ -249,7 +249,7 @@ impl Indexer {
         self.shared.spans.load_full()
     }
 
-    /// Reads a span's files again. A damaged one is taken out of service and its events are indexed again from the log; until
+    /// Reads a span's files again, from the disk. A damaged one is taken out of service and its events are indexed again from the log; until
     /// that is done they are scanned. Answers what was wrong with it. `pace` as in [`span::damage`].
     ///
     /// # Errors
@@ -259,7 +259,7 @@ impl Indexer {
         span: &Arc<Span>,
         pace: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<String>, EngineError> {
-        self.shared.check_span(span, pace)
+        self.shared.check_span(span, true, pace)
     }
 
     /// Indexes what is durable, writes the last span and ends the threads.
@@ -356,8 +356,13 @@ impl Shared {
         Ok(jobs)
     }
 
-    fn check_span(&self, span: &Arc<Span>, pace: &mut dyn FnMut(u64) -> bool) -> Result<Option<String>, EngineError> {
-        let why = match span::damage(&*self.disk, span, pace) {
+    fn check_span(
+        &self,
+        span: &Arc<Span>,
+        is_past_cache: bool,
+        pace: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<String>, EngineError> {
+        let why = match span::damage(&*self.disk, span, is_past_cache, pace) {
             Ok(None) => return Ok(None),
             Ok(Some(why)) => why,
             Err(error) => error.to_string(),
@@ -607,7 +612,7 @@ impl Shared {
             };
             let group = &spans[group];
             // Merging would give rotten bytes a good checksum.
-            let damaged = group.iter().map(|span| self.check_span(span, &mut |_| !self.is_stopping()));
+            let damaged = group.iter().map(|span| self.check_span(span, false, &mut |_| !self.is_stopping()));
             match damaged.reduce(|one, next| Ok(one?.or(next?))) {
                 Some(Ok(Some(_))) => continue,
                 Some(Err(error)) => {

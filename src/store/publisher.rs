@@ -16,6 +16,7 @@ use crate::clock;
 use crate::durable::{self, Disk};
 use crate::log::{Head, HeadError, HeadFile};
 use crate::seq::Seq;
+use crate::store::reserve::Reserve;
 use crate::store::watermarks::Watermarks;
 use crate::store::worker::Worker;
 use crate::tree::files::NOTES;
@@ -160,6 +161,8 @@ pub struct Desk {
     pub dir: PathBuf,
     /// A file elsewhere with the newest checkpoint.
     pub last_note: Option<PathBuf>,
+    /// Room for notes on a full disk.
+    pub reserve: Arc<Reserve>,
     /// Why nothing is signed. Guards one text, for moments.
     pub fault: Arc<Mutex<Option<String>>>,
     /// Why nothing may be signed. Guards one text, for moments.
@@ -213,9 +216,14 @@ impl Desk {
         let (noted_at, noted) = self.noted;
         if noted.is_none() || (noted != Some(latest.size) && noted_at.elapsed() >= NOTE_INTERVAL) {
             let dir = self.dir.join(NOTES);
-            let kept = self.disk.create_dir(&dir).and_then(|()| {
+            let keep = || {
+                self.disk.create_dir(&dir)?;
                 durable::replace(&*self.disk, &dir, &note_name(latest.size), latest.checkpoint.as_bytes())
-            });
+            };
+            let kept = match keep() {
+                Err(error) if durable::is_full(&error) && self.reserve.release() => keep(),
+                kept => kept,
+            };
             kept.map_err(|source| PublishError::Note { dir, source })?;
             self.noted = (Instant::now(), Some(latest.size));
             info!("kept the signed checkpoint of {} events in {NOTES}/", latest.size);

@@ -141,6 +141,7 @@ fn settings(dir: &tempfile::TempDir, events_max: u64) -> Settings {
         accept_new_key: false,
         last_note: None,
         scrub: scrubber::ScrubSettings { period: None, bytes_per_s: 1 << 30 },
+        reserve_bytes: 0,
     }
 }
 

@@ -6,3 +6,5 @@ pub const NOTES: &str = "checkpoints";
 pub const PUBLIC_KEY: &str = "public.key";
 /// The key that signs them, a secret (0400).
 pub const SIGNING_KEY: &str = "signing.key";
+/// Keys that signed earlier checkpoints and were replaced on purpose (`--accept-new-key`): one a line.
+pub const REPLACED_KEYS: &str = "replaced.keys";

@@ -97,7 +97,7 @@ impl TileReader {
     }
 
     /// The hash of a subtree that RFC 6962 makes: full ones are read, the ragged one at the right edge is put together.
-    fn subtree(&self, range: Range<u64>) -> Result<Hash, TileError> {
+    pub(super) fn subtree(&self, range: Range<u64>) -> Result<Hash, TileError> {
         let size = range.end - range.start;
         if size.is_power_of_two() {
             let height = size.trailing_zeros();

@@ -16,7 +16,8 @@ use crate::cli::progress::Progress;
 use crate::durable::{Disk, DiskFile, OsDisk, read_exact, read_small};
 use crate::log::{self, Head, OpenError, Opened, Options, Slot, inspect_slots, latest};
 use crate::seq::Seq;
-use crate::tree::files::{NOTES, PUBLIC_KEY};
+use crate::store::signing::read_replaced;
+use crate::tree::files::{NOTES, PUBLIC_KEY, REPLACED_KEYS};
 use crate::tree::tiles::{HASH_BYTES, TILE_HASHES};
 use crate::tree::{Hash, Tenants, VerifierKey, empty_root};
 use crate::verify::{Finding, Growth, HeldNote, Place, Replay, Report, Stored, StoredError};
@@ -287,6 +288,14 @@ fn kept_notes(
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         names => names.with_context(|| format!("cannot list {}", kept.display()))?,
     };
+    let replaced = match read_replaced(&**disk, dir) {
+        Ok(keys) => keys,
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            report.found(Place::Named(REPLACED_KEYS.into()), error.to_string());
+            Vec::new()
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {REPLACED_KEYS}")),
+    };
     let mut notes = Vec::new();
     for file in names.iter().filter(|name| !name.ends_with(".tmp")) {
         let name = format!("{NOTES}/{file}");
@@ -300,7 +309,16 @@ fn kept_notes(
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         // What is not UTF-8 becomes something that nobody signed.
-        match HeldNote::read(&name, &String::from_utf8_lossy(&bytes), key) {
+        let text = String::from_utf8_lossy(&bytes);
+        let read = HeldNote::read(&name, &text, key).or_else(|finding| {
+            // One of a key that was replaced on purpose, if that is written down. It vouches for nothing, but the log must
+            // agree with it.
+            let old = replaced.iter().find_map(|old| Some((old, HeldNote::read(&name, &text, Some(old)).ok()?)));
+            let (old, note) = old.ok_or(finding)?;
+            report.remarks.push(format!("{name} is signed by {}, which was replaced", old));
+            Ok(note)
+        });
+        match read {
             Ok(note) if *file == format!("{}.note", note.checkpoint.size) => notes.push(note),
             Ok(note) => {
                 report.found(
@@ -346,7 +364,9 @@ fn look_around(
     if quarantine.is_dir() {
         let kept = disk.list(&quarantine).context("cannot list quarantine/")?.len();
         if kept > 0 {
-            report.remarks.push(format!("quarantine/ holds {kept} files: tails that were cut after a crash"));
+            report.remarks.push(format!(
+                "quarantine/ holds {kept} files: tails that were cut after a crash, or damaged files that were mended"
+            ));
         }
     }
     Ok(())

@@ -379,19 +379,24 @@ pub fn open(dir: &Path) -> Result<Span, SpanError> {
 }
 
 /// Reads every file of a span again and answers what is not as it was written, if anything is: the checksum that Tantivy ends
-/// each of its files with, the id file's, and what summary and index say of each other. Pages that are mapped come from memory.
-/// `pace` is told how many bytes were read after each file, and says whether to go on.
+/// each of its files with, the id file's, and what summary and index say of each other. With `is_past_cache` they
+/// come from the disk, but for pages that are mapped. `pace` is told how many bytes were read after each file, and says whether to go on.
 ///
 /// # Errors
 /// When its directory cannot be listed.
-pub fn damage(disk: &dyn Disk, span: &Span, pace: &mut dyn FnMut(u64) -> bool) -> Result<Option<String>, SpanError> {
+pub fn damage(
+    disk: &dyn Disk,
+    span: &Span,
+    is_past_cache: bool,
+    pace: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<String>, SpanError> {
     let mut files: Vec<(String, u64)> = Vec::new();
     for item in fs::read_dir(&span.dir).map_err(at(&span.dir))? {
         let item = item.map_err(at(&span.dir))?;
         let bytes = item.metadata().map_err(at(&span.dir))?.len();
         files.push((item.file_name().to_string_lossy().into_owned(), bytes));
     }
-    for (name, _) in &files {
+    for (name, _) in files.iter().filter(|_| is_past_cache) {
         let path = span.dir.join(name);
         disk.open_read(&path).and_then(|file| file.forget_cache()).map_err(at(&path))?;
     }
