@@ -39,7 +39,7 @@ test: tools ## unit tests, then the integration tests against a real server
 bench: ## figures on a release build: one line each (ANNALS_BENCH_EVENTS=1000000)
 	$(CARGO) bench --locked
 
-soak: tools ## the long versions: 50 kills, more random cases
+soak: tools ## the long versions: 200 kills, 20 power cuts and full disks, hostile inputs, more random cases
 	ANNALS_SOAK=1 PROPTEST_CASES=500 $(CARGO) test --locked --profile release
 
 check: lint test deny ## what must pass before a change goes in

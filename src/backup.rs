@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::durable::{self, Disk, DiskFile, read_small, read_up_to, write_all};
-use crate::log::{self, Head, Slot, inspect_slots};
+use crate::log::{self, Head, SegmentFile, inspect_slots, latest};
 use crate::seq::Seq;
+use crate::tree::files::{NOTES, PUBLIC_KEY, REPLACED_KEYS};
 
 /// Bytes copied at a time.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -24,8 +25,7 @@ const LOOKS: u32 = 20;
 /// Between two such looks.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Small files that belong to the log.
-const SMALL_FILES: [&str; 3] = ["public.key", "promised", "cursor.key"];
-const NOTES: &str = "checkpoints";
+const SMALL_FILES: [&str; 4] = [PUBLIC_KEY, REPLACED_KEYS, "promised", "cursor.key"];
 
 /// What was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,18 +136,12 @@ struct Job<'a> {
     segments_copied: u64,
 }
 
-/// A file of the log: `<first>.log` or `<first>.seg`.
-struct SegmentName {
-    first: Seq,
-    name: String,
-    is_sealed: bool,
-}
-
 impl Job<'_> {
     fn run(mut self, progress: &mut dyn FnMut(u64)) -> Result<Copied, BackupError> {
         let head_bytes = read_small(&*self.disk, &self.from.join("HEAD"), HEAD_BYTES_MAX)
             .map_err(|_| BackupError::NoHead(self.from.to_owned()))?;
-        let head = newest(&head_bytes).ok_or_else(|| BackupError::NoHead(self.from.to_owned()))?;
+        let head =
+            latest(&inspect_slots(&head_bytes)).cloned().ok_or_else(|| BackupError::NoHead(self.from.to_owned()))?;
         if !head.is_signed() {
             return Err(BackupError::NotSigned(self.from.to_owned()));
         }
@@ -178,7 +172,7 @@ impl Job<'_> {
         let path = self.to.join("HEAD");
         let there = match read_small(&*self.disk, &path, HEAD_BYTES_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            read => newest(&read.map_err(at(&path))?),
+            read => latest(&inspect_slots(&read.map_err(at(&path))?)).cloned(),
         };
         let name = |head: &Head| {
             let origin = head.checkpoint.lines().next().unwrap_or_default();
@@ -198,10 +192,8 @@ impl Job<'_> {
     }
 
     /// The files that hold the events below `size`, oldest first, one for each segment.
-    fn segments(&self, size: Seq) -> Result<Vec<SegmentName>, BackupError> {
-        let dir = self.from.join("log");
-        let names = self.disk.list(&dir).map_err(at(&dir))?;
-        let mut segments: Vec<SegmentName> = names.into_iter().filter_map(SegmentName::parse).collect();
+    fn segments(&self, size: Seq) -> Result<Vec<SegmentFile>, BackupError> {
+        let mut segments = SegmentFile::list(&*self.disk, self.from).map_err(at(&self.from.join("log")))?;
         // A sealed file beside its `.log` was read back before it got its name.
         segments.sort_by_key(|segment| (segment.first, !segment.is_sealed));
         segments.dedup_by_key(|segment| segment.first);
@@ -212,11 +204,12 @@ impl Job<'_> {
     /// `up_to` is the size at which the file is cut, if it is the last one.
     fn copy_segment(
         &mut self,
-        segment: &SegmentName,
+        segment: &SegmentFile,
         up_to: Option<Seq>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), BackupError> {
-        let (from, to) = (self.from.join("log").join(&segment.name), self.to.join("log").join(&segment.name));
+        let name = segment.path.file_name().expect("a segment has a name");
+        let (from, to) = (segment.path.clone(), self.to.join("log").join(name));
         let source = self.disk.open_read(&from).map_err(at(&from))?;
         let length = match up_to {
             Some(size) => log::end_of_batch(&source, size)
@@ -299,29 +292,6 @@ impl Job<'_> {
         self.bytes += bytes.len() as u64;
         Ok(())
     }
-}
-
-impl SegmentName {
-    fn parse(name: String) -> Option<SegmentName> {
-        let (digits, ending) = name.split_once('.')?;
-        let is_sealed = match ending {
-            "log" => false,
-            "seg" => true,
-            _ => return None,
-        };
-        let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let first = digits.parse().ok().filter(|_| is_number).map(Seq)?;
-        Some(SegmentName { first, name, is_sealed })
-    }
-}
-
-/// The newest checkpoint of a HEAD file's bytes.
-fn newest(bytes: &[u8]) -> Option<Head> {
-    let held = inspect_slots(bytes).into_iter().filter_map(|slot| match slot {
-        Slot::Held(head) => Some(head),
-        Slot::Empty | Slot::Damaged { .. } => None,
-    });
-    held.max_by_key(|head| head.size)
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> BackupError + use<> {

@@ -28,6 +28,13 @@ const SEGMENT_EVENTS_CEILING: u64 = 1 << 20;
 /// The widest span has 512 times as many, and its documents are numbered with 32 bits.
 const SPAN_EVENTS_CEILING: u64 = 1 << 20;
 
+/// A week, in s: rot is found while backups that lack it are still kept.
+const SCRUB_PERIOD_S_DEFAULT: u64 = 7 * 24 * 3600;
+/// 5 TB a week, and a twentieth of what a slow disk reads.
+const SCRUB_BYTES_PER_S_DEFAULT: u64 = 8 << 20;
+/// With less a large log would never be through.
+const SCRUB_BYTES_PER_S_FLOOR: u64 = 64 << 10;
+
 /// The settings of `annals serve`, all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Config {
@@ -61,6 +68,11 @@ pub struct Config {
     /// A file outside the data directory, best on another machine's disk, that always holds the newest signed checkpoint:
     /// an older copy of the directory is then recognised and not signed over. Default none. `ANNALS_LAST_NOTE`.
     pub last_note: Option<PathBuf>,
+    /// Everything is read again from the disk and compared this often, s: log, tree, notes and index. Default 604,800 (7
+    /// days); 0 switches it off. `ANNALS_SCRUB_PERIOD_S`.
+    pub scrub_period_s: u64,
+    /// And at most this fast, bytes/s. Default 8 MiB/s, at least 64 KiB/s. `ANNALS_SCRUB_BYTES_PER_S`.
+    pub scrub_bytes_per_s: u64,
     /// Where a witness takes checkpoints (`annals witness`, or any other of c2sp.org/tlog-witness). Default none.
     /// `ANNALS_WITNESS`.
     pub witness: Option<String>,
@@ -89,6 +101,8 @@ pub struct Layer {
     pub origin: Option<String>,
     pub accept_new_key: Option<bool>,
     pub last_note: Option<PathBuf>,
+    pub scrub_period_s: Option<u64>,
+    pub scrub_bytes_per_s: Option<u64>,
     pub witness: Option<String>,
     pub witness_key: Option<String>,
     pub actions: Option<PathBuf>,
@@ -156,6 +170,8 @@ impl Layer {
             origin: read("ANNALS_ORIGIN"),
             accept_new_key: parsed("ANNALS_ACCEPT_NEW_KEY", "1, true, 0 or false").flag()?,
             last_note: read("ANNALS_LAST_NOTE").map(PathBuf::from),
+            scrub_period_s: parsed("ANNALS_SCRUB_PERIOD_S", "a number of seconds").parse()?,
+            scrub_bytes_per_s: parsed("ANNALS_SCRUB_BYTES_PER_S", "a number of bytes").parse()?,
             witness: read("ANNALS_WITNESS"),
             witness_key: read("ANNALS_WITNESS_KEY"),
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
@@ -190,6 +206,8 @@ impl Layer {
             origin: self.origin.or(below.origin),
             accept_new_key: self.accept_new_key.or(below.accept_new_key),
             last_note: self.last_note.or(below.last_note),
+            scrub_period_s: self.scrub_period_s.or(below.scrub_period_s),
+            scrub_bytes_per_s: self.scrub_bytes_per_s.or(below.scrub_bytes_per_s),
             witness: self.witness.or(below.witness),
             witness_key: self.witness_key.or(below.witness_key),
             actions: self.actions.or(below.actions),
@@ -231,6 +249,12 @@ impl Config {
             changed(format!("segment_events is {segment_events}, lowered to its maximum of {ceiling} events"));
             segment_events = ceiling;
         }
+        let mut scrub_bytes_per_s = layer.scrub_bytes_per_s.unwrap_or(SCRUB_BYTES_PER_S_DEFAULT);
+        if scrub_bytes_per_s < SCRUB_BYTES_PER_S_FLOOR {
+            let floor = SCRUB_BYTES_PER_S_FLOOR;
+            changed(format!("scrub_bytes_per_s is {scrub_bytes_per_s}, raised to its minimum of {floor} bytes/s"));
+            scrub_bytes_per_s = floor;
+        }
         Config {
             data: layer.data.unwrap_or_else(|| PathBuf::from("data")),
             listen: layer.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7400))),
@@ -244,6 +268,8 @@ impl Config {
             origin: layer.origin,
             accept_new_key: layer.accept_new_key.unwrap_or(false),
             last_note: layer.last_note,
+            scrub_period_s: layer.scrub_period_s.unwrap_or(SCRUB_PERIOD_S_DEFAULT),
+            scrub_bytes_per_s,
             witness: layer.witness,
             witness_key: layer.witness_key,
             actions: layer.actions,
@@ -334,6 +360,8 @@ mod tests {
             ("ANNALS_QUESTION_MS", "1.5"),
             ("ANNALS_SPAN_EVENTS", "many"),
             ("ANNALS_SEGMENT_EVENTS", "few"),
+            ("ANNALS_SCRUB_PERIOD_S", "weekly"),
+            ("ANNALS_SCRUB_BYTES_PER_S", "8 MiB"),
         ] {
             let error = environment(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");
@@ -349,6 +377,7 @@ mod tests {
             question_ms: Some(0),
             span_events: Some(15),
             segment_events: Some(63),
+            scrub_bytes_per_s: Some(1),
             ..Layer::default()
         };
         let config = Config::sanitize(layer, &mut |what| said.push(what));
@@ -356,7 +385,8 @@ mod tests {
         assert_eq!(config.question_ms, QUESTION_MS_FLOOR);
         assert_eq!(config.span_events, SPAN_EVENTS_FLOOR);
         assert_eq!(config.segment_events, SEGMENT_EVENTS_FLOOR);
-        assert_eq!(said.len(), 4);
+        assert_eq!(config.scrub_bytes_per_s, SCRUB_BYTES_PER_S_FLOOR);
+        assert_eq!(said.len(), 5);
         let layer = Layer { span_events: Some(u64::MAX), segment_events: Some(u64::MAX), ..Layer::default() };
         let wide = Config::sanitize(layer, &mut |_| {});
         assert_eq!(wide.segment_events, SEGMENT_EVENTS_CEILING);

@@ -2,16 +2,14 @@
 //! whether it remembers more of this log than there is.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use parking_lot::{Condvar, Mutex};
 use tracing::{error, info, warn};
 
 use crate::store::Store;
+use crate::store::worker::Worker;
 use crate::tree::checkpoint::parse_size;
 use crate::tree::tile_reader::TileError;
 use crate::tree::{Checkpoint, Note, NoteError, VerifierKey};
@@ -86,28 +84,15 @@ impl CosignError {
 }
 
 /// The thread that asks the witness.
-pub struct Cosigner {
-    stop: Arc<Stop>,
-    thread: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Stop {
-    is_stopping: AtomicBool,
-    /// Guards nothing; taken to wait and to wake.
-    waiting: Mutex<()>,
-    woken: Condvar,
-}
+pub struct Cosigner(Worker);
 
 impl Cosigner {
     /// Starts it. `None` if the system has no thread to give; the log goes on without.
     pub fn start(store: Arc<Store>, address: WitnessAddress) -> Option<Cosigner> {
-        let stop = Arc::new(Stop::default());
-        let seen = stop.clone();
-        let run = move || {
+        let started = Worker::start("cosigner", move |stop| {
             let asker = Asker::new(address);
             let mut remembered = 0;
-            while !seen.is_stopping.load(Ordering::Acquire) {
+            while !stop.is_set() {
                 match asker.cosign(&store, remembered) {
                     Ok(size) => {
                         store.set_dispute(None);
@@ -120,14 +105,11 @@ impl Cosigner {
                     // The log goes on without: what was cosigned before stays.
                     Err(why) => warn!("no cosignature: {why}"),
                 }
-                let mut waiting = seen.waiting.lock();
-                if !seen.is_stopping.load(Ordering::Acquire) {
-                    seen.woken.wait_for(&mut waiting, INTERVAL);
-                }
+                stop.wait(INTERVAL);
             }
-        };
-        match thread::Builder::new().name("cosigner".into()).spawn(run) {
-            Ok(thread) => Some(Cosigner { stop, thread }),
+        });
+        match started {
+            Ok(worker) => Some(Cosigner(worker)),
             Err(why) => {
                 error!("nothing is cosigned: no thread for it: {why}");
                 None
@@ -137,12 +119,7 @@ impl Cosigner {
 
     /// Ends the thread; a request under way is waited for.
     pub fn stop(self) {
-        self.stop.is_stopping.store(true, Ordering::Release);
-        drop(self.stop.waiting.lock());
-        self.stop.woken.notify_all();
-        if self.thread.join().is_err() {
-            error!("the cosigner thread had panicked");
-        }
+        self.0.stop();
     }
 }
 

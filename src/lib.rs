@@ -25,6 +25,7 @@ pub mod verify;
 pub mod witness;
 // floor 3
 pub mod index;
+pub mod repair;
 // floor 4
 pub mod store;
 // floor 5

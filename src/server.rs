@@ -17,6 +17,8 @@ use crate::event::Catalogue;
 use crate::index::tantivy::counts::CountLimits;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
+use crate::store::reserve::RESERVE_BYTES;
+use crate::store::scrubber::ScrubSettings;
 use crate::store::{Settings, Store, StoreError};
 
 /// How long requests that are being served may take to end when the server stops.
@@ -69,6 +71,11 @@ pub fn open_store(config: &Config) -> Result<Store, ServeError> {
         origin: config.origin.clone(),
         accept_new_key: config.accept_new_key,
         last_note: config.last_note.clone(),
+        scrub: ScrubSettings {
+            period: Some(config.scrub_period_s).filter(|s| *s > 0).map(Duration::from_secs),
+            bytes_per_s: config.scrub_bytes_per_s,
+        },
+        reserve_bytes: RESERVE_BYTES,
     };
     Ok(Store::open(OsDisk::shared(), settings, Arc::new(catalogue(config)?))?)
 }

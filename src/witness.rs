@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::durable::{self, Disk, Lock, LockError, read_small};
+use crate::tree::files::PUBLIC_KEY;
 use crate::tree::note::NOTE_BYTES_MAX;
 use crate::tree::proof::{parse_hashes, verify_consistency};
 use crate::tree::{Checkpoint, KeyKind, Note, NoteError, SignerKey, VerifierKey, empty_root};
@@ -19,7 +20,6 @@ use crate::tree::{Checkpoint, KeyKind, Note, NoteError, SignerKey, VerifierKey, 
 /// A request longer than this is refused: 63 hashes and a note.
 pub const REQUEST_BYTES_MAX: usize = NOTE_BYTES_MAX + 4_096;
 const SECRET: &str = "witness.key";
-const PUBLIC: &str = "public.key";
 
 /// Who remembers.
 pub struct Witness {
@@ -142,7 +142,7 @@ impl Witness {
             let found = key.public().name().to_owned();
             return Err(WitnessError::OtherName { path, found, expected: name.to_owned() });
         }
-        durable::replace(&*disk, dir, PUBLIC, format!("{}\n", key.public()).as_bytes()).map_err(at(dir))?;
+        durable::replace(&*disk, dir, PUBLIC_KEY, format!("{}\n", key.public()).as_bytes()).map_err(at(dir))?;
         let mut memory = BTreeMap::new();
         for log in &logs {
             if log.kind() != KeyKind::Log {

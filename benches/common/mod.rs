@@ -100,19 +100,29 @@ impl Server {
     }
 
     /// Stops it cleanly and starts it again over the same directory.
-    pub fn restarted(mut self) -> Server {
+    pub fn restarted(self) -> Server {
+        self.restarted_with(&[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn restarted_with(mut self, settings: &[(&str, &str)]) -> Server {
         let (dir, own) = (self.dir.clone(), self.own.take());
         drop(self);
-        Server::start(dir, own)
+        Server::start_with(dir, own, settings)
     }
 
     fn start(dir: PathBuf, own: Option<tempfile::TempDir>) -> Server {
+        Server::start_with(dir, own, &[])
+    }
+
+    fn start_with(dir: PathBuf, own: Option<tempfile::TempDir>, settings: &[(&str, &str)]) -> Server {
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_annals"))
             .arg("serve")
             .arg("--data")
             .arg(&dir)
             .args(["--listen", "127.0.0.1:0", "--no-auth"])
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

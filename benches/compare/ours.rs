@@ -38,6 +38,8 @@ impl Ours {
             origin: None,
             accept_new_key: false,
             last_note: None,
+            scrub: annals::store::scrubber::ScrubSettings { period: None, bytes_per_s: 1 << 30 },
+            reserve_bytes: 0,
         };
         let catalogue = Arc::new(Catalogue::builtin().clone());
         let store = Store::open(OsDisk::shared(), settings, catalogue).expect("an empty directory opens");

@@ -18,6 +18,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http_body::Frame;
 use http_body_util::StreamBody;
+use parking_lot::Mutex;
 use rayon::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -35,6 +36,7 @@ use crate::log::Head;
 use crate::query::Query;
 use crate::seq::Seq;
 use crate::store::Store;
+use crate::tree::Prover;
 
 /// Bytes sent at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -171,7 +173,7 @@ fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended>
         How::Csv(_) | How::Ndjson => view.searchable(),
         How::Bundle(checkpoint) => view.searchable().min(checkpoint.size),
     };
-    let rows = Rows { store, export };
+    let rows = Rows { store, export, provers: Mutex::default() };
     out.write_all(&rows.head()?)?;
     let mut hits = view.hits(&export.query, export.order, None, Within::below(snapshot)).map_err(io::Error::other)?;
     let mut n = 0;
@@ -196,6 +198,8 @@ fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended>
 struct Rows<'a> {
     store: &'a Store,
     export: &'a Export,
+    /// Of a bundle, those that nobody uses now. Held to take one or to put one back.
+    provers: Mutex<Vec<Prover<'a>>>,
 }
 
 impl Rows<'_> {
@@ -245,7 +249,11 @@ impl Rows<'_> {
                 }
                 How::Bundle(checkpoint) => {
                     let entry = source.evidence(seq).map_err(io::Error::other)?;
-                    let proof = self.store.tree().inclusion(seq.0, checkpoint.size.0).map_err(io::Error::other)?;
+                    // To itself, so that the lock is not held any more.
+                    let idle = self.provers.lock().pop();
+                    let mut prover = idle.unwrap_or_else(|| Prover::new(self.store.tree(), checkpoint.size.0));
+                    let proof = prover.inclusion(seq.0).map_err(io::Error::other)?;
+                    self.provers.lock().push(prover);
                     let proof = proof.ok_or_else(|| io::Error::other("a row is not in the signed tree"))?;
                     bundle::write_row(seq, &entry.leaf, &entry.salt, &entry.body, &proof, &mut text);
                 }

@@ -30,13 +30,18 @@ pub async fn readyz(State(app): State<App>) -> Response {
     let mut body = format!("{{\"ready\":{},\"reasons\":", reasons.is_empty());
     crate::wire::array(&mut body, &reasons, |out, reason| write_string(reason, out));
     crate::wire::watermarks(&mut body, store.marks());
+    let integrity = store.integrity();
+    crate::wire::integrity(&mut body, &integrity);
+    // Questions are still answered, so these are no reasons to take the server out.
+    let mut warnings = Vec::new();
     let (free, floor) = store.space();
     if free < floor {
-        // Questions are still answered, so this is no reason to take the server out.
-        crate::wire::put(
-            &mut body,
-            format_args!(",\"warning\":\"{free} bytes are free, events are refused below {floor}\""),
-        );
+        warnings.push(format!("{free} bytes are free, events are refused below {floor}"));
+    }
+    warnings.extend(integrity.finding().map(|found| format!("scrubbing found damage: {found}")));
+    if !warnings.is_empty() {
+        body.push_str(",\"warning\":");
+        write_string(&warnings.join("; "), &mut body);
     }
     body.push('}');
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

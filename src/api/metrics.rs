@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 
 use super::App;
+use crate::store::integrity::Integrity;
 use crate::store::metrics::SYNC_BOUNDS_US;
 
 /// Requests by route: those that were answered, also by status, and those that are not yet.
@@ -86,6 +87,7 @@ fn render(app: &App) -> String {
     page.gauge("annals_queue_requests", "Requests waiting for the writer", requests as u64);
     page.gauge("annals_queue_bytes", "Bytes waiting for the writer", bytes as u64);
     page.gauge("annals_index_segments", "Tantivy segments searched", store.view().piece_count() as u64);
+    scrubbing(&mut page, &store.integrity());
     let kept = store.counts_kept();
     page.gauge("annals_count_cache_bytes", "Bytes of counts kept for later questions", kept.bytes as u64);
     page.counter("annals_count_cache_hits_total", "Parts of counts that were kept", kept.hits);
@@ -131,6 +133,26 @@ fn render(app: &App) -> String {
         ));
     }
     page.text
+}
+
+fn scrubbing(page: &mut Page, now: &Integrity) {
+    let (running, checked) = (now.running.as_ref(), now.checked.as_ref());
+    page.gauge("annals_scrub_running", "Whether everything is being read again", u64::from(running.is_some()));
+    page.gauge("annals_scrub_events", "Events read in this round", running.map_or(0, |round| round.events.0));
+    page.gauge(
+        "annals_scrub_of_events",
+        "Events to be read in this round",
+        running.map_or(0, |round| round.of_events.0),
+    );
+    page.gauge("annals_scrub_bytes", "Bytes read in this round", running.map_or(0, |round| round.bytes));
+    page.gauge("annals_scrub_findings", "What is not as it was written: 0 is good", now.found_count());
+    page.gauge("annals_scrub_last_events", "Events read in the last round", checked.map_or(0, |last| last.events.0));
+    page.gauge(
+        "annals_scrub_last_end_seconds",
+        "When the last round ended, in s since 1970; 0 if none did",
+        checked.map_or(0, |last| last.ended_ms / 1_000),
+    );
+    page.counter("annals_scrub_spans_rebuilt_total", "Damaged spans that were built again", now.spans_rebuilt);
 }
 
 fn seconds(us: u64) -> f64 {

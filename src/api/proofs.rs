@@ -31,7 +31,8 @@ pub async fn log(State(app): State<App>) -> Result<Response, ApiError> {
     let head = signed(&app)?;
     let (store, cosigned) = (&app.store, app.store.cosigned());
     let log_id = &store.report().log_id;
-    Ok(json(wire::log(log_id, store.public_key(), &head.checkpoint, cosigned.as_deref(), store.marks())))
+    let (key, integrity) = (store.public_key(), store.integrity());
+    Ok(json(wire::log(log_id, key, &head.checkpoint, cosigned.as_deref(), &integrity, store.marks())))
 }
 
 pub async fn tile(State(app): State<App>, Path((level, tile)): Path<(String, String)>) -> Result<Response, ApiError> {

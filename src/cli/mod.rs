@@ -8,6 +8,7 @@ mod demo;
 mod export;
 mod progress;
 mod reindex;
+mod repair;
 mod search;
 mod serve;
 mod verify;
@@ -52,6 +53,9 @@ enum Verb {
     /// Verify a copy and bring it back as a data directory
     #[command(after_help = EXIT_CODES)]
     Restore(backup::RestoreArgs),
+    /// Mend a damaged log from backups (while no server runs on it)
+    #[command(after_help = repair::EXIT_CODES)]
+    Repair(repair::RepairArgs),
     /// Verify a data directory, a server or an exported bundle: is it still what it was?
     #[command(after_help = verify::EXIT_CODES)]
     Verify(verify::Verify),
@@ -77,7 +81,8 @@ pub fn main() -> ExitCode {
         Verb::Reindex(args) => args.run(),
         Verb::Backup(args) => args.run(),
         Verb::Restore(args) => args.run(),
-        // Its exit codes are its own.
+        // Their exit codes are their own.
+        Verb::Repair(args) => return args.run(),
         Verb::Verify(args) => return args.run(),
         Verb::Witness(args) => args.run(),
         Verb::Demo(args) => args.run(),

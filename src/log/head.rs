@@ -182,6 +182,15 @@ pub fn inspect_slots(bytes: &[u8]) -> [Slot; 2] {
     [first, second].map(inspect)
 }
 
+/// The newest checkpoint that either of the two places holds.
+pub fn latest(slots: &[Slot; 2]) -> Option<&Head> {
+    let held = slots.iter().filter_map(|slot| match slot {
+        Slot::Held(head) => Some(head),
+        Slot::Empty | Slot::Damaged { .. } => None,
+    });
+    held.max_by_key(|head| head.size)
+}
+
 fn inspect(slot: &[u8]) -> Slot {
     if slot.len() != SLOT_BYTES {
         return Slot::Damaged { why: "the file has not the length of two slots" };

@@ -8,13 +8,16 @@
 
 mod blocks;
 mod commit;
+mod dictionary;
 mod frame;
 mod head;
 mod header;
+mod mend;
 pub mod payload;
 mod reader;
 mod recovery;
 mod scan;
+mod scrub;
 mod seal;
 mod sealed;
 mod sealed_scan;
@@ -34,11 +37,13 @@ use crate::seq::Seq;
 
 pub use commit::Commit;
 pub use frame::{FrameType, PAYLOAD_BYTES_MAX, framed_bytes};
-pub use head::{Head, HeadError, HeadFile, Slot, inspect_slots};
+pub use head::{Head, HeadError, HeadFile, Slot, inspect_slots, latest};
+pub use mend::{Gap, Judge, Mended, Remains, SegmentFile, SegmentPlace, Taken, Wanted, mend, read_strictly};
 pub use payload::{Payload, PayloadError};
 pub use reader::{Range, ReadError, Reader, Record, RecordRef, SegmentBytes};
 pub use recovery::open;
 pub use scan::end_of_batch;
+pub use scrub::{ScrubError, Scrubbed};
 use sealing::SEAL_LEVEL;
 pub use sealing::{LeafCheck, SealError, Sealer};
 pub use segments::{SealedInfo, SegmentInfo};

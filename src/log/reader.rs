@@ -100,6 +100,10 @@ impl Reader {
         Reader { shared }
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Events that are durable: every seq below this can be read.
     pub fn durable(&self) -> Seq {
         self.shared.durable()

@@ -89,7 +89,7 @@ struct Names {
 }
 
 /// A scan through one segment of either form.
-enum SegmentScan {
+pub(super) enum SegmentScan {
     Log(BatchScan),
     Sealed(SealedScan),
 }
@@ -600,7 +600,12 @@ impl Recovery {
             copy.sync_data()?;
             self.disk.sync_dir(&dir)
         };
-        keep().map_err(at(&path))?;
+        keep()
+            .inspect_err(|_| {
+                // Half a copy is none; the next attempt has another name.
+                let _ = self.disk.remove(&path);
+            })
+            .map_err(at(&path))?;
         Ok(path)
     }
 
@@ -718,7 +723,7 @@ impl Found {
 }
 
 impl SegmentScan {
-    fn step(&mut self) -> io::Result<Step> {
+    pub fn step(&mut self) -> io::Result<Step> {
         match self {
             SegmentScan::Log(scan) => scan.step(),
             SegmentScan::Sealed(scan) => scan.step(),
@@ -726,7 +731,7 @@ impl SegmentScan {
     }
 
     /// Where the next batch begins in the file; in a sealed one, its block.
-    fn at(&self) -> u64 {
+    pub fn at(&self) -> u64 {
         match self {
             SegmentScan::Log(scan) => scan.at,
             SegmentScan::Sealed(scan) => scan.at,
@@ -734,10 +739,18 @@ impl SegmentScan {
     }
 
     /// The next event.
-    fn seq(&self) -> Seq {
+    pub fn seq(&self) -> Seq {
         match self {
             SegmentScan::Log(scan) => scan.seq,
             SegmentScan::Sealed(scan) => scan.seq,
+        }
+    }
+
+    /// The events of the batch that the last step answered.
+    pub fn each_event<E>(&self, mut each: impl FnMut(&FrameHeader, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        match self {
+            SegmentScan::Log(scan) => scan.events().try_for_each(|(head, payload)| each(head, payload)),
+            SegmentScan::Sealed(scan) => scan.events().try_for_each(|(head, payload)| each(head, payload)),
         }
     }
 
@@ -751,12 +764,7 @@ impl SegmentScan {
 
 /// Shows a batch to the visitor; answers what it objects to.
 fn show(scan: &SegmentScan, commit: &Commit, visitor: &mut dyn Visitor) -> Result<Option<String>, OpenError> {
-    let mut event =
-        |(head, payload): (&FrameHeader, &[u8])| visitor.event(head.seq, head.frame_type, head.flags, payload);
-    let mut shown = match scan {
-        SegmentScan::Log(scan) => scan.events().try_for_each(&mut event),
-        SegmentScan::Sealed(scan) => scan.events().try_for_each(&mut event),
-    };
+    let mut shown = scan.each_event(|head, payload| visitor.event(head.seq, head.frame_type, head.flags, payload));
     if shown.is_ok() {
         shown = visitor.commit(commit);
     }

@@ -169,6 +169,11 @@ impl BatchScan {
     /// Begins behind the header, which the caller has decoded from the same file.
     pub fn new(file: Arc<dyn DiskFile>, header: &Header) -> io::Result<BatchScan> {
         let len = file.len()?;
+        BatchScan::up_to(file, header, len)
+    }
+
+    /// The same, as if the file ended at byte `len`: what lies behind it is still being written.
+    pub fn up_to(file: Arc<dyn DiskFile>, header: &Header, len: u64) -> io::Result<BatchScan> {
         let mut window = Window::new(file, 0, len);
         let mut sha256 = Sha256::new();
         sha256.update(window.get(0, 0, HEADER_BYTES)?);

@@ -12,16 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::Digest;
 use tracing::{info, warn};
 use zstd::bulk::Compressor;
-use zstd::dict::from_continuous;
 
 use super::commit::COMMIT_BYTES;
+use super::dictionary;
 use super::frame::{FrameHeader, FrameType};
 use super::header::{Form, HEADER_BYTES, Header};
 use super::reader::{ReadError, Reader};
 use super::scan::{BatchScan, Step};
-use super::sealed::{
-    BLOCK_BYTES_MAX, BLOCK_EVENTS_MAX, BlockEntry, DICTIONARY_BYTES_MAX, Footer, SealedError, SealedFile, TILE_EVENTS,
-};
+use super::sealed::{BLOCK_BYTES_MAX, BLOCK_EVENTS_MAX, BlockEntry, Footer, SealedError, SealedFile, TILE_EVENTS};
 use super::sealed_scan::SealedScan;
 use super::segments::{OldSegment, SealedInfo, SegmentInfo, Shared, sealed_path, segment_path, temporary_path};
 use super::{Corrupt, VisitError};
@@ -33,12 +31,6 @@ use crate::seq::Seq;
 /// level 9 0.237 at 40,000, level 12 0.236 at 25,000. Beyond 3 a twentieth costs half the speed, and at 6 sealing would
 /// hardly keep up with a bulk load. Reading is as fast at all of them.
 pub(super) const SEAL_LEVEL: i32 = 3;
-/// A dictionary is made of so many events at most, spread over the segment. Four times as many make it no better.
-const SAMPLES_MAX: u64 = 500;
-/// Of a longer event only the beginning.
-const SAMPLE_BYTES_MAX: usize = 4 << 10;
-/// A dictionary is at most this part of the `.log`, so that it saves more than it takes.
-const DICTIONARY_PART: u64 = 32;
 /// Written in pieces of this many bytes.
 const WRITE_BYTES: usize = 1 << 20;
 
@@ -214,19 +206,12 @@ impl Sealing<'_> {
         packer.finish(scan.seq, root, sha256, scan.at).map_err(failed(temporary))
     }
 
-    /// What many events of the segment have in common, for small blocks to be compressed with; empty if that is little.
     fn dictionary(&self) -> Result<Vec<u8>, SealError> {
-        let (first, end) = (self.old.first.0, self.old.end.0);
-        let bytes_max = DICTIONARY_BYTES_MAX.min((self.old.bytes / DICTIONARY_PART) as usize);
-        let (mut samples, mut lens) = (Vec::new(), Vec::new());
-        for seq in (first..end).step_by((end - first).div_ceil(SAMPLES_MAX).max(1) as usize).map(Seq) {
+        dictionary::train(self.old.first, self.old.end, |seq, samples| {
             let record = self.reader.read(seq).map_err(|e| self.unsampled(e))?;
-            let sample = &record.payload[..record.payload.len().min(SAMPLE_BYTES_MAX)];
-            samples.extend_from_slice(sample);
-            lens.push(sample.len());
-        }
-        // It fails if there are too few, or if they have nothing in common.
-        Ok(from_continuous(&samples, &lens, bytes_max).unwrap_or_default())
+            samples.extend_from_slice(&record.payload);
+            Ok(())
+        })
     }
 
     fn unsampled(&self, error: ReadError) -> SealError {
@@ -295,7 +280,7 @@ impl Sealing<'_> {
 }
 
 /// Cuts frames into blocks, compresses and writes them.
-struct Packer<'a> {
+pub(super) struct Packer<'a> {
     file: &'a dyn DiskFile,
     compressor: Compressor<'static>,
     level: i32,
@@ -310,12 +295,12 @@ struct Packer<'a> {
     out: Vec<u8>,
     out_at: u64,
     blocks: Vec<BlockEntry>,
-    commits: Vec<u8>,
+    pub commits: Vec<u8>,
     excised: u32,
 }
 
 impl<'a> Packer<'a> {
-    fn new(file: &'a Arc<dyn DiskFile>, header: &Header, dictionary: &[u8], level: i32) -> io::Result<Packer<'a>> {
+    pub fn new(file: &'a Arc<dyn DiskFile>, header: &Header, dictionary: &[u8], level: i32) -> io::Result<Packer<'a>> {
         let mut out = header.encode(Form::Sealed);
         out.extend_from_slice(dictionary);
         Ok(Packer {
@@ -336,7 +321,7 @@ impl<'a> Packer<'a> {
         })
     }
 
-    fn add(&mut self, head: &FrameHeader, framed: &[u8]) -> io::Result<()> {
+    pub fn add(&mut self, head: &FrameHeader, framed: &[u8]) -> io::Result<()> {
         let is_full = self.raw_events == BLOCK_EVENTS_MAX
             || self.raw.len() + framed.len() > BLOCK_BYTES_MAX
             || head.seq.0.is_multiple_of(TILE_EVENTS);
@@ -366,7 +351,7 @@ impl<'a> Packer<'a> {
         self.put(&packed)
     }
 
-    fn finish(mut self, end: Seq, root: [u8; 32], sha256: [u8; 32], log_bytes: u64) -> io::Result<Footer> {
+    pub fn finish(mut self, end: Seq, root: [u8; 32], sha256: [u8; 32], log_bytes: u64) -> io::Result<Footer> {
         self.end_block()?;
         let commits_at = self.at();
         let packed = zstd::bulk::compress(&self.commits, self.level)?;

@@ -25,6 +25,7 @@ use tracing::{error, info, warn};
 use crate::durable::Disk;
 use crate::index::source::Source;
 use crate::index::tantivy::hot::{FrozenHot, Hot};
+use crate::index::tantivy::ids as id_hashes;
 use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::span::{self, Place, Span, SpanError, SpanLimits};
 use crate::index::tantivy::view::View;
@@ -89,8 +90,11 @@ struct Shared {
     ids: Arc<Ids>,
     view: ArcSwap<View>,
     spans: Arc<ArcSwap<Vec<Arc<Span>>>>,
-    /// What the log held at start; below this a missing span is answered by scanning.
-    end_at_start: Seq,
+    /// What the log held at start, or the end of the last span that was set aside; below this a missing span is answered by
+    /// scanning. Raised under the lock of `parts`.
+    scanned_below: AtomicU64,
+    /// Guards nothing; held while a span is set aside.
+    setting_aside: Mutex<()>,
     /// Guards what the two threads hand each other; held for moments, never while indexing.
     parts: Mutex<Parts>,
     work: Condvar,
@@ -112,6 +116,8 @@ struct Parts {
     fault: Option<String>,
     /// The last merge failed: nothing waits for the merger, and no answer is worse for it.
     is_merging_in_vain: bool,
+    /// Ids from here on are not forgotten, whatever spans there are: one of these is being set aside.
+    keeps_ids_from: Option<Seq>,
 }
 
 /// A span to be built.
@@ -161,7 +167,8 @@ impl Indexer {
             ids,
             view: ArcSwap::from_pointee(view),
             spans,
-            end_at_start: end,
+            scanned_below: AtomicU64::new(end.0),
+            setting_aside: Mutex::default(),
             parts: Mutex::new(Parts {
                 frozen: Vec::new(),
                 hot: Vec::new(),
@@ -170,6 +177,7 @@ impl Indexer {
                 building: 0,
                 fault: None,
                 is_merging_in_vain: false,
+                keeps_ids_from: None,
             }),
             work: Condvar::new(),
             is_stopping: Arc::default(),
@@ -233,7 +241,25 @@ impl Indexer {
 
     /// What the log held at start and no span holds yet.
     pub fn gaps_at_start(&self) -> Vec<Within> {
-        span::gaps(&self.shared.spans.load(), self.shared.end_at_start)
+        span::gaps(&self.shared.spans.load(), self.shared.scanned_below())
+    }
+
+    /// The spans there are now.
+    pub fn spans_now(&self) -> Arc<Vec<Arc<Span>>> {
+        self.shared.spans.load_full()
+    }
+
+    /// Reads a span's files again, from the disk. A damaged one is taken out of service and its events are indexed again from the log; until
+    /// that is done they are scanned. Answers what was wrong with it. `pace` as in [`span::damage`].
+    ///
+    /// # Errors
+    /// When the events of a damaged one cannot be read from the log: then it stays.
+    pub fn check_span(
+        &self,
+        span: &Arc<Span>,
+        pace: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<String>, EngineError> {
+        self.shared.check_span(span, true, pace)
     }
 
     /// Indexes what is durable, writes the last span and ends the threads.
@@ -279,6 +305,79 @@ fn spanned_end(spans: &[Arc<Span>]) -> Seq {
 }
 
 impl Shared {
+    fn scanned_below(&self) -> Seq {
+        Seq(self.scanned_below.load(Ordering::Acquire))
+    }
+
+    fn set_aside(&self, damaged: &Arc<Span>) -> Result<bool, EngineError> {
+        let run = damaged.summary.run();
+        let _one_at_a_time = self.setting_aside.lock();
+        if !self.spans.load().iter().any(|span| Arc::ptr_eq(span, damaged)) {
+            return Ok(false);
+        }
+        // Its ids come first, and from the log, since its id file may be what is damaged: there must be no moment in which
+        // a copy of one of its events is taken for a new one.
+        self.parts.lock().keeps_ids_from = Some(run.from);
+        let read = self.source.rows(run, |row| {
+            self.ids.insert(id_hashes::hash(&row.head.tenant, &row.head.id), row.seq);
+            Ok(())
+        });
+        let jobs = read.and_then(|()| self.cut_again(run));
+        let mut parts = self.parts.lock();
+        parts.keeps_ids_from = None;
+        let jobs = jobs?;
+        let mut spans = Vec::clone(&self.spans.load());
+        let before = spans.len();
+        spans.retain(|span| !Arc::ptr_eq(span, damaged));
+        if spans.len() == before {
+            return Ok(false);
+        }
+        self.spans.store(Arc::new(spans));
+        self.scanned_below.fetch_max(run.to.0, Ordering::AcqRel);
+        parts.waiting.extend(jobs);
+        drop(parts);
+        self.work.notify_all();
+        self.publish();
+        // Whoever still reads it has it mapped. If it cannot be removed, the next start finds its damage or does without it.
+        if let Err(error) = span::remove(damaged) {
+            warn!("a damaged span is in the way until the next start: {error}");
+        }
+        Ok(true)
+    }
+
+    /// The spans to be built of a run, as they are cut.
+    fn cut_again(&self, run: Within) -> Result<Vec<Job>, EngineError> {
+        let (mut jobs, mut from) = (Vec::new(), run.from);
+        while from < run.to {
+            let (to, _) = span::cut(&self.source, self.limits, from, run.to)?;
+            jobs.push(Job::Log(Within { from, to }));
+            from = to;
+        }
+        Ok(jobs)
+    }
+
+    fn check_span(
+        &self,
+        span: &Arc<Span>,
+        is_past_cache: bool,
+        pace: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<String>, EngineError> {
+        let why = match span::damage(&*self.disk, span, is_past_cache, pace) {
+            Ok(None) => return Ok(None),
+            Ok(Some(why)) => why,
+            Err(error) => error.to_string(),
+        };
+        // One that was merged meanwhile is gone for good reason.
+        if !self.set_aside(span)? {
+            return Ok(None);
+        }
+        error!(
+            "the span of events {} to {} was damaged and is built again: {why}",
+            span.summary.first, span.summary.last
+        );
+        Ok(Some(why))
+    }
+
     fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Acquire)
     }
@@ -491,10 +590,11 @@ impl Shared {
         self.spans.store(Arc::new(spans));
         parts.frozen.retain(|frozen| frozen.run != run);
         parts.fault = None;
+        // Under the lock, so that nobody is setting a span aside meanwhile.
+        self.ids.forget_below(parts.keeps_ids_from.map_or(spanned, |from| from.min(spanned)));
         drop(parts);
         self.work.notify_all();
         self.publish();
-        self.ids.forget_below(spanned);
     }
 
     /// The merger thread.
@@ -511,6 +611,17 @@ impl Shared {
                 continue;
             };
             let group = &spans[group];
+            // Merging would give rotten bytes a good checksum.
+            let damaged = group.iter().map(|span| self.check_span(span, false, &mut |_| !self.is_stopping()));
+            match damaged.reduce(|one, next| Ok(one?.or(next?))) {
+                Some(Ok(Some(_))) => continue,
+                Some(Err(error)) => {
+                    error!("a damaged span cannot be set aside: {error}");
+                    self.pause_merging();
+                    continue;
+                }
+                Some(Ok(None)) | None => {}
+            }
             if let Some(lacking) = self.lacks_room_for(group) {
                 warn!("merging spans waits for {lacking} more bytes of free disk");
                 self.pause_merging();
@@ -554,6 +665,14 @@ impl Shared {
         let mut parts = self.parts.lock();
         parts.is_merging_in_vain = false;
         let mut spans = Vec::clone(&self.spans.load());
+        if !old.iter().all(|old| spans.iter().any(|span| Arc::ptr_eq(span, old))) {
+            // One was found damaged and set aside: what was made of it is not to be trusted.
+            drop(parts);
+            if let Err(error) = span::remove(&merged) {
+                warn!("a merged span is in the way until the next start: {error}");
+            }
+            return;
+        }
         spans.retain(|span| !run.holds(span.summary.first));
         spans.push(Arc::new(merged));
         spans.sort_by_key(|span| span.summary.first);
@@ -573,6 +692,7 @@ impl Shared {
     fn publish(&self) {
         let parts = self.parts.lock();
         let spans = self.spans.load();
+        let scanned_below = self.scanned_below();
         let mut covered: Vec<(Within, Vec<Arc<Piece>>)> =
             spans.iter().map(|span| (span.summary.run(), vec![span.piece.clone()])).collect();
         covered.extend(parts.frozen.iter().map(|frozen| (frozen.run, frozen.pieces.clone())));
@@ -586,7 +706,7 @@ impl Shared {
                 continue;
             }
             if searchable < run.from {
-                let gap = Within { from: searchable, to: run.from.min(self.end_at_start) };
+                let gap = Within { from: searchable, to: run.from.min(scanned_below) };
                 if gap.to < run.from {
                     break;
                 }
@@ -595,7 +715,7 @@ impl Shared {
             pieces.extend(run_pieces);
             searchable = run.to;
         }
-        let tail = self.end_at_start;
+        let tail = scanned_below;
         if searchable < tail {
             gaps.push(Within { from: searchable, to: tail });
             searchable = tail;

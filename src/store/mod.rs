@@ -1,22 +1,27 @@
 //! The store: log, tree, ids and index of one data directory as one thing that takes events and answers questions.
 //!
-//! One thread appends (`writer`), three keep the index (`indexer`), one writes HEAD (`publisher`), one seals (`sealer`). Everything that was
-//! acknowledged is on disk; everything else can be computed from the log.
+//! One thread appends (`writer`), three keep the index (`indexer`), one writes HEAD (`publisher`), one seals (`sealer`), one reads
+//! everything again (`scrubber`). Everything that was acknowledged is on disk; everything else can be computed from the log.
 
 mod answers;
 mod arrivals;
 pub mod cursor;
 mod ids;
 mod indexer;
+pub mod integrity;
+mod leaves;
 pub mod metrics;
 mod promised;
 mod publisher;
+pub mod reserve;
+pub mod scrubber;
 mod sealer;
 pub mod signing;
 #[cfg(test)]
 mod tests;
 mod trunk;
 pub mod watermarks;
+pub mod worker;
 mod writer;
 
 use std::io;
@@ -48,14 +53,18 @@ use crate::index::tantivy::view::View;
 use crate::index::{EngineError, Within};
 use crate::json::Json;
 use crate::log::{self, Corrupt, Head, HeadFile, OpenError, Recovered};
+use crate::repair;
 use crate::seq::Seq;
 use crate::tree::{SignerKey, TileReader, VerifierKey};
 use arrivals::{Arrivals, Promise};
 use cursor::Cursors;
 use ids::Ids;
 use indexer::{Indexer, Setup};
+use integrity::{Integrity, Record};
 use promised::PromisedFile;
 use publisher::{Desk, Publisher, Tip, newest_note};
+use reserve::Reserve;
+use scrubber::{ScrubSettings, Scrubber};
 use sealer::Sealer;
 use signing::SigningError;
 use trunk::Trunk;
@@ -91,6 +100,10 @@ pub struct Settings {
     /// A file, best on another machine's disk, that holds the newest signed checkpoint: a start refuses a directory that
     /// knows less.
     pub last_note: Option<PathBuf>,
+    /// How often, and how fast, everything is read again.
+    pub scrub: ScrubSettings,
+    /// Bytes of the disk that are kept back for entries about the log itself; 0 keeps none.
+    pub reserve_bytes: u64,
 }
 
 impl Settings {
@@ -137,11 +150,14 @@ pub struct Store {
     metrics: Arc<StoreMetrics>,
     arrivals: Arc<Arrivals>,
     ids: Arc<Ids>,
-    indexer: Indexer,
+    indexer: Arc<Indexer>,
     counts: Arc<CountCache>,
     writer: Result<Writer, AppendError>,
     publisher: Option<Publisher>,
     sealer: Option<Sealer>,
+    /// Absent where nothing is written, and where it is switched off.
+    scrubber: Option<Scrubber>,
+    integrity: Arc<Record>,
     signed: Arc<HeadFile>,
     public_key: Option<VerifierKey>,
     tree: Arc<TileReader>,
@@ -157,7 +173,7 @@ pub struct Store {
 impl Store {
     /// Opens a data directory, makes it if it is not there, recovers it if it was not closed.
     pub fn open(disk: Arc<dyn Disk>, settings: Settings, catalogue: Arc<Catalogue>) -> Result<Store, StoreError> {
-        let dir = settings.dir.clone();
+        let (dir, own_disk) = (settings.dir.clone(), disk.clone());
         disk.create_dir(&dir).map_err(failed(format!("cannot make {}", dir.display())))?;
         let lock = disk.lock(&dir.join("LOCK"))?;
         let tree_dir = dir.join("tree");
@@ -165,7 +181,15 @@ impl Store {
         let mut trunk = Trunk::open(disk.clone(), tree_dir)
             .map_err(failed(format!("cannot open the tree in {}", dir.display())))?;
         let options = log::Options { read_only: settings.read_only, ..settings.log.clone() };
-        let opened = log::open(disk.clone(), &dir, &options, &mut trunk)?;
+        let reserve_bytes = if settings.read_only { 0 } else { settings.reserve_bytes };
+        let reserve = Arc::new(Reserve::find(disk.clone(), &dir, reserve_bytes));
+        let opened = match log::open(disk.clone(), &dir, &options, &mut trunk) {
+            // A start may have to write: the copy of a tail that it cuts, say.
+            Err(OpenError::Io { source, .. }) if durable::is_full(&source) && reserve.release() => {
+                log::open(disk.clone(), &dir, &options, &mut trunk)?
+            }
+            opened => opened?,
+        };
         if let Some(corrupt) = &opened.read_only
             && !settings.read_only
         {
@@ -186,7 +210,7 @@ impl Store {
         let marks = Arc::new(Watermarks::new(Marks { durable: size, searchable: Seq::ZERO, sealed, signed }));
         let spans = Arc::new(ArcSwap::default());
         let ids = Arc::new(Ids::new(spans.clone()));
-        let indexer = Indexer::start(Setup {
+        let indexer = Arc::new(Indexer::start(Setup {
             disk: disk.clone(),
             index_dir: dir.join("index"),
             limits: settings.spans,
@@ -199,7 +223,7 @@ impl Store {
             marks: marks.clone(),
             spans,
             ids: ids.clone(),
-        })?;
+        })?);
         start_ids(&ids, &indexer, &source, size).map_err(failed("cannot read the ids of the log".into()))?;
 
         let metrics = Arc::new(StoreMetrics::default());
@@ -247,6 +271,7 @@ impl Store {
                     disk: disk.clone(),
                     dir: dir.clone(),
                     last_note: settings.last_note.clone(),
+                    reserve: reserve.clone(),
                     fault: Arc::default(),
                     dispute: dispute.clone(),
                     noted: (Instant::now(), noted),
@@ -255,6 +280,25 @@ impl Store {
                 Some(Publisher::start(desk, is_poisoned.clone()).map_err(failed("cannot start a thread".into()))?)
             }
             (Some(_), _) | (_, None) => None,
+        };
+        let integrity = Arc::new(Record::load(&*disk, &dir));
+        let scrubber = match (&refusal, settings.scrub.period) {
+            (None, Some(period)) => {
+                let tools = scrubber::Tools {
+                    period,
+                    bytes_per_s: settings.scrub.bytes_per_s,
+                    reader: source.reader().clone(),
+                    tree: tree.clone(),
+                    marks: marks.clone(),
+                    key: public_key.clone(),
+                    indexer: indexer.clone(),
+                    record: integrity.clone(),
+                    disk: disk.clone(),
+                    dir: dir.clone(),
+                };
+                Some(Scrubber::start(tools).map_err(failed("cannot start a thread".into()))?)
+            }
+            (None, None) | (Some(_), _) => None,
         };
         let sealer = match opened.sealer {
             Some(log) => {
@@ -272,6 +316,7 @@ impl Store {
         };
         let writer = match (refusal, opened.writer) {
             (None, Some(log)) => Ok(Writer::start(Tools {
+                reserve,
                 log,
                 trunk,
                 source: source.clone(),
@@ -303,6 +348,8 @@ impl Store {
             writer,
             publisher,
             sealer,
+            scrubber,
+            integrity,
             signed,
             public_key,
             tree,
@@ -313,6 +360,7 @@ impl Store {
             _lock: lock,
         };
         store.log_recovered()?;
+        store.log_repaired(&*own_disk);
         Ok(store)
     }
 
@@ -396,6 +444,11 @@ impl Store {
         self.publisher.as_ref().and_then(Publisher::fault)
     }
 
+    /// Whether everything was read again and found as it was written.
+    pub fn integrity(&self) -> Integrity {
+        self.integrity.get()
+    }
+
     /// How far everything has come.
     pub fn marks(&self) -> Marks {
         self.marks.get()
@@ -472,6 +525,7 @@ impl Store {
 
     /// Stores what waits, writes HEAD and the last span, and ends all threads.
     pub fn close(&self) {
+        self.scrubber.iter().for_each(Scrubber::stop);
         self.sealer.iter().for_each(Sealer::stop);
         if let Ok(writer) = &self.writer {
             writer.stop();
@@ -490,32 +544,66 @@ impl Store {
         let Some(torn) = self.report.torn.as_ref().filter(|torn| torn.quarantined_to.is_some()) else {
             return Ok(());
         };
-        let number = |n: u64| Json::Number(n.to_string().into_boxed_str());
         let detail = Json::Object(vec![
             ("segment".into(), number(torn.segment.0)),
             ("offset".into(), number(torn.offset)),
             ("bytes".into(), number(torn.bytes)),
         ]);
-        let draft = own_entry("log.recovered", detail);
-        let append = Append { drafts: vec![draft], skip_conflicts: false, kind: Kind::Control };
-        match self.append(append).map(oneshot::Receiver::blocking_recv) {
-            Ok(Ok(Ok(_))) => {}
-            // A full disk, say: the cut is in our log, and quarantine/ has the bytes.
-            Ok(Ok(Err(error))) | Err(error) => warn!("the recovery could not be entered in the log: {error}"),
-            Ok(Err(_)) => warn!("the recovery could not be entered in the log: the writer stopped"),
+        // On a full disk, say, it may fail: the cut is in our log, and quarantine/ has the bytes.
+        if let Err(why) = self.enter(own_entry("log.recovered", detail)) {
+            warn!("the recovery could not be entered in the log: {why}");
         }
         Ok(())
     }
+
+    /// So is a repair. Its mark goes only when it is entered, and its id is known, so that it is entered once.
+    fn log_repaired(&self, disk: &dyn Disk) {
+        if self.refusal().is_some() {
+            return;
+        }
+        let entered = repair::read_marks(disk, self.dir()).map_err(|error| error.to_string()).and_then(|marks| {
+            for mark in &marks {
+                let files = mark.files.iter().map(|file| Json::String(file.as_str().into())).collect();
+                let detail =
+                    Json::Object(vec![("files".into(), Json::Array(files)), ("events".into(), number(mark.events))]);
+                self.enter(own_entry_at("log.repaired", detail, mark.time_ms.cast_signed(), Some(&mark.id)))?;
+            }
+            match marks.is_empty() {
+                true => Ok(()),
+                false => disk.remove(&self.dir().join(repair::MARKER)).map_err(|error| error.to_string()),
+            }
+        });
+        if let Err(why) = entered {
+            warn!("a repair could not be entered in the log, the next start tries again: {why}");
+        }
+    }
+
+    fn enter(&self, draft: Draft) -> Result<(), String> {
+        let append = Append { drafts: vec![draft], skip_conflicts: false, kind: Kind::Control };
+        match self.append(append).map(oneshot::Receiver::blocking_recv) {
+            Ok(Ok(Ok(_))) => Ok(()),
+            Ok(Ok(Err(error))) | Err(error) => Err(error.to_string()),
+            Ok(Err(_)) => Err("the writer stopped".into()),
+        }
+    }
+}
+
+fn number(n: u64) -> Json {
+    Json::Number(n.to_string().into_boxed_str())
 }
 
 /// The tenant of an event that names none, until keys bring their own.
 pub const DEFAULT_TENANT: &str = "default";
 
-/// An entry that the server makes about itself.
+/// An entry that the server makes about itself, now.
 fn own_entry(action: &str, detail: Json) -> Draft {
-    let ms = clock::now_ms().cast_signed();
+    own_entry_at(action, detail, clock::now_ms().cast_signed(), None)
+}
+
+/// The same, of another time; with an id of its own it is entered only once.
+fn own_entry_at(action: &str, detail: Json, ms: i64, id: Option<&str>) -> Draft {
     let event = Event {
-        id: uuid::Uuid::now_v7().to_string(),
+        id: id.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned),
         time: Time { ms, text: clock::rfc3339_ms(ms) },
         tenant: DEFAULT_TENANT.into(),
         actor: Party { kind: "system".into(), id: "annals".into(), name: None, email: None },
@@ -534,7 +622,7 @@ fn own_entry(action: &str, detail: Json) -> Draft {
     Draft {
         body: event.body(),
         time_at: None,
-        defaults: DEFAULT_ID,
+        defaults: if id.is_some() { 0 } else { DEFAULT_ID },
         id: event.id,
         tenant: event.tenant,
         time_ms: Some(ms),

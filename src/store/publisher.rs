@@ -6,11 +6,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{error, info};
 
@@ -18,7 +16,10 @@ use crate::clock;
 use crate::durable::{self, Disk};
 use crate::log::{Head, HeadError, HeadFile};
 use crate::seq::Seq;
+use crate::store::reserve::Reserve;
 use crate::store::watermarks::Watermarks;
+use crate::store::worker::Worker;
+use crate::tree::files::NOTES;
 use crate::tree::proof::verify_consistency;
 use crate::tree::tile_reader::TileError;
 use crate::tree::{Checkpoint, SignerKey, TileReader};
@@ -29,8 +30,6 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const NOTE_INTERVAL: Duration = Duration::from_secs(3600);
 /// The note outside the directory is renewed at most this often: each time costs two syncs there.
 const LAST_NOTE_INTERVAL: Duration = Duration::from_secs(10);
-/// Where the hourly notes lie, in the data directory.
-pub const NOTES: &str = "checkpoints";
 
 /// The size of the log and the root at that size, as of the last sync.
 pub struct Tip {
@@ -56,29 +55,18 @@ impl Tip {
 
 /// The publisher thread, from outside.
 pub struct Publisher {
-    stop: Arc<Stop>,
+    worker: Worker,
     /// Guards one text, for moments.
     fault: Arc<Mutex<Option<String>>>,
-    /// Guards the thread until `stop` takes it.
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct Stop {
-    is_stopping: AtomicBool,
-    /// Guards nothing; taken to wait and to wake.
-    waiting: Mutex<()>,
-    woken: Condvar,
 }
 
 impl Publisher {
     /// Starts the thread.
     pub fn start(mut desk: Desk, is_poisoned: Arc<watch::Sender<bool>>) -> io::Result<Publisher> {
-        let (stop, fault) = (Arc::new(Stop::default()), desk.fault.clone());
-        let seen = stop.clone();
-        let run = move || {
+        let fault = desk.fault.clone();
+        let worker = Worker::start("publisher", move |stop| {
             loop {
-                let is_last = seen.is_stopping.load(Ordering::Acquire);
+                let is_last = stop.is_set();
                 let published = desk.publish(is_last);
                 if let Err(why) = &published {
                     error!("the log could not be signed: {why}");
@@ -92,14 +80,10 @@ impl Publisher {
                 if is_last {
                     return;
                 }
-                let mut waiting = seen.waiting.lock();
-                if !seen.is_stopping.load(Ordering::Acquire) {
-                    seen.woken.wait_for(&mut waiting, INTERVAL);
-                }
+                stop.wait(INTERVAL);
             }
-        };
-        let thread = thread::Builder::new().name("publisher".into()).spawn(run)?;
-        Ok(Publisher { stop, fault, thread: Mutex::new(Some(thread)) })
+        })?;
+        Ok(Publisher { worker, fault })
     }
 
     /// Why nothing is signed at the moment, if so.
@@ -109,14 +93,7 @@ impl Publisher {
 
     /// Publishes the last size and ends the thread.
     pub fn stop(&self) {
-        self.stop.is_stopping.store(true, Ordering::Release);
-        drop(self.stop.waiting.lock());
-        self.stop.woken.notify_all();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            error!("the publisher thread had panicked");
-        }
+        self.worker.stop();
     }
 }
 
@@ -184,6 +161,8 @@ pub struct Desk {
     pub dir: PathBuf,
     /// A file elsewhere with the newest checkpoint.
     pub last_note: Option<PathBuf>,
+    /// Room for notes on a full disk.
+    pub reserve: Arc<Reserve>,
     /// Why nothing is signed. Guards one text, for moments.
     pub fault: Arc<Mutex<Option<String>>>,
     /// Why nothing may be signed. Guards one text, for moments.
@@ -237,9 +216,14 @@ impl Desk {
         let (noted_at, noted) = self.noted;
         if noted.is_none() || (noted != Some(latest.size) && noted_at.elapsed() >= NOTE_INTERVAL) {
             let dir = self.dir.join(NOTES);
-            let kept = self.disk.create_dir(&dir).and_then(|()| {
+            let keep = || {
+                self.disk.create_dir(&dir)?;
                 durable::replace(&*self.disk, &dir, &note_name(latest.size), latest.checkpoint.as_bytes())
-            });
+            };
+            let kept = match keep() {
+                Err(error) if durable::is_full(&error) && self.reserve.release() => keep(),
+                kept => kept,
+            };
             kept.map_err(|source| PublishError::Note { dir, source })?;
             self.noted = (Instant::now(), Some(latest.size));
             info!("kept the signed checkpoint of {} events in {NOTES}/", latest.size);

@@ -4,27 +4,25 @@
 //! and a failure leaves the `.log` where it was, to be tried again. What it proves is the business of `log`; that the events
 //! are the ones in the tree is looked up here.
 
-use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
 use rustix::process::setpriority_process;
 use rustix::thread::gettid;
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::durable::Disk;
-use crate::index::source::{Source, leaf_hash_of};
-use crate::log::{FrameType, SealError, SegmentInfo, VisitError};
+use crate::index::source::Source;
+use crate::log::{FrameType, SealError, SegmentInfo};
 use crate::seq::Seq;
+use crate::store::leaves::Leaves;
 use crate::store::watermarks::Watermarks;
-use crate::tree::tiles::TILE_HASHES;
-use crate::tree::{Hash, TileReader};
+use crate::store::worker::{Stop, Worker, panic_text};
+use crate::tree::TileReader;
 
 /// A look at the table of segments, which costs nothing; a finished segment can wait that long.
 const LOOK: Duration = Duration::from_millis(200);
@@ -37,9 +35,9 @@ const NICE: i32 = 10;
 
 /// The sealer thread, from outside. Dropping it ends the thread.
 pub struct Sealer {
+    worker: Worker,
+    #[cfg(test)]
     shared: Arc<Shared>,
-    /// Guards the thread until `stop` takes it.
-    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What the thread works with.
@@ -60,64 +58,45 @@ pub struct Tools {
 
 struct Shared {
     tools: Tools,
-    is_stopping: AtomicBool,
-    /// Guards nothing; taken to wait and to wake.
-    waiting: Mutex<()>,
-    woken: Condvar,
 }
 
 impl Sealer {
     /// Starts the thread.
     pub fn start(tools: Tools) -> io::Result<Sealer> {
-        let shared = Arc::new(Shared {
-            tools,
-            is_stopping: AtomicBool::new(false),
-            waiting: Mutex::default(),
-            woken: Condvar::new(),
-        });
+        let shared = Arc::new(Shared { tools });
         let seen = shared.clone();
-        let thread = thread::Builder::new().name("sealer".into()).spawn(move || seen.run())?;
-        Ok(Sealer { shared, thread: Mutex::new(Some(thread)) })
+        let worker = Worker::start("sealer", move |stop| seen.run(stop))?;
+        Ok(Sealer {
+            worker,
+            #[cfg(test)]
+            shared,
+        })
     }
 
     /// Seals the oldest segment at once, after the thread was stopped.
     #[cfg(test)]
     pub fn seal_next(&self) -> Result<(), String> {
-        self.shared.is_stopping.store(false, Ordering::Release);
         let segment = self.shared.tools.log.next().ok_or("nothing is there to be sealed")?;
-        self.shared.seal(&segment).map_err(|error| error.to_string())
+        self.shared.seal(&segment, &AtomicBool::new(false)).map_err(|error| error.to_string())
     }
 
     /// Ends the thread soon: what it has begun is removed.
     pub fn stop(&self) {
-        self.shared.is_stopping.store(true, Ordering::Release);
-        drop(self.shared.waiting.lock());
-        self.shared.woken.notify_all();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            error!("the sealer thread had panicked");
-        }
-    }
-}
-
-impl Drop for Sealer {
-    fn drop(&mut self) {
-        self.stop();
+        self.worker.stop();
     }
 }
 
 impl Shared {
-    fn run(&self) {
+    fn run(&self, stop: &Stop) {
         // Where the system does not allow it, sealing competes with everything else; nothing is wrong with that.
         let _ = setpriority_process(Some(gettid()), NICE);
         let mut retry = RETRY;
-        while !self.is_stopping() {
+        while !stop.is_set() {
             let Some(segment) = self.tools.log.next() else {
-                self.wait(LOOK);
+                stop.wait(LOOK);
                 continue;
             };
-            let why = match catch_unwind(AssertUnwindSafe(|| self.seal(&segment))) {
+            let why = match catch_unwind(AssertUnwindSafe(|| self.seal(&segment, stop.flag()))) {
                 Ok(Ok(())) => {
                     retry = RETRY;
                     let sealed = self.tools.source.reader().sealed();
@@ -134,16 +113,16 @@ impl Shared {
                 segment.first,
                 retry.as_secs()
             );
-            self.wait(retry);
+            stop.wait(retry);
             retry = (retry * 2).min(RETRY_MAX);
         }
     }
 
-    fn seal(&self, segment: &SegmentInfo) -> Result<(), NotSealed> {
+    fn seal(&self, segment: &SegmentInfo, stop: &AtomicBool) -> Result<(), NotSealed> {
         self.check_room(segment)?;
-        let mut leaves = Leaves { tree: &self.tools.tree, end: segment.end, tile: None };
+        let mut leaves = Leaves::new(&self.tools.tree, segment.end);
         let mut is_the_leaf = |seq: Seq, frame_type: FrameType, payload: &[u8]| leaves.check(seq, frame_type, payload);
-        Ok(self.tools.log.seal(segment.first, &self.is_stopping, &mut is_the_leaf)?)
+        Ok(self.tools.log.seal(segment.first, stop, &mut is_the_leaf)?)
     }
 
     /// Sealing gives back more than it takes, so it may go below the room that appends must leave, which is when it helps
@@ -157,16 +136,6 @@ impl Shared {
             false => Ok(()),
         }
     }
-
-    fn is_stopping(&self) -> bool {
-        self.is_stopping.load(Ordering::Acquire)
-    }
-
-    fn wait(&self, time: Duration) {
-        let end = Instant::now() + time;
-        let mut waiting = self.waiting.lock();
-        while !self.is_stopping() && !self.woken.wait_until(&mut waiting, end).timed_out() {}
-    }
 }
 
 /// Why a segment was not sealed.
@@ -176,50 +145,4 @@ enum NotSealed {
     NoRoom { free: u64, wanted: u64 },
     #[error(transparent)]
     Log(#[from] SealError),
-}
-
-/// Holds events against `tree/L0`, a tile at a time.
-struct Leaves<'a> {
-    tree: &'a TileReader,
-    /// The tree is read up to here.
-    end: Seq,
-    /// The tile at hand: its number and its hashes.
-    tile: Option<(u64, Vec<Hash>)>,
-}
-
-impl Leaves<'_> {
-    fn check(&mut self, seq: Seq, frame_type: FrameType, payload: &[u8]) -> Result<(), VisitError> {
-        let leaf = match frame_type {
-            FrameType::Event => leaf_hash_of(seq, payload).map_err(|e| VisitError::Corrupt(e.to_string()))?,
-            // Nobody writes EXCISED frames yet; a start refuses them too.
-            FrameType::Excised | FrameType::Commit | FrameType::Seal => {
-                return Err(VisitError::Corrupt(format!(
-                    "a {frame_type:?} frame stands where event {seq} is expected"
-                )));
-            }
-        };
-        let in_tree = self.in_tree(seq)?;
-        match leaf == in_tree {
-            true => Ok(()),
-            false => Err(VisitError::Corrupt(format!("the leaf of event {seq} is not the one in tree/L0"))),
-        }
-    }
-
-    fn in_tree(&mut self, seq: Seq) -> Result<Hash, VisitError> {
-        let number = seq.0 / TILE_HASHES;
-        let tile = match self.tile.take().filter(|(known, _)| *known == number) {
-            Some(tile) => tile,
-            None => {
-                let width = (self.end.0 - number * TILE_HASHES).min(TILE_HASHES);
-                let hashes = self.tree.tile(0, number, width).map_err(|error| VisitError::Failed(Box::new(error)))?;
-                (number, hashes)
-            }
-        };
-        Ok(self.tile.insert(tile).1[(seq.0 % TILE_HASHES) as usize])
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it did not say why")
 }

@@ -9,13 +9,10 @@ use tracing::{info, warn};
 use crate::durable::{self, Disk, read_small};
 use crate::event::row::push_hex;
 use crate::log::Head;
+use crate::tree::files::{PUBLIC_KEY, REPLACED_KEYS, SIGNING_KEY};
 use crate::tree::tile_reader::TileError;
 use crate::tree::{Checkpoint, KeyKind, Note, NoteError, SignerKey, TileReader, VerifierKey};
 
-/// The secret half, in the data directory; mode 0400.
-const SECRET: &str = "signing.key";
-/// The half to hand out, beside it: one line.
-const PUBLIC: &str = "public.key";
 /// A key has about 150 bytes; a note at most [`crate::tree::note::NOTE_BYTES_MAX`].
 const SMALL_FILE_MAX: u64 = 64 << 10;
 
@@ -112,7 +109,7 @@ pub fn load_or_make(
     head: Option<&Head>,
     accept_new_key: bool,
 ) -> Result<SignerKey, SigningError> {
-    let path = dir.join(SECRET);
+    let path = dir.join(SIGNING_KEY);
     let io = |source| SigningError::Io { dir: dir.to_owned(), source };
     let key = match disk.exists(&path).map_err(io)? {
         true => read_key(disk, &path)?,
@@ -127,25 +124,53 @@ pub fn load_or_make(
         let verified = Note::parse(&head.checkpoint).and_then(|note| key.public().verify(&note));
         match verified {
             Ok(_) => {}
-            Err(why) if accept_new_key => warn!("checkpoints are signed with a new key from now on: {why}"),
+            Err(why) if accept_new_key => {
+                warn!("checkpoints are signed with a new key from now on: {why}");
+                remember_replaced(disk, dir, &key).map_err(io)?;
+            }
             Err(source) => return Err(SigningError::OtherKey { path, source }),
         }
     }
     if !disk.exists(&path).map_err(io)? {
-        durable::replace_secret(disk, dir, SECRET, format!("{}\n", key.to_secret()).as_bytes()).map_err(io)?;
+        durable::replace_secret(disk, dir, SIGNING_KEY, format!("{}\n", key.to_secret()).as_bytes()).map_err(io)?;
         info!("made a key that signs the log's checkpoints; hand this out: {}", key.public());
     }
     let public = format!("{}\n", key.public());
-    if read_small(disk, &dir.join(PUBLIC), SMALL_FILE_MAX).ok().as_deref() != Some(public.as_bytes()) {
-        durable::replace(disk, dir, PUBLIC, public.as_bytes()).map_err(io)?;
+    if read_small(disk, &dir.join(PUBLIC_KEY), SMALL_FILE_MAX).ok().as_deref() != Some(public.as_bytes()) {
+        durable::replace(disk, dir, PUBLIC_KEY, public.as_bytes()).map_err(io)?;
     }
     Ok(key)
 }
 
 /// The public half, if the directory has one: what a store that signs nothing shows.
 pub fn read_public(disk: &dyn Disk, dir: &Path) -> Option<VerifierKey> {
-    let bytes = read_small(disk, &dir.join(PUBLIC), SMALL_FILE_MAX).ok()?;
+    let bytes = read_small(disk, &dir.join(PUBLIC_KEY), SMALL_FILE_MAX).ok()?;
     std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok()
+}
+
+/// Notes that the old key signed stay what they are: it is written down that it was replaced on purpose.
+fn remember_replaced(disk: &dyn Disk, dir: &Path, new: &SignerKey) -> io::Result<()> {
+    let Some(old) = read_public(disk, dir).filter(|old| old != new.public()) else { return Ok(()) };
+    let mut keys = read_replaced(disk, dir)?;
+    if !keys.contains(&old) {
+        keys.push(old);
+    }
+    let text: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    durable::replace(disk, dir, REPLACED_KEYS, text.as_bytes())
+}
+
+/// The keys that were replaced on purpose; none if nothing was written down.
+///
+/// # Errors
+/// When the file cannot be read, or holds something else.
+pub fn read_replaced(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<VerifierKey>> {
+    let bytes = match read_small(disk, &dir.join(REPLACED_KEYS), SMALL_FILE_MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read?,
+    };
+    let bad = |why: String| io::Error::new(io::ErrorKind::InvalidData, format!("{REPLACED_KEYS}: {why}"));
+    let text = std::str::from_utf8(&bytes).map_err(|error| bad(error.to_string()))?;
+    text.lines().map(|line| line.parse().map_err(|error: NoteError| bad(error.to_string()))).collect()
 }
 
 fn read_key(disk: &dyn Disk, path: &Path) -> Result<SignerKey, SigningError> {

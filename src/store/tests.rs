@@ -5,6 +5,7 @@
 
 mod merging;
 mod promises;
+mod scrubbing;
 mod sealing;
 mod trees;
 
@@ -139,6 +140,8 @@ fn settings(dir: &tempfile::TempDir, events_max: u64) -> Settings {
         origin: None,
         accept_new_key: false,
         last_note: None,
+        scrub: scrubber::ScrubSettings { period: None, bytes_per_s: 1 << 30 },
+        reserve_bytes: 0,
     }
 }
 

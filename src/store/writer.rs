@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
 use crate::clock;
-use crate::durable::Disk;
+use crate::durable::{self, Disk};
 use crate::event::{DEFAULT_ID, Draft, Kind, same_content};
 use crate::index::source::Source;
 use crate::index::tantivy::ids;
@@ -24,6 +24,7 @@ use crate::seq::Seq;
 use crate::store::arrivals::Arrivals;
 use crate::store::ids::Ids;
 use crate::store::publisher::Tip;
+use crate::store::reserve::Reserve;
 use crate::store::trunk::Trunk;
 use crate::store::watermarks::Watermarks;
 use crate::store::{Settings, StoreMetrics};
@@ -47,6 +48,16 @@ pub struct Append {
     pub skip_conflicts: bool,
     /// What the records are: the door only sends `Kind::Event`.
     pub kind: Kind,
+}
+
+impl Append {
+    /// Whether it may use the room that is kept back: few entries do, about the log itself and what must be erased from it.
+    fn may_use_reserve(&self) -> bool {
+        match self.kind {
+            Kind::Erasure | Kind::Control => true,
+            Kind::Event | Kind::Own => false,
+        }
+    }
 }
 
 /// What became of one event.
@@ -218,6 +229,8 @@ pub struct Tools {
     pub settings: Settings,
     /// Says what `received` is.
     pub arrivals: Arc<Arrivals>,
+    /// Room for entries about the log itself on a full disk.
+    pub reserve: Arc<Reserve>,
 }
 
 impl Writer {
@@ -327,7 +340,7 @@ impl Thread {
         }
     }
 
-    /// Whole requests up to a batch's size; `None` when the store is stopping and nothing waits.
+    /// Whole requests up to a batch's size, all of which may use the reserve or none; `None` when the store is stopping and nothing waits.
     fn next_requests(&self) -> Option<Vec<Request>> {
         let mut queue = self.shared.queue.lock();
         while queue.requests.is_empty() {
@@ -339,7 +352,8 @@ impl Thread {
         let mut taken = Vec::new();
         let mut bytes = 0;
         while let Some(request) = queue.requests.front() {
-            if !taken.is_empty() && bytes + request.bytes > BATCH_BYTES_MAX {
+            let is_of_kind = |taken: &Request| taken.append.may_use_reserve() == request.append.may_use_reserve();
+            if !taken.is_empty() && (bytes + request.bytes > BATCH_BYTES_MAX || !taken.iter().all(is_of_kind)) {
                 break;
             }
             bytes += request.bytes;
@@ -350,6 +364,7 @@ impl Thread {
     }
 
     fn handle(&mut self, requests: Vec<Request>) {
+        let may_use_reserve = requests.iter().all(|request| request.append.may_use_reserve());
         let mut batch = Batch::default();
         let mut staged = Vec::with_capacity(requests.len());
         for request in requests {
@@ -361,7 +376,13 @@ impl Thread {
             staged.push((request.reply, outcome));
         }
         let first = self.tools.log.size();
-        let written = self.write(&mut batch);
+        let mut written = self.write(&mut batch);
+        if may_use_reserve && matches!(written, Err(AppendError::NoRoom { .. })) && self.tools.reserve.release() {
+            // The batch is put together anew: what was staged in the tree for it was dropped.
+            self.space_looked = None;
+            batch.hashes.clear();
+            written = self.write(&mut batch);
+        }
         for (reply, outcome) in staged {
             // The event that had the id first is not stored either, so that is no conflict to tell of.
             let met_in_batch = matches!(&outcome, Err(AppendError::Conflict { seq, .. }) if *seq >= first);
@@ -386,7 +407,9 @@ impl Thread {
     /// request that fails leaves no trace.
     fn stage(&mut self, append: Append, batch: &mut Batch) -> Result<Vec<Staged>, AppendError> {
         self.check_clock()?;
-        self.check_space()?;
+        if !append.may_use_reserve() {
+            self.check_space()?;
+        }
         let first = self.tools.log.size();
         let mut staged = Vec::with_capacity(append.drafts.len());
         for (index, draft) in append.drafts.into_iter().enumerate() {
@@ -513,6 +536,9 @@ impl Thread {
         // The batch is staged in the trunk already: the segment ends before it.
         let tools = &mut self.tools;
         if let Err(error) = tools.trunk.sync() {
+            if durable::is_full(&error) {
+                return Err(self.no_room());
+            }
             return Err(AppendError::Read { why: format!("the tree cannot be synced: {error}") });
         }
         let root = tools.trunk.kept_root();
@@ -525,15 +551,16 @@ impl Thread {
     fn failed(&mut self, error: log::AppendError) -> AppendError {
         error!("appending failed: {}", with_causes(&error));
         match error {
-            log::AppendError::Full { .. } => {
-                let free = self.tools.disk.space(&self.tools.settings.dir).map_or(0, |space| space.free);
-                AppendError::NoRoom { free }
-            }
+            log::AppendError::Full { .. } => self.no_room(),
             _ => {
                 self.shared.is_poisoned.send_replace(true);
                 AppendError::SyncFailed
             }
         }
+    }
+
+    fn no_room(&self) -> AppendError {
+        AppendError::NoRoom { free: self.tools.disk.space(&self.tools.settings.dir).map_or(0, |space| space.free) }
     }
 
     fn check_clock(&self) -> Result<(), AppendError> {
@@ -552,7 +579,8 @@ impl Thread {
                     self.tools.metrics.set_space(space.free, floor);
                     match space.free < floor {
                         true => Err(AppendError::DiskFull { free: space.free, floor }),
-                        false => Ok(()),
+                        false if self.tools.reserve.ensure() => Ok(()),
+                        false => Err(AppendError::DiskFull { free: space.free, floor: self.tools.reserve.wanted() }),
                     }
                 }
                 // Not knowing is no reason to refuse: a full disk shows itself at the write.

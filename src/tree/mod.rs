@@ -5,10 +5,12 @@
 //! from the log, so nothing here is synced per batch.
 
 pub mod checkpoint;
+pub mod files;
 pub mod leaf;
 pub mod merkle;
 pub mod note;
 pub mod proof;
+pub mod prover;
 pub mod tenants;
 pub mod tile_path;
 pub mod tile_reader;
@@ -19,6 +21,7 @@ pub use leaf::{Leaf, commit, tenant_tag};
 pub use merkle::{Frontier, Hash, empty_root, leaf_hash, node_hash};
 pub use note::{KeyKind, Note, NoteError, SignerKey, VerifierKey};
 pub use proof::TlogProof;
+pub use prover::Prover;
 pub use tenants::{Numbers, Tenants};
 pub use tile_reader::TileReader;
 pub use tiles::Tiles;

@@ -61,6 +61,19 @@ impl TileReader {
         Ok(self.hashes(0, index, index.saturating_add(1))?[0])
     }
 
+    /// Whether hash `index` of a level above 0 is the root of the tile below it.
+    pub fn is_root_of_tile(&self, level: u32, index: u64) -> Result<bool, TileError> {
+        let tile = self.tile(level.saturating_sub(1), index, TILE_HASHES)?;
+        Ok(self.hashes(level, index, index.saturating_add(1))?[0] == subtree_root(&tile))
+    }
+
+    /// Has the next reads come from the disk, as far as what is there was written to it.
+    pub fn forget_cache(&self) -> io::Result<()> {
+        // Opens all there are.
+        self.level(LEVELS_MAX)?;
+        self.levels.read().iter().try_for_each(|file| file.forget_cache())
+    }
+
     /// The root of the tree's first `size` leaves.
     pub fn root(&self, size: u64) -> Result<Hash, TileError> {
         match size {
@@ -84,7 +97,7 @@ impl TileReader {
     }
 
     /// The hash of a subtree that RFC 6962 makes: full ones are read, the ragged one at the right edge is put together.
-    fn subtree(&self, range: Range<u64>) -> Result<Hash, TileError> {
+    pub(super) fn subtree(&self, range: Range<u64>) -> Result<Hash, TileError> {
         let size = range.end - range.start;
         if size.is_power_of_two() {
             let height = size.trailing_zeros();

@@ -3,6 +3,7 @@
 mod facets;
 mod highlights;
 mod histogram;
+mod integrity;
 mod proofs;
 mod query_tree;
 mod segments;
@@ -11,6 +12,7 @@ use std::fmt::Write;
 
 pub use facets::{FacetAnswer, facets};
 pub use histogram::{BUCKETS_MAX, Histogram, HistogramError, Step};
+pub use integrity::integrity;
 pub use proofs::{ENTRY_BYTES, consistency, evidence, log, push_entry};
 pub use query_tree::{Place, query_tree};
 pub use segments::segments;

@@ -3,11 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::integrity::integrity;
 use super::{array, optional, put, watermarks};
 use crate::event::row::push_hex;
 use crate::export::bundle;
 use crate::index::source::Evidence;
 use crate::json::write_string;
+use crate::store::integrity::Integrity;
 use crate::store::watermarks::Marks;
 use crate::tree::leaf::LEAF_BYTES;
 use crate::tree::{Hash, TlogProof, VerifierKey};
@@ -17,13 +19,14 @@ const ED25519_SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 
 /// A leaf in a bundle: its length and its bytes.
 pub const ENTRY_BYTES: usize = 2 + LEAF_BYTES;
 
-/// `{"log_id","origin","public_key","public_key_pem","checkpoint","cosigned","watermarks"}`; `cosigned` is the newest
-/// checkpoint that a witness signed too, or null.
+/// `{"log_id","origin","public_key","public_key_pem","checkpoint","cosigned","integrity","watermarks"}`; `cosigned` is the
+/// newest checkpoint that a witness signed too, or null.
 pub fn log(
     log_id: &[u8; 16],
     key: Option<&VerifierKey>,
     checkpoint: &str,
     cosigned: Option<&str>,
+    now: &Integrity,
     marks: Marks,
 ) -> String {
     let mut out = String::from("{\"log_id\":\"");
@@ -39,6 +42,7 @@ pub fn log(
     out.push_str(",\"checkpoint\":");
     write_string(checkpoint, &mut out);
     optional(&mut out, "cosigned", cosigned);
+    integrity(&mut out, now);
     watermarks(&mut out, marks);
     out.push('}');
     out

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::data;
-use crate::world::{World, copy_dir, refused, wait_for};
+use crate::forge;
+use crate::world::{World, refused, wait_for};
 
 /// Small segments, so that several are finished and sealed while the copies are taken.
 const SMALL: (&str, &str) = ("ANNALS_SEGMENT_EVENTS", "64");
@@ -136,7 +137,7 @@ fn what_is_no_copy_of_this_log_is_not_written_over_and_a_damaged_one_not_brought
     world.load(data::demo_events(80).lines().skip(50));
     wait_signed(&world, 80);
     let old = outside.path().join("old");
-    copy_dir(&copy, &old);
+    forge::copy(&copy, &old);
     backup(world.dir(), &copy);
     let (code, _, err) = annals(&["backup", "--data", text(&old), text(&copy)]);
     assert_eq!(code, 1, "{err}");

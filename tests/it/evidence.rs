@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use crate::answer::Watermarks;
 use crate::data;
-use crate::world::{World, copy_dir, refused, wait_for};
+use crate::forge;
+use crate::world::{World, refused, wait_for};
 
 /// The log's key and newest checkpoint, once everything there is signed.
 fn signed(world: &World) -> (VerifierKey, Checkpoint, String) {
@@ -195,6 +196,17 @@ fn the_key_is_made_once_and_a_log_signed_with_another_one_is_not_signed_over() {
     assert_eq!(signed(&world).0, other, "accepted once, it is the log's key");
     assert_eq!((again.size, again.root), (checkpoint.size, checkpoint.root));
     world.terminate();
+    // The note that the old key signed is no finding: that the key was replaced is written down.
+    let (dir, other) = (world.dir().to_str().expect("UTF-8").to_owned(), other.to_string());
+    let verified = World::annals(&["verify", &dir, "--key", &other], b"");
+    let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+    assert_eq!(verified.status.code(), Some(0), "{said}");
+    assert!(said.contains("checkpoints/20.note is signed by") && said.contains("which was replaced"), "{said}");
+    let replaced = world.dir().join("replaced.keys");
+    assert_eq!(std::fs::read_to_string(&replaced).expect("the replaced key").trim(), key.to_string());
+    std::fs::remove_file(&replaced).expect("removed");
+    let verified = World::annals(&["verify", &dir, "--key", &other], b"");
+    assert_eq!(verified.status.code(), Some(1), "{}", String::from_utf8_lossy(&verified.stdout));
 
     std::fs::remove_file(&secret).expect("removed");
     std::fs::write(&secret, kept).expect("the old key");
@@ -218,7 +230,7 @@ fn an_older_copy_of_the_directory_is_recognised_by_a_note_kept_elsewhere() {
     signed(&world);
     world.terminate();
     let old = outside.path().join("old");
-    copy_dir(world.dir(), &old);
+    forge::copy(world.dir(), &old);
     world.restart();
     world.load(data::demo_events(60).lines().skip(30));
     signed(&world);

@@ -175,7 +175,7 @@ pub fn flip(path: &Path, at: i64) {
     });
 }
 
-/// A copy of a data directory, without its index.
+/// A copy of a data directory, or of a part of one, without its index.
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("a directory") {

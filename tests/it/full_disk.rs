@@ -1,5 +1,6 @@
 //! A disk that is full answers 507, loses nothing that was acked, goes on answering questions, and takes events again when
-//! space returns. The first test fills a small tmpfs for real (root only); the second meets the limit that stops earlier.
+//! space returns. What the log says about itself is written all the same, from a reserve. Small tmpfs are filled for real (root
+//! only), one of 64 MiB again and again (20 times with ANNALS_SOAK=1, else twice); one test meets the limit that stops earlier.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,6 +8,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::data::{self, skipped};
+use crate::forge;
 use crate::world::{self, World};
 
 /// A tmpfs that is unmounted at the end.
@@ -130,4 +132,119 @@ fn below_the_limit_of_free_space_events_get_507_early_and_questions_are_answered
     world.set("ANNALS_FREE_BYTES_MIN", "0");
     world.restart();
     world.post(&json!({"actor": "system", "action": "a.b"})).expect_status(201);
+}
+
+/// Takes all the room that is left, beside what it took before.
+fn fill(path: &Path) {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("opened");
+    for piece in [1 << 20, 64 << 10, 4 << 10, 1 << 10, 64] {
+        while std::io::Write::write_all(&mut file, &vec![7u8; piece]).is_ok() {}
+    }
+}
+
+#[test]
+fn on_a_disk_without_a_free_byte_a_cut_tail_is_still_kept_and_entered_in_the_log() {
+    let disk = match SmallDisk::mount("64m") {
+        Ok(disk) => disk,
+        Err(why) => return skipped(&format!("the reserve: no tmpfs can be mounted ({why})")),
+    };
+    let dir = disk.path().join("data");
+    let mut world = World::start_at(&dir, &[("ANNALS_FREE_BYTES_MIN", "0")]);
+    let mut acked = 0;
+    for number in 0..3 {
+        world.post_ndjson(&batch(number)).expect_status(201);
+        acked += 200;
+    }
+    world.settle();
+    let reserve = dir.join("reserve");
+    assert_eq!(std::fs::metadata(&reserve).expect("the reserve").len(), 4 << 20);
+    world.kill();
+    // Half a batch behind the last whole one, where room was reserved; then the disk is filled to the last byte.
+    forge::alter(&forge::segment(&dir, 0), |bytes| {
+        let end = forge::frames(bytes).last().expect("frames").end;
+        assert!(bytes.len() > end + 4096, "no room was reserved");
+        bytes[end..end + 300].fill(9);
+        bytes.truncate(end + 4096);
+    });
+    fill(&disk.path().join("ballast"));
+    world.restart_without_waiting();
+    let answer = world::wait_for("an answer about the disk", || {
+        let answer = world.post_ndjson(&batch(9));
+        (answer.status != 503).then_some(answer)
+    });
+    assert!(answer.expect_status(507).problem().codes().contains(&"disk_full"));
+    world.settle();
+    assert_eq!(world.count("action:\"log.recovered\""), 1);
+    assert_eq!(world.watermarks().durable, acked + 1);
+    assert!(!reserve.exists(), "it was not needed");
+    assert_eq!(std::fs::read_dir(dir.join("quarantine")).expect("quarantine").count(), 1);
+    // Events have to wait until the reserve is there again.
+    std::fs::remove_file(disk.path().join("ballast")).expect("free the space");
+    world::wait_for("the server to take events again", || (world.post_ndjson(&batch(9)).status != 507).then_some(()));
+    assert_eq!(std::fs::metadata(&reserve).expect("the reserve").len(), 4 << 20);
+    world.settle();
+    assert_eq!(world.count("action:\"disk.filled\""), acked + 200);
+}
+
+#[test]
+fn a_disk_that_is_filled_and_freed_again_and_again_keeps_what_was_acked_and_nothing_else() {
+    let disk = match SmallDisk::mount("64m") {
+        Ok(disk) => disk,
+        Err(why) => return skipped(&format!("filling a disk again and again: no tmpfs can be mounted ({why})")),
+    };
+    let settings = [("ANNALS_FREE_BYTES_MIN", "0"), ("ANNALS_SEGMENT_EVENTS", "1000")];
+    let mut world = World::start_at(&disk.path().join("data"), &settings);
+    let ballast = disk.path().join("ballast");
+    let mut acked: Vec<String> = Vec::new();
+    // 100 events that seal to next to nothing, so that the disk is full of what is freed again.
+    let mut number = 0;
+    let mut post = |world: &World, acked: &mut Vec<String>| {
+        let ids: Vec<String> = (0..100).map(|n| format!("r{number}-{n}")).collect();
+        number += 1;
+        let lines: String = ids
+            .iter()
+            .map(|id| {
+                format!(
+                    "{}\n",
+                    json!({"id": id, "actor": "system", "action": "disk.filled", "detail": {"more": "y".repeat(2_000)}})
+                )
+            })
+            .collect();
+        let answer = world.post_ndjson(&lines);
+        match answer.status {
+            201 => acked.extend(ids),
+            503 => {}
+            507 => assert!(answer.problem().codes().contains(&"disk_full"), "{}", answer.text()),
+            status => panic!("{status}: {}", answer.text()),
+        }
+        answer.status
+    };
+    let rounds = if world::is_soak() { 20 } else { 2 };
+    for round in 0..rounds {
+        let refused = (0..500).find(|_| {
+            // What a segment gives back when it ends, or is sealed, is taken by somebody else.
+            fill(&ballast);
+            post(&world, &mut acked) == 507
+        });
+        assert!(refused.is_some(), "round {round}: a full disk was never full");
+        assert_eq!(post(&world, &mut acked), 507, "round {round}");
+        assert_eq!(world.watermarks().durable, acked.len() as u64, "round {round}");
+        assert_eq!(world.get_json("/v1/events/@0", &[])["id"], "r0-0");
+        if round % 2 == 0 {
+            // Also a start on the full disk.
+            world.kill();
+            world.restart_without_waiting();
+        }
+        std::fs::remove_file(&ballast).expect("free the space");
+        world::wait_for("the server to take events again", || (post(&world, &mut acked) == 201).then_some(()));
+        // Sealing failed meanwhile, and is tried at once by a start.
+        assert!(world.terminate().success());
+        world.restart();
+        let finished = acked.len() as u64 / 1_000 * 1_000;
+        world::wait_for("finished segments to be sealed", || (world.watermarks().sealed >= finished).then_some(()));
+    }
+    world.settle();
+    let there: Vec<String> =
+        world.feed(&[], 1_000).iter().map(|entry| entry["id"].as_str().expect("id").to_owned()).collect();
+    assert!(there == acked, "{} are there, {} were acked", there.len(), acked.len());
 }

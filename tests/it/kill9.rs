@@ -1,6 +1,6 @@
 //! Acked is kept: the server is killed with SIGKILL while several clients append, again and again over one directory.
 //! Afterwards every acked event is there once, in order and findable; a request that got no answer is there whole or
-//! not at all; sending everything again adds nothing. 50 rounds with ANNALS_SOAK=1, else a few.
+//! not at all; sending everything again adds nothing. 200 rounds with ANNALS_SOAK=1 (50 while spans are merged), else a few.
 
 use std::collections::HashMap;
 use std::sync::mpsc;
@@ -24,14 +24,14 @@ struct Sent {
 #[test]
 fn nothing_acked_is_lost_and_nothing_is_there_twice_when_the_server_is_killed() {
     let mut world = World::start();
-    kill_again_and_again(&mut world, 5, &mut Dice(42));
+    kill_again_and_again(&mut world, [5, 200], &mut Dice(42));
 }
 
 /// Spans of 64 events: while the clients append, spans are built and merged all the time, and most kills fall into that.
 #[test]
 fn nor_is_an_answer_wrong_or_a_span_left_behind_when_it_is_killed_while_spans_are_merged() {
     let mut world = World::start_with(&[("ANNALS_SPAN_EVENTS", "64")]);
-    kill_again_and_again(&mut world, 4, &mut Dice(43));
+    kill_again_and_again(&mut world, [4, 50], &mut Dice(43));
     // Spans are cut at 64 events or before; whatever is wider was merged.
     wait_for("a merge", || spans_on_disk(&world).filter(|runs| widest(runs) > Some(64)));
     assert!(world.terminate().success());
@@ -44,8 +44,9 @@ fn widest(runs: &[(u64, u64)]) -> Option<u64> {
     runs.iter().map(|(first, last)| last - first + 1).max()
 }
 
-fn kill_again_and_again(world: &mut World, rounds: u64, dice: &mut Dice) {
-    let rounds = if std::env::var("ANNALS_SOAK").is_ok_and(|soak| soak == "1") { 50 } else { rounds };
+/// `rounds`: by default, and with ANNALS_SOAK=1.
+fn kill_again_and_again(world: &mut World, [rounds, soak_rounds]: [u64; 2], dice: &mut Dice) {
+    let rounds = if world::is_soak() { soak_rounds } else { rounds };
     for round in 0..rounds {
         let acks = 5 + dice.below(60);
         let mut sent = append_until_killed(world, round, acks, dice);

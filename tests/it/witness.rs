@@ -9,7 +9,8 @@ use annals::tree::{Checkpoint, Note, VerifierKey};
 use serde_json::json;
 
 use crate::data;
-use crate::world::{ANNALS, World, copy_dir, refused, wait_for};
+use crate::forge;
+use crate::world::{ANNALS, World, refused, wait_for};
 
 /// A running witness; it ends with the test.
 struct Witness {
@@ -71,7 +72,7 @@ fn a_witness_signs_what_grows_and_an_older_copy_does_not_start() {
     let witness = Witness::start(&outside.path().join("witness"), &key);
     world.terminate();
     let old = outside.path().join("old");
-    copy_dir(world.dir(), &old);
+    forge::copy(world.dir(), &old);
     for (name, value) in witness.environment() {
         world.set(name, value);
     }

@@ -495,22 +495,14 @@ pub fn without_watermarks(answer: &str) -> String {
     format!("{}{}", &answer[..from], &answer[to..])
 }
 
+/// Whether the long versions are to be run.
+pub fn is_soak() -> bool {
+    std::env::var("ANNALS_SOAK").is_ok_and(|soak| soak == "1")
+}
+
 /// Starts a server that is to refuse; answers its exit code and what it said.
 pub fn refused(dir: &Path, environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let done = World::serve_command(dir).envs(environment.iter().copied()).output().expect("it runs");
     assert!(done.stdout.is_empty(), "it serves: {}", String::from_utf8_lossy(&done.stdout));
     (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
-}
-
-/// All files of a directory, and of those in it, into another one.
-pub fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a directory");
-    for item in std::fs::read_dir(from).expect("a directory") {
-        let path = item.expect("an entry").path();
-        let target = to.join(path.file_name().expect("a name"));
-        match path.is_dir() {
-            true => copy_dir(&path, &target),
-            false => drop(std::fs::copy(&path, &target).expect("copied")),
-        }
-    }
 }

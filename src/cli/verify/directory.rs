@@ -14,8 +14,10 @@ use anyhow::{Context, bail};
 use super::{Given, SMALL_FILE_MAX};
 use crate::cli::progress::Progress;
 use crate::durable::{Disk, DiskFile, OsDisk, read_exact, read_small};
-use crate::log::{self, Head, OpenError, Opened, Options, Slot, inspect_slots};
+use crate::log::{self, Head, OpenError, Opened, Options, Slot, inspect_slots, latest};
 use crate::seq::Seq;
+use crate::store::signing::read_replaced;
+use crate::tree::files::{NOTES, PUBLIC_KEY, REPLACED_KEYS};
 use crate::tree::tiles::{HASH_BYTES, TILE_HASHES};
 use crate::tree::{Hash, Tenants, VerifierKey, empty_root};
 use crate::verify::{Finding, Growth, HeldNote, Place, Replay, Report, Stored, StoredError};
@@ -208,10 +210,6 @@ fn held(slots: &[Slot; 2]) -> impl Iterator<Item = (&'static str, &Head)> {
     })
 }
 
-fn latest(slots: &[Slot; 2]) -> Option<&Head> {
-    held(slots).map(|(_, head)| head).max_by_key(|head| head.size)
-}
-
 /// The key given, else the directory's own. The file must hold exactly the key in either case.
 fn read_key(
     disk: &Arc<dyn Disk>,
@@ -220,8 +218,8 @@ fn read_key(
     slots: &[Slot; 2],
     report: &mut Report,
 ) -> anyhow::Result<Option<VerifierKey>> {
-    let place = || Place::Named("public.key".into());
-    let path = dir.join("public.key");
+    let place = || Place::Named(PUBLIC_KEY.into());
+    let path = dir.join(PUBLIC_KEY);
     let own: Option<VerifierKey> = match read_small(&**disk, &path, SMALL_FILE_MAX) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -285,14 +283,22 @@ fn kept_notes(
     key: Option<&VerifierKey>,
     report: &mut Report,
 ) -> anyhow::Result<Vec<HeldNote>> {
-    let kept = dir.join("checkpoints");
+    let kept = dir.join(NOTES);
     let names = match disk.list(&kept) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         names => names.with_context(|| format!("cannot list {}", kept.display()))?,
     };
+    let replaced = match read_replaced(&**disk, dir) {
+        Ok(keys) => keys,
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            report.found(Place::Named(REPLACED_KEYS.into()), error.to_string());
+            Vec::new()
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {REPLACED_KEYS}")),
+    };
     let mut notes = Vec::new();
     for file in names.iter().filter(|name| !name.ends_with(".tmp")) {
-        let name = format!("checkpoints/{file}");
+        let name = format!("{NOTES}/{file}");
         let path = kept.join(file);
         let bytes = match read_small(&**disk, &path, SMALL_FILE_MAX) {
             Ok(bytes) => bytes,
@@ -303,7 +309,16 @@ fn kept_notes(
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         // What is not UTF-8 becomes something that nobody signed.
-        match HeldNote::read(&name, &String::from_utf8_lossy(&bytes), key) {
+        let text = String::from_utf8_lossy(&bytes);
+        let read = HeldNote::read(&name, &text, key).or_else(|finding| {
+            // One of a key that was replaced on purpose, if that is written down. It vouches for nothing, but the log must
+            // agree with it.
+            let old = replaced.iter().find_map(|old| Some((old, HeldNote::read(&name, &text, Some(old)).ok()?)));
+            let (old, note) = old.ok_or(finding)?;
+            report.remarks.push(format!("{name} is signed by {}, which was replaced", old));
+            Ok(note)
+        });
+        match read {
             Ok(note) if *file == format!("{}.note", note.checkpoint.size) => notes.push(note),
             Ok(note) => {
                 report.found(
@@ -349,7 +364,9 @@ fn look_around(
     if quarantine.is_dir() {
         let kept = disk.list(&quarantine).context("cannot list quarantine/")?.len();
         if kept > 0 {
-            report.remarks.push(format!("quarantine/ holds {kept} files: tails that were cut after a crash"));
+            report.remarks.push(format!(
+                "quarantine/ holds {kept} files: tails that were cut after a crash, or damaged files that were mended"
+            ));
         }
     }
     Ok(())

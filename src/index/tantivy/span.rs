@@ -378,6 +378,52 @@ pub fn open(dir: &Path) -> Result<Span, SpanError> {
     Ok(Span { summary, piece: Arc::new(piece), ids, dir: dir.to_owned() })
 }
 
+/// Reads every file of a span again and answers what is not as it was written, if anything is: the checksum that Tantivy ends
+/// each of its files with, the id file's, and what summary and index say of each other. With `is_past_cache` they
+/// come from the disk, but for pages that are mapped. `pace` is told how many bytes were read after each file, and says whether to go on.
+///
+/// # Errors
+/// When its directory cannot be listed.
+pub fn damage(
+    disk: &dyn Disk,
+    span: &Span,
+    is_past_cache: bool,
+    pace: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<String>, SpanError> {
+    let mut files: Vec<(String, u64)> = Vec::new();
+    for item in fs::read_dir(&span.dir).map_err(at(&span.dir))? {
+        let item = item.map_err(at(&span.dir))?;
+        let bytes = item.metadata().map_err(at(&span.dir))?.len();
+        files.push((item.file_name().to_string_lossy().into_owned(), bytes));
+    }
+    for (name, _) in files.iter().filter(|_| is_past_cache) {
+        let path = span.dir.join(name);
+        disk.open_read(&path).and_then(|file| file.forget_cache()).map_err(at(&path))?;
+    }
+    match open(&span.dir) {
+        Ok(again) if again.summary == span.summary => {}
+        Ok(_) => return Ok(Some(format!("{SUMMARY}: it is not what it was"))),
+        Err(error) => return Ok(Some(error.to_string())),
+    }
+    let index = match MmapDirectory::open(&span.dir).map_err(Into::into).and_then(Index::open) {
+        Ok(index) => index,
+        Err(error) => return Ok(Some(error.to_string())),
+    };
+    // Names without a dot in front that begin with the segment's id; the others have no checksum and were read above.
+    let is_tantivys = |name: &str| name != SUMMARY && name != IDS && name != "meta.json" && !name.starts_with('.');
+    for (name, bytes) in files.iter().filter(|(name, _)| is_tantivys(name)) {
+        match index.directory().validate_checksum(Path::new(name)) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(format!("{name}: its checksum does not match"))),
+            Err(error) => return Ok(Some(format!("{name}: {error}"))),
+        }
+        if !pace(*bytes) {
+            break;
+        }
+    }
+    Ok(None)
+}
+
 /// Removes a span that another one has replaced.
 pub fn remove(span: &Span) -> Result<(), SpanError> {
     remove_dir(&span.dir)
