@@ -314,6 +314,10 @@ impl Store {
             }
             None => None,
         };
+        if refusal.is_none() && opened.writer.is_some() {
+            // Before anything else takes the room. Whether it is there is looked at again with the events.
+            reserve.ensure();
+        }
         let writer = match (refusal, opened.writer) {
             (None, Some(log)) => Ok(Writer::start(Tools {
                 reserve,
