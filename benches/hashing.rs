@@ -31,8 +31,14 @@ fn main() {
     let commits: Vec<[u8; 32]> = drafts.iter().map(|draft| commit(&salt, draft.body.as_bytes())).collect();
     let leaf = |i: usize| {
         let (draft, place) = (&drafts[i], i as u64);
-        Leaf { kind: 1, received_ms: place, tenant_tag: tenant_tag(&draft.tenant), tenant_seq: place, commit: commits[i] }
-            .hash()
+        Leaf {
+            kind: 1,
+            received_ms: place,
+            tenant_tag: tenant_tag(&draft.tenant),
+            tenant_seq: place,
+            commit: commits[i],
+        }
+        .hash()
     };
     report("leaf (tenant's tag, SHA-256 of 66 bytes)", n, || {
         for i in 0..drafts.len() {

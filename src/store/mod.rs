@@ -201,7 +201,20 @@ impl Store {
         let cursor_key = cursor_key(&*disk, &dir).map_err(failed("cannot read or make the cursor key".into()))?;
 
         if opened.read_only.is_none() && !settings.read_only {
-            trunk.settle().map_err(failed(format!("cannot bring the tree in {} up to the log", dir.display())))?;
+            let settled = match trunk.settle() {
+                Err(error) if durable::is_full(&error) && reserve.release() => trunk.settle(),
+                settled => settled,
+            };
+            match settled {
+                // As when the disk is full while it runs: what is missing is written with the next batch, and nothing is signed
+                // until then.
+                Err(error) if durable::is_full(&error) => {
+                    warn!("the disk is full: the tree's files lag behind the log")
+                }
+                settled => {
+                    settled.map_err(failed(format!("cannot bring the tree in {} up to the log", dir.display())))?
+                }
+            }
         }
         let size = opened.report.size;
         let source = Source::new(opened.reader);
@@ -314,6 +327,10 @@ impl Store {
             }
             None => None,
         };
+        if refusal.is_none() && opened.writer.is_some() {
+            // Before anything else takes the room. Whether it is there is looked at again with the events.
+            reserve.ensure();
+        }
         let writer = match (refusal, opened.writer) {
             (None, Some(log)) => Ok(Writer::start(Tools {
                 reserve,

@@ -187,6 +187,7 @@ fn damage_in_both_copies_is_mended_unless_it_is_at_the_same_event() {
     assert_eq!(said["mended"][0]["taken"][0]["last"], 33, "{said}");
     assert!(files(&dir) == files(&logs.backup("open")));
 
+    fs::remove_file(dir.join("repaired")).expect("the mark of the first repair");
     damage(&forge::segment(&dir, 0), events[34]);
     let before = files(&dir);
     let (code, said) = repair(&dir, &[&backup], &[]);
