@@ -41,6 +41,11 @@ last_note       ANNALS_LAST_NOTE                       a file elsewhere that hol
                                                        an older copy of the directory is recognised; default none
 witness         ANNALS_WITNESS                         where a witness takes checkpoints; default none
 witness_key     ANNALS_WITNESS_KEY                     its public key; set with witness
+base_url        ANNALS_BASE_URL                        where the server is seen from outside, such as
+                                                       https://audit.example.org/annals; default: what requests say
+trust_proxy     ANNALS_TRUST_PROXY                     believe X-Forwarded-Host, -Proto and -Prefix; default false
+frame_origins   ANNALS_FRAME_ORIGINS                   origins, separated by spaces, that may show the page in a frame;
+                                                       default none
 actions         ANNALS_ACTIONS                         a TOML file with further categories and actions; default none
 log             ANNALS_LOG                             error, warn, info, debug, or a filter per module; default info
 ";
