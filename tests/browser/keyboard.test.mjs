@@ -3,7 +3,7 @@
 
 import { test } from 'node:test';
 
-import { assert, chooseZone, demo, rowIds, shows, total, until, visit, withPage } from './world.mjs';
+import { assert, demo, rowIds, shows, total, until, visit, withPage } from './world.mjs';
 
 const focused = (page) => page.evaluate(() => {
   const { activeElement: active } = document;
@@ -138,7 +138,6 @@ test('single keys can be switched off', async () => {
     await page.keyboard.press('j');
     assert.equal(await page.evaluate(() => document.activeElement === document.body), true);
   });
-  void chooseZone;
 });
 
 test('the range is narrowed with the grips, and Backspace leads back out', async () => {

@@ -14,7 +14,8 @@ import { chromium } from 'playwright-core';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 export const ROOT = join(HERE, '../..');
-const ANNALS = process.env.ANNALS_BIN ?? join(ROOT, 'target/debug/annals');
+/** The program under test. */
+const annals = () => process.env.ANNALS_BIN ?? join(ROOT, 'target/debug/annals');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const REAL = join(ROOT, '../shared/data/events-real.ndjson.zst');
 /** Where script and style are taken from instead of the program: to try a change without building it. */
@@ -41,7 +42,7 @@ export class World {
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ANNALS_')));
     const listen = this.url ? new URL(this.url).host : '127.0.0.1:0';
     const given = ['serve', '--no-auth', '--data', join(this.dir, 'data'), '--listen', listen];
-    this.child = spawn(ANNALS, given, { env: { ...clean, ...this.settings }, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(annals(), given, { env: { ...clean, ...this.settings }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.said = '';
     this.child.stderr.on('data', (bytes) => (this.said += bytes));
     for await (const line of createInterface({ input: this.child.stdout })) {
@@ -107,7 +108,7 @@ export async function until(look, what) {
 
 /** Made-up events whose times end now. */
 export function demoEvents(n, days = 6) {
-  return execFileSync(ANNALS, ['demo', '--events', String(n), '--days', String(days)], { maxBuffer: 1 << 28, encoding: 'utf8' });
+  return execFileSync(annals(), ['demo', '--events', String(n), '--days', String(days)], { maxBuffer: 1 << 28, encoding: 'utf8' });
 }
 
 /** Real events, every `nth` of them, or none and a loud notice. */
@@ -139,10 +140,14 @@ export function shared(name, make) {
 /** Made-up events, looked at only. */
 export const demo = () => shared('demo', () => World.start(demoEvents(IS_SOAK ? 20_000 : 3_000)));
 
-after(async () => {
+/** Closes what is shared. */
+export async function endAll() {
   await (await browser)?.close();
   for (const world of worlds.values()) await (await world)?.end();
-});
+}
+
+// Scripts that are no tests use the same verbs and end by themselves.
+if (/\.test\.mjs$/.test(process.argv[1])) after(endAll);
 
 /**
  * A page of a fresh browser profile. Whatever the console says as an error or warning, whatever the policy blocks and every

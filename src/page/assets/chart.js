@@ -14,6 +14,8 @@ let chart;
 
 export function start() {
   onShown(build);
+  document.addEventListener('annals:chart', build);
+  addEventListener('resize', () => chart && draw(chart.isActive));
   document.addEventListener('click', settle, true);
   document.addEventListener('dblclick', (event) => event.target.closest('.plot') && back());
   // A link that is dragged is not a range that is dragged.
