@@ -3,7 +3,7 @@
 // see it.
 
 import { $, counted, make } from './html.js';
-import { depth, go, onShown, query } from './nav.js';
+import { cancel as stop, depth, go, onShown, query } from './nav.js';
 
 /** So far the pointer may move and it is still a click, px. */
 const CLICK_PX = 4;
@@ -11,20 +11,24 @@ const BARS_HEIGHT = 78;
 const TIP = { width: 216, height: 38 };
 
 let chart;
+/** How far the range was narrowed when a click began. */
+let clickedAt = 0;
 
 export function start() {
   onShown(build);
   document.addEventListener('annals:chart', build);
   addEventListener('resize', () => chart && draw(chart.isActive));
   document.addEventListener('click', settle, true);
-  document.addEventListener('dblclick', (event) => event.target.closest('.plot') && back());
-  // A link that is dragged is not a range that is dragged.
-  document.addEventListener('dragstart', (event) => event.target.closest?.('.plot') && event.preventDefault());
+  document.addEventListener('dblclick', (event) => event.target.closest('.plot') && back(clickedAt));
+  // What is dragged is the range, not a link or the text around.
+  document.addEventListener('mousedown', (event) => event.target.closest('svg.plot') && event.preventDefault());
 }
 
-/** One step back out of what was narrowed. */
-export function back() {
-  if (depth() > 0) history.back();
+/** One step back out of what was narrowed; seen from a depth, if a click has narrowed it since. */
+export function back(from = depth()) {
+  stop();
+  const steps = depth() - Math.max(from - 1, 0);
+  if (steps > 0) history.go(-steps);
 }
 
 /** Gives up a range that is not applied yet. Says whether there was one. */
@@ -51,9 +55,10 @@ function build() {
   shell.append(plot, layer);
   chart = { plot, layer, bars, band, grips, tip, range: [0, bars.length], isActive: false };
   plot.addEventListener('pointerdown', press);
-  layer.addEventListener('keydown', keyed);
-  layer.addEventListener('focusin', () => draw(true));
-  layer.addEventListener('focusout', (event) => !layer.contains(event.relatedTarget) && !chart.drag && reset());
+  // Listened to outside of the drawing: one that listens to focus would take it.
+  shell.addEventListener('keydown', keyed);
+  shell.addEventListener('focusin', () => draw(true));
+  shell.addEventListener('focusout', (event) => !layer.contains(event.relatedTarget) && !chart.drag && reset());
   draw(false);
 }
 
@@ -149,11 +154,13 @@ function settle(event) {
   if (!bar || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
   event.preventDefault();
   if (chart.wasDragged || event.detail > 1) return;
+  clickedAt = depth();
   go(bar.getAttribute('href').slice(1), { depth: depth() + 1, top: 'keep' });
 }
 
 function keyed(event) {
   const nth = chart.grips.indexOf(event.target);
+  if (nth < 0) return;
   const { range, bars } = chart;
   const far = event.shiftKey ? 10 : 1;
   const moves = { ArrowLeft: -far, ArrowDown: -far, ArrowRight: far, ArrowUp: far, Home: -Infinity, End: Infinity };

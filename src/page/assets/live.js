@@ -59,7 +59,7 @@ function sync() {
   const params = new URLSearchParams(query());
   const to = params.get('to');
   const isOver = Boolean(to) && Date.parse(to) < Date.now();
-  drawButton(params, isOver);
+  drawButton(new URLSearchParams(params), isOver);
   if (!params.has('live') || isOver || !$('#results')?.dataset.total) return;
   const seen = $('#results').dataset.seen ?? Math.max(-1, ...$$('#entries tr.e').map((row) => Number(row.dataset.seq)));
   tail = { last: seen, buffer: [], waiting: [], backoff_ms: BACKOFF_MS.first, said: 0, unsaid: 0 };
@@ -132,8 +132,9 @@ function flush(mine) {
 /** Nobody is reading: at the top, nothing open, focus elsewhere. */
 function mayInsert() {
   const body = $('#entries .log > tbody');
+  if (!body) return true;
   const isAtTop = $('#entries').getBoundingClientRect().top >= 0;
-  return isFirstPage(new URLSearchParams(query())) && body && isAtTop && !$('tr.d', body) && !body.contains(document.activeElement);
+  return isFirstPage(new URLSearchParams(query())) && isAtTop && !$('tr.d', body) && !body.contains(document.activeElement);
 }
 
 /** The newest on top, as everywhere. */

@@ -85,7 +85,7 @@ export async function go(wanted, { replace = false, depth = 0, top = 'list', qui
     history.pushState({ n: ++number, depth }, '', address($('#results', content).dataset.url));
     here = { n: number };
   } else {
-    history.replaceState({ ...history.state, depth }, '', address($('#results', content).dataset.url));
+    history.replaceState({ ...history.state, n: here.n, depth }, '', address($('#results', content).dataset.url));
   }
   show($('#filters', content), $('#results', content));
   refocus(focus);
@@ -121,16 +121,18 @@ function keep(place) {
 }
 
 async function restore(event) {
-  if (!event.state?.n || event.state.n === here?.n || !$('#results')) return;
+  const to = event.state ?? {};
+  // A place within the page has another address and the same view.
+  if (to.n === here.n || (!to.n && location.search.slice(1) === query())) return;
   pending?.abort();
   keep({ y: Math.round(scrollY), focus: nameOf(document.activeElement) });
-  const known = places.get(event.state.n);
-  here = { n: event.state.n, form: known?.form };
-  let { y = 0, focus } = known ?? event.state;
+  const known = places.get(to.n);
+  here = { n: to.n ?? ++number, form: known?.form };
+  const { y = 0, focus } = known ?? to;
   for (const menu of $$('details.menu[open]')) menu.open = false;
   if (known?.form) {
     show(known.form.cloneNode(true), known.results, true);
-  } else if (!(await go(location.search.slice(1), { replace: true, top: 'keep', depth: event.state.depth }))) {
+  } else if (!(await go(location.search.slice(1), { replace: true, top: 'keep', depth: to.depth }))) {
     return;
   }
   scrollTo(0, y);
@@ -152,7 +154,8 @@ function mend(form, newer, isBack) {
   const [field, next] = [$('[name=q]', form), $('[name=q]', newer)];
   if (isBack || document.activeElement !== field) field.value = next.value;
   copy(next, field, ['aria-invalid', 'aria-describedby']);
-  const isKept = (child) => child.matches('.search, .filters');
+  // The button that Enter presses has to stay the first one.
+  const isKept = (child) => child.matches('.search, .filters, button');
   for (const child of [...form.children]) if (!isKept(child)) child.remove();
   for (const child of [...newer.children]) if (!isKept(child)) form.append(child);
   for (const menu of $$('.filters > .menu', form)) {
@@ -164,9 +167,9 @@ function mend(form, newer, isBack) {
     else $('.panel', menu).replaceWith($('.panel', other));
     menu.open ||= other.open && !isBack;
   }
-  const notes = $$(':scope ~ .note', newer);
-  for (const note of $$('#filters ~ .note')) note.remove();
-  form.after(...notes);
+  $('#filters + .note')?.remove();
+  const note = newer.nextElementSibling;
+  if (note?.matches('.note')) form.after(note);
 }
 
 /** In a menu that is open the choices keep their places; what is said about them changes. */

@@ -108,9 +108,8 @@ export async function copy(button) {
   const { copy: what, text, src } = button.dataset;
   let done = true;
   try {
-    if (what === 'link') await write(new URL(button.getAttribute('href'), location.href).href);
-    else if (text) await write(text);
-    else await write(await fetched(src));
+    // Without https the clipboard is closed to scripts.
+    await navigator.clipboard.writeText(what === 'link' ? button.href : (text ?? (await fetched(src))));
   } catch {
     done = false;
   }
@@ -128,16 +127,4 @@ async function fetched(src) {
   const response = await fetch(src);
   if (!response.ok) throw new Error(response.status);
   return response.text();
-}
-
-/** Without https the clipboard is closed to scripts, but not to a selected field. */
-async function write(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  const field = make('textarea', { class: 'vh', 'aria-hidden': 'true' });
-  field.value = text;
-  document.body.append(field);
-  field.select();
-  const done = document.execCommand('copy');
-  field.remove();
-  if (!done) throw new Error('no clipboard');
 }
