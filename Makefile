@@ -41,7 +41,7 @@ NO_BROWSER := printf '\n  ******  NOT TESTED: the page in a browser (it takes no
 
 browser: ## the page in a real browser
 	@if $(BROWSER)/install; then \
-		$(CARGO) build --locked && node --test --test-reporter=spec $(BROWSER)/all.test.mjs; \
+		$(CARGO) build --locked && node --test --test-concurrency=2 --test-reporter=spec $(BROWSER)/first.test.mjs $(BROWSER)/second.test.mjs; \
 	else $(NO_BROWSER); fi
 
 shots: ## pictures of the page's states in tests/browser/shots

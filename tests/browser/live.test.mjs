@@ -40,7 +40,7 @@ test('entries come in on top, once and in order', async () => {
 test('filters hold for what comes', async () => {
   await inLiveWorld({}, async (page, world) => {
     await visit(page, world.at('action=billing&live=1&range=all'));
-    await world.send([event('contact.updated'), event('invoice.issued'), event('contact.deleted'), event('invoice.issued')]);
+    await world.send([event('contact.updated'), event('wallet.topped_up'), event('contact.deleted'), event('wallet.topped_up')]);
     await until(async () => (await liveIds(page)).length >= 2, 'two rows');
     assert.deepEqual(await liveIds(page), ['live-4', 'live-2']);
   });
@@ -105,9 +105,9 @@ test('entries between the page and its tail are not lost', async () => {
     const held = new Promise((resolve) => (release = resolve));
     await page.route(/live\.js/, async (route) => {
       await held;
-      await route.continue();
+      await route.fallback();
     });
-    await page.goto(world.at('live=1&q=action:none.yet OR live'), { waitUntil: 'commit' });
+    await page.goto(world.at('live=1&q=action%3Anone.yet+OR+live'), { waitUntil: 'commit' });
     await page.waitForSelector('#results');
     await world.send([event(), event()]);
     release();
