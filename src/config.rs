@@ -297,7 +297,9 @@ impl Config {
     pub fn page(&self) -> Result<page::Settings, ConfigError> {
         let is_url = |text: &str| {
             let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-            rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"'\"<>;,\\".contains(&b)))
+            rest.is_some_and(|rest| {
+                !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"'\"<>;,\\".contains(&b))
+            })
         };
         let is_origin = |text: &str| is_url(text) && text.matches('/').count() == 2;
         if let Some(url) = self.base_url.as_ref().filter(|url| !is_url(url)) {
@@ -396,9 +398,12 @@ mod tests {
         };
         let both = page(Some("https://a.example/annals"), Some("https://b.example http://c.example:8080")).unwrap();
         assert_eq!(both.frame_origins, ["https://b.example", "http://c.example:8080"]);
-        for (base_url, frame_origins) in
-            [(Some("a.example"), None), (Some("https://a'b"), None), (None, Some("*")), (None, Some("https://a.example/x"))]
-        {
+        for (base_url, frame_origins) in [
+            (Some("a.example"), None),
+            (Some("https://a'b"), None),
+            (None, Some("*")),
+            (None, Some("https://a.example/x")),
+        ] {
             assert!(page(base_url, frame_origins).is_err(), "{base_url:?} {frame_origins:?}");
         }
     }

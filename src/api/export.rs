@@ -92,12 +92,7 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
 }
 
 /// Begins an export; its answer streams while a thread writes it. The name of the file has neither quotes nor controls.
-pub fn start(
-    app: &App,
-    export: File,
-    content_type: &'static str,
-    headers: &HeaderMap,
-) -> Result<Response, ApiError> {
+pub fn start(app: &App, export: File, content_type: &'static str, headers: &HeaderMap) -> Result<Response, ApiError> {
     let is_gzip = accepts_gzip(headers);
     let name = format!("attachment; filename=\"{}\"", export.name);
 

@@ -1,7 +1,7 @@
 //! What one page asks of the store: rows, counts, chart, and what stands in open entries. One snapshot answers it all.
 //!
-//! Every number is exact. Each facet is counted without what was chosen in its own menu, so that the number beside a value
-//! is that of the page behind a click on it.
+//! Every number is exact. Each facet is counted without what was chosen in its own menu, so that the number beside a
+//! value is that of the page behind a click on it.
 
 use chrono_tz::Tz;
 
@@ -18,7 +18,8 @@ use crate::tree::proof::verify_inclusion;
 use super::axis::Axis;
 use super::detail::Proven;
 use super::range::{Preset, Range};
-use super::state::{ActorKind, At, Sort, State};
+use super::related::quoted;
+use super::state::{ActorKind, At, Sort, State, literal, unescaped};
 use super::tree::{CATEGORIES, Conditions, OTHER, Part};
 
 /// Values of a facet that a menu shows, most frequent first; the rest is found.
@@ -241,10 +242,11 @@ impl Asking<'_> {
             (Sort::Asc, At::After(hit)) => (Order::TimeAsc, Some(hit), false),
             (Sort::Asc, At::Before(hit)) => (Order::TimeDesc, Some(hit), true),
         };
+        let text = asked.conditions.text();
         let mut rows = Vec::with_capacity(asked.state.limit);
         for hit in self.answers.engine.hits(query, order, after, self.within())?.take(asked.state.limit) {
             let entry = self.answers.source.entry(hit?.seq)?;
-            let marks = highlights(query, &entry);
+            let marks = highlights(&text, &entry);
             rows.push(Row { entry, marks });
         }
         if is_backwards {
@@ -280,7 +282,8 @@ impl Asking<'_> {
         let fields = [FacetField::Actor, FacetField::TargetType, FacetField::Action];
         let is_odd = asked.conditions.has_odd_actions();
         let counted = asked.conditions.counted(&[]);
-        let counts = self.answers.engine.counts(&counted, self.within(), if is_odd { &fields[..2] } else { &fields })?;
+        let counts =
+            self.answers.engine.counts(&counted, self.within(), if is_odd { &fields[..2] } else { &fields })?;
         let mut facets = counts.facets;
         let actions = match is_odd {
             false => facets.pop().map(|facet| facet.values).unwrap_or_default(),
@@ -333,7 +336,11 @@ impl Asking<'_> {
     fn kinds(&self, asked: &Asked, actors: &[(FacetValue, u64)]) -> Result<(u64, u64), EngineError> {
         let of = |kind: ActorKind| -> Result<u64, EngineError> {
             if asked.state.actors.is_empty() {
-                return Ok(actors.iter().filter(|(value, _)| value.parent == kind.word()).map(|(_, count)| count).sum());
+                return Ok(actors
+                    .iter()
+                    .filter(|(value, _)| value.parent == kind.word())
+                    .map(|(_, count)| count)
+                    .sum());
             }
             let state = State { actor_kind: Some(kind), ..asked.state.clone() };
             match Conditions::read(&state, self.answers.catalogue, asked.now_ms.cast_unsigned()) {
@@ -353,20 +360,15 @@ impl Asking<'_> {
         if let Some(kind) = asked.state.actor_kind {
             values.retain(|(value, _)| value.parent == kind.word());
         }
-        let value = |named: &NamedCount| super::state::literal(&named.spelling);
+        let value = |named: &NamedCount| literal(&named.spelling);
         let is = |chosen: &str, actor: &FacetValue| {
             chosen == actor.value || chosen.split_once('/') == Some((&actor.parent, &actor.value))
         };
         self.menu(FacetField::Actor, values, find, &asked.state.actors, value, is)
     }
 
-    fn types(
-        &self,
-        asked: &Asked,
-        values: Vec<(FacetValue, u64)>,
-        find: Option<&str>,
-    ) -> Result<Menu, EngineError> {
-        let value = |named: &NamedCount| super::state::literal(&named.spelling);
+    fn types(&self, asked: &Asked, values: Vec<(FacetValue, u64)>, find: Option<&str>) -> Result<Menu, EngineError> {
+        let value = |named: &NamedCount| literal(&named.spelling);
         let is = |chosen: &str, kind: &FacetValue| chosen == kind.value;
         self.menu(FacetField::TargetType, values, find, &asked.state.target_types, value, is)
     }
@@ -382,7 +384,7 @@ impl Asking<'_> {
     ) -> Result<Menu, EngineError> {
         // What stands in the address, folded as the values are, with what it stands for there.
         let wanted: Vec<(String, &String)> =
-            chosen.iter().map(|value| (fold(&value.replace('\\', "")).into_owned(), value)).collect();
+            chosen.iter().map(|value| (fold(&unescaped(value)).into_owned(), value)).collect();
         let (own, rest): (Vec<_>, Vec<_>) =
             values.into_iter().partition(|(value, _)| wanted.iter().any(|(folded, _)| is(folded, value)));
         let mut seen = Vec::new();
@@ -428,15 +430,15 @@ impl Asking<'_> {
             branch.count += category.count;
             for (value, action) in category.actions {
                 // Wildcards in a name are only themselves between quotes.
-                let has_wildcard = action.spelling.contains(['*', '?', '\\']) && !value.starts_with('"');
-                let value = if has_wildcard { format!("\"{}\"", action.spelling) } else { value };
+                let value = if action.spelling.contains(['*', '?', '\\']) { quoted(&action.spelling) } else { value };
                 branch.verbs.push(Verb { value, name: action.spelling.clone(), count: action.count, is_chosen: false });
             }
         }
         let mut unseen: Vec<String> = Vec::new();
         for branch in &mut branches {
             branch.verbs.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
-            let known = catalogue.category(&branch.slug).map(|category| category.actions.as_slice()).unwrap_or_default();
+            let known =
+                catalogue.category(&branch.slug).map(|category| category.actions.as_slice()).unwrap_or_default();
             for action in known.iter().filter(|_| branch.slug != OTHER) {
                 if !branch.verbs.iter().any(|verb| fold(&verb.name) == fold(&action.name)) {
                     let name = action.name.clone();
@@ -445,22 +447,19 @@ impl Asking<'_> {
             }
         }
         for value in chosen {
-            let mut is_seen = false;
-            for branch in &mut branches {
-                if *value == branch.slug {
-                    branch.is_chosen = true;
-                    is_seen = true;
-                }
-                for verb in &mut branch.verbs {
-                    if fold(verb.value.trim_matches('"')) == fold(value.trim_matches('"')) {
-                        verb.value.clone_from(value);
-                        verb.is_chosen = true;
-                        is_seen = true;
-                    }
-                }
+            // A slug is the category, also where an action is spelt like it.
+            if let Some(branch) = branches.iter_mut().find(|branch| branch.slug == *value) {
+                branch.is_chosen = true;
+                continue;
             }
-            if !is_seen {
-                unseen.push(value.clone());
+            let name = fold(value.trim_matches('"'));
+            let mut verbs = branches.iter_mut().flat_map(|branch| branch.verbs.iter_mut());
+            match verbs.find(|verb| fold(verb.value.trim_matches('"')) == name) {
+                Some(verb) => {
+                    verb.value.clone_from(value);
+                    verb.is_chosen = true;
+                }
+                None => unseen.push(value.clone()),
             }
         }
         Ok((branches, unseen))
@@ -489,10 +488,30 @@ impl Asking<'_> {
         let state = asked.state.fresh();
         let less = [
             (Part::Text, "Remove the text", State { q: String::new(), ..state.clone() }, !state.q.is_empty()),
-            (Part::Actors, "Remove the actors", State { actors: Vec::new(), ..state.clone() }, !state.actors.is_empty()),
-            (Part::Kind, "Remove the kind of actor", State { actor_kind: None, ..state.clone() }, state.actor_kind.is_some()),
-            (Part::Actions, "Remove the actions", State { actions: Vec::new(), ..state.clone() }, !state.actions.is_empty()),
-            (Part::Types, "Remove the target types", State { target_types: Vec::new(), ..state.clone() }, !state.target_types.is_empty()),
+            (
+                Part::Actors,
+                "Remove the actors",
+                State { actors: Vec::new(), ..state.clone() },
+                !state.actors.is_empty(),
+            ),
+            (
+                Part::Kind,
+                "Remove the kind of actor",
+                State { actor_kind: None, ..state.clone() },
+                state.actor_kind.is_some(),
+            ),
+            (
+                Part::Actions,
+                "Remove the actions",
+                State { actions: Vec::new(), ..state.clone() },
+                !state.actions.is_empty(),
+            ),
+            (
+                Part::Types,
+                "Remove the target types",
+                State { target_types: Vec::new(), ..state.clone() },
+                !state.target_types.is_empty(),
+            ),
             (Part::Target, "Remove the target", State { target: None, ..state.clone() }, state.target.is_some()),
         ];
         let mut best: Option<Nearest> = None;

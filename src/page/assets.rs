@@ -4,17 +4,18 @@
 use std::io::Write;
 use std::sync::LazyLock;
 
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-use super::respond::accepts_gzip;
+use super::respond::accepts;
 use crate::event::row::push_hex;
 
-/// Name and bytes of each file of `assets/`, sorted by name; `build.rs` lists them.
-static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page_assets.rs"));
+/// Name, bytes and bytes packed with brotli of each file of `assets/`, sorted by name; `build.rs` makes them.
+static FILES: &[(&str, &[u8], &[u8])] = include!(concat!(env!("OUT_DIR"), "/page_assets.rs"));
 /// The script that a page starts with.
 const MAIN: &str = "main.js";
 /// Content never changes under its name; a year is what caches take for ever.
@@ -32,12 +33,13 @@ struct Asset {
     name: &'static str,
     content_type: &'static str,
     plain: &'static [u8],
-    packed: Vec<u8>,
+    gzip: Vec<u8>,
+    brotli: &'static [u8],
 }
 
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     let mut digest = Sha256::new();
-    for (name, bytes) in FILES {
+    for (name, bytes, _) in FILES {
         digest.update((name.len() as u64).to_le_bytes());
         digest.update(name);
         digest.update((bytes.len() as u64).to_le_bytes());
@@ -45,8 +47,9 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
     }
     let mut hash = String::new();
     push_hex(&digest.finalize()[..HASH_BYTES], &mut hash);
-    let known = FILES.iter().filter_map(|(name, plain)| {
-        Some(Asset { name, content_type: content_type(name)?, plain, packed: pack(plain, Compression::best()) })
+    let known = FILES.iter().filter_map(|(name, plain, brotli)| {
+        let gzip = pack(plain, Compression::best());
+        Some(Asset { name, content_type: content_type(name)?, plain, gzip, brotli })
     });
     Assets { hash, files: known.collect() }
 });
@@ -86,16 +89,17 @@ pub fn serve(hash: &str, name: &str, headers: &HeaderMap) -> Response {
     let Some(asset) = found else {
         return (StatusCode::NOT_FOUND, "no such asset").into_response();
     };
-    let is_packed = accepts_gzip(headers);
-    let body = if is_packed { asset.packed.clone() } else { asset.plain.to_vec() };
-    let mut response = body.into_response();
+    let (encoding, body) = match (accepts(headers, "br"), accepts(headers, "gzip")) {
+        (true, _) => (Some("br"), Body::from(asset.brotli)),
+        (false, true) => (Some("gzip"), Body::from(asset.gzip.clone())),
+        (false, false) => (None, Body::from(asset.plain)),
+    };
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if is_packed {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
+    headers.extend(encoding.map(|encoding| (header::CONTENT_ENCODING, HeaderValue::from_static(encoding))));
     response
 }
 
@@ -103,9 +107,9 @@ pub fn serve(hash: &str, name: &str, headers: &HeaderMap) -> Response {
 mod tests {
     use super::*;
 
-    /// What the stylesheet may have, gzipped.
+    /// What the stylesheet may have, packed.
     const CSS_BYTES_MAX: usize = 8 << 10;
-    /// What all scripts may have, gzipped, and how many there may be.
+    /// What all scripts may have, packed, and how many there may be.
     const SCRIPT_BYTES_MAX: usize = 15 << 10;
     const SCRIPTS_MAX: usize = 8;
 
@@ -113,7 +117,7 @@ mod tests {
     fn assets_keep_to_their_budget() {
         let bytes = |ending: &str| {
             let files = ASSETS.files.iter().filter(|asset| asset.name.ends_with(ending));
-            files.map(|asset| asset.packed.len()).fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes))
+            files.map(|asset| asset.brotli.len()).fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes))
         };
         let ((_, css), (scripts, script)) = (bytes(".css"), bytes(".js"));
         assert!(css <= CSS_BYTES_MAX, "the stylesheet has {css} bytes");

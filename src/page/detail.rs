@@ -8,11 +8,11 @@ use super::filters::type_name;
 use super::format::{self, count, cut, plural, shown};
 use super::icons::{icon, small};
 use super::list::outcome_word;
-use super::look::{CELL_CHARACTERS, Look, marked, marks_of, percent};
+use super::look::{CELL_CHARACTERS, Look, marked, marks_of, segment};
 use super::payload;
 use crate::clock::rfc3339_ms;
 use crate::event::row::push_hex;
-use crate::event::{Event, Party};
+use crate::event::{Entry, Event, Party};
 use crate::query::Highlights;
 use crate::seq::Seq;
 
@@ -57,7 +57,7 @@ pub fn row(look: &Look<'_>, opened: &Opened, marks: &Highlights, head: &TreeHead
 /// The same without a row around it, for a page of its own.
 pub fn body(look: &Look<'_>, opened: &Opened, marks: &Highlights, head: &TreeHead) -> Markup {
     let event = &opened.entry.event;
-    let permalink = look.entry_href(&event.id);
+    let permalink = look.entry_href(&opened.entry);
     html! {
         div class="det" data-id=(event.id) data-entry=(permalink) {
             div class="tools" {
@@ -65,8 +65,12 @@ pub fn body(look: &Look<'_>, opened: &Opened, marks: &Highlights, head: &TreeHea
                 a class="btn sm" href=(permalink) data-copy="link" {
                     (small("link")) span class="needs-js" { "Copy link" } span class="no-js" { "Open on its own page" }
                 }
-                button class="btn sm needs-js" type="button" data-copy="json" data-src={ (permalink) ".json" } { (small("copy")) "Copy JSON" }
-                button class="btn sm needs-js" type="button" data-copy="curl" data-text=(curl(head, &event.id)) { (small("term")) "Copy as curl" }
+                button class="btn sm needs-js" type="button" data-copy="json" data-src={ (permalink) ".json" } {
+                    (small("copy")) "Copy JSON"
+                }
+                button class="btn sm needs-js" type="button" data-copy="curl" data-text=(curl(head, &opened.entry)) {
+                    (small("term")) "Copy as curl"
+                }
             }
             div class="cols" {
                 div {
@@ -80,7 +84,9 @@ pub fn body(look: &Look<'_>, opened: &Opened, marks: &Highlights, head: &TreeHea
                         h3 { "Related entries" }
                         div class="piv" {
                             @for related in &opened.related {
-                                a href=(look.href(&related.state)) { (related.label) " " span class="n num" { (count(related.count)) } }
+                                a href=(look.href(&related.state)) {
+                                    (related.label) " " span class="n num" { (count(related.count)) }
+                                }
                             }
                         }
                     }
@@ -90,8 +96,8 @@ pub fn body(look: &Look<'_>, opened: &Opened, marks: &Highlights, head: &TreeHea
     }
 }
 
-fn curl(head: &TreeHead, id: &str) -> String {
-    format!("curl -H \"Authorization: Bearer $AUDIT_TOKEN\" '{}/v1/events/{}'", head.api_url, percent(id))
+fn curl(head: &TreeHead, entry: &Entry) -> String {
+    format!("curl -H \"Authorization: Bearer $AUDIT_TOKEN\" '{}/v1/events/{}'", head.api_url, segment(entry))
 }
 
 fn name_of(party: &Party) -> String {
@@ -102,7 +108,8 @@ fn name_of(party: &Party) -> String {
 fn sentence(event: &Event) -> Markup {
     let target = event.target.as_ref().map(|target| {
         let kind = target.kind.as_deref().map(|kind| type_name(kind).to_lowercase());
-        let name = target.name.as_deref().or(target.id.as_deref()).map(|name| cut(&shown(name), CELL_CHARACTERS).into_owned());
+        let name =
+            target.name.as_deref().or(target.id.as_deref()).map(|name| cut(&shown(name), CELL_CHARACTERS).into_owned());
         (kind, name)
     });
     let object = html! {
@@ -118,7 +125,9 @@ fn sentence(event: &Event) -> Markup {
             @match (event.changes.first(), outcome_word(event.outcome)) {
                 (Some(first), None) => {
                     " changed " b { (cut(&shown(&first.field), CELL_CHARACTERS)) }
-                    @if event.changes.len() > 1 { " and " (plural(event.changes.len() as u64 - 1, "other field", "other fields")) }
+                    @if event.changes.len() > 1 {
+                        " and " (plural(event.changes.len() as u64 - 1, "other field", "other fields"))
+                    }
                     @if target.is_some() { " of " (object) }
                 }
                 (_, outcome) => {
@@ -127,7 +136,9 @@ fn sentence(event: &Event) -> Markup {
                     @if let Some(word) = outcome { ", " b { (word) } }
                 }
             }
-            @if let Some(reason) = &event.reason { span class="why" { "Reason: " (cut(&shown(reason), VALUE_CHARACTERS)) } }
+            @if let Some(reason) = &event.reason {
+                span class="why" { "Reason: " (cut(&shown(reason), VALUE_CHARACTERS)) }
+            }
         }
     }
 }
@@ -237,11 +248,15 @@ fn context(look: &Look<'_>, opened: &Opened, marks: &Highlights) -> Markup {
     ];
     html! {
         dl class="kv" {
-            dt { "Local time" } dd class="num" { (format::local_long(tz, event.time.ms)) span class="more" { (zone(event.time.ms)) } }
+            dt { "Local time" } dd class="num" {
+                (format::local_long(tz, event.time.ms)) span class="more" { (zone(event.time.ms)) }
+            }
             dt { "UTC" } dd class="mono" { (shown(&event.time.text)) }
             @if received_ms.abs_diff(event.time.ms) >= RECEIVED_APART_MS.unsigned_abs() {
                 dt { "Received" }
-                dd class="num" { (format::local_long(tz, received_ms)) span class="more mono" { (rfc3339_ms(received_ms)) } }
+                dd class="num" {
+                    (format::local_long(tz, received_ms)) span class="more mono" { (rfc3339_ms(received_ms)) }
+                }
             }
             @for (label, value, pointer) in mono {
                 @if let Some(value) = value { dt { (label) } dd class="mono" { (cell(value, pointer)) } }
@@ -268,13 +283,19 @@ fn integrity(opened: &Opened, head: &TreeHead, permalink: &str) -> Markup {
             dl class="kv" {
                 dt { "Leaf hash" } dd class="mono" title=(leaf) { (leaf[..8]) "…" (leaf[56..]) }
                 dt { "Tree head" } dd class="num" {
-                    @if head.signed == Seq::ZERO { "none signed yet" } @else { (plural(head.signed.0, "entry", "entries")) ", signed" }
+                    @if head.signed == Seq::ZERO { "none signed yet" } @else {
+                        (plural(head.signed.0, "entry", "entries")) ", signed"
+                    }
                 }
             }
             div class="row" {
-                button class="btn sm needs-js" type="button" data-verify={ (permalink) "/proof.json" } { "Verify in this browser" }
+                button class="btn sm needs-js" type="button" data-verify={ (permalink) "/proof.json" } {
+                    "Verify in this browser"
+                }
                 @if opened.proven != Proven::NotYet {
-                    a class="btn sm ghost" href={ (permalink) "/proof.json" } download={ "proof-" (opened.entry.seq) ".json" } { "Download proof" }
+                    a class="btn sm ghost" href={ (permalink) "/proof.json" } download={ "proof-" (opened.entry.seq) ".json" } {
+                        "Download proof"
+                    }
                 }
             }
             p class="cmd no-js" { "To check the whole log: " code { "annals verify DIR" } }

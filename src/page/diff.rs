@@ -48,7 +48,11 @@ fn compare(path: &str, before: Option<&Json>, after: Option<&Json>, changed: &mu
     let are_objects = is_object(before) && is_object(after) && !(left.is_empty() && right.is_empty());
     if !are_objects {
         let field = Field { path: path.to_owned(), before: before.map(line_of), after: after.map(line_of) };
-        if before == after { same.push(field) } else { changed.push(field) }
+        if before == after {
+            same.push(field)
+        } else {
+            changed.push(field)
+        }
         return;
     }
     let mut names: Vec<&String> = left.iter().chain(&right).map(|(name, _)| name).collect();
@@ -145,14 +149,22 @@ mod tests {
     }
 
     fn drawn(pieces: &[Piece]) -> String {
-        pieces.iter().map(|piece| if piece.is_changed { format!("[{}]", piece.text) } else { piece.text.clone() }).collect()
+        pieces
+            .iter()
+            .map(|piece| if piece.is_changed { format!("[{}]", piece.text) } else { piece.text.clone() })
+            .collect()
     }
 
     #[test]
     fn words_that_differ_are_marked_on_both_sides() {
         for (before, after, left, right) in [
             ("agent", "admin", "[agent]", "[admin]"),
-            ("inbox, contacts.read", "inbox, contacts.write, billing", "inbox, [contacts.read]", "inbox, [contacts.write, billing]"),
+            (
+                "inbox, contacts.read",
+                "inbox, contacts.write, billing",
+                "inbox, [contacts.read]",
+                "inbox, [contacts.write, billing]",
+            ),
             ("Hello dear Maya", "Hello Maya", "Hello [dear ]Maya", "Hello Maya"),
             ("a, b", "c, d", "[a, b]", "[c, d]"),
             ("停止 one", "停止 two", "停止 [one]", "停止 [two]"),
@@ -168,17 +180,19 @@ mod tests {
 
     #[test]
     fn objects_are_compared_by_path() {
-        let (before, after) = (json(r#"{"a":{"x":1.0,"y":2},"b":"s","gone":true}"#), json(r#"{"a":{"x":1.50,"y":2},"b":"s","new":[1,2]}"#));
+        let (before, after) = (
+            json(r#"{"a":{"x":1.0,"y":2},"b":"s","gone":true}"#),
+            json(r#"{"a":{"x":1.50,"y":2},"b":"s","new":[1,2]}"#),
+        );
         let (changed, same) = fields("plan", Some(&before), Some(&after));
         let drawn: Vec<String> = changed
             .iter()
             .map(|field| format!("{} {:?} {:?}", field.path, field.before.as_deref(), field.after.as_deref()))
             .collect();
-        assert_eq!(drawn, [
-            r#"plan.a.x Some("1.0") Some("1.50")"#,
-            r#"plan.gone Some("true") None"#,
-            r#"plan.new None Some("1, 2")"#,
-        ]);
+        assert_eq!(
+            drawn,
+            [r#"plan.a.x Some("1.0") Some("1.50")"#, r#"plan.gone Some("true") None"#, r#"plan.new None Some("1, 2")"#,]
+        );
         assert_eq!(same.iter().map(|field| field.path.as_str()).collect::<Vec<_>>(), ["plan.a.y", "plan.b"]);
         assert_eq!(fields("role", Some(&json("\"a\"")), None).0.len(), 1);
     }

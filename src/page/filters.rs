@@ -48,11 +48,14 @@ pub fn bar(look: &Look<'_>, bar: &Bar<'_>) -> Markup {
         form class="bar" id="filters" role="search" aria-label="Filter entries" method="get" {
             div class="search" {
                 (icon("search"))
-                input type="search" name="q" value=(q) placeholder="Search payloads, names, ids, IPs" aria-label="Search entries"
+                input type="search" name="q" value=(q) placeholder="Search payloads, names, ids, IPs"
+                    aria-label="Search entries"
                     autocomplete="off" spellcheck="false" maxlength="8192"
                     aria-invalid=[bar.fault("q").map(|_| "true")] aria-describedby=[bar.fault("q").map(|_| "err-q")];
                 kbd aria-hidden="true" { "/" }
             }
+            // Enter in a field presses the first button of the form: it must not be one that clears a menu.
+            button class="vh" type="submit" tabindex="-1" { "Search" }
             @if state.sort == Sort::Asc { input type="hidden" name="sort" value="asc"; }
             @if state.limit != State::default().limit { input type="hidden" name="limit" value=(state.limit); }
             @if let Some(tz) = state.tz { input type="hidden" name="tz" value=(tz.name()); }
@@ -65,8 +68,6 @@ pub fn bar(look: &Look<'_>, bar: &Bar<'_>) -> Markup {
                 (date_menu(look, bar))
             }
             (bar.error("q"))
-            // The button that Enter presses in the search field.
-            button class="vh" type="submit" tabindex="-1" { "Search" }
         }
         @let elsewhere = ["sort", "before", "after", "limit", "open", "live", "tz", "target"];
         @if bar.has_fault(&elsewhere) {
@@ -74,7 +75,8 @@ pub fn bar(look: &Look<'_>, bar: &Bar<'_>) -> Markup {
                 (icon("alert"))
                 span {
                     @for fault in bar.faults.iter().filter(|fault| elsewhere.contains(&fault.field)) {
-                        b { "The parameter " (fault.field) } " is “" (cut(&shown(&fault.text), CELL_CHARACTERS)) "”. " (fault.why) " "
+                        b { "The parameter " (fault.field) }
+                        " is “" (cut(&shown(&fault.text), CELL_CHARACTERS)) "”. " (fault.why) " "
                     }
                 }
             }
@@ -95,14 +97,16 @@ fn summary(label: &str, value: Option<String>) -> Markup {
 }
 
 fn icon_chevron() -> Markup {
-    html! { svg class="i s chev" aria-hidden="true" { use href="#down"; } }
+    html! { svg class="i s chev" aria-hidden="true" { use href="#down" {} } }
 }
 
 fn foot(words: &str, clear: Option<&str>) -> Markup {
     html! {
         div class="foot" {
             span { (words) }
-            @if let Some(clear) = clear { button class="btn sm ghost" type="submit" name="clear" value=(clear) { "Clear" } }
+            @if let Some(clear) = clear {
+                button class="btn sm ghost" type="submit" name="clear" value=(clear) { "Clear" }
+            }
             button class="btn sm apply" type="submit" { "Apply" }
         }
     }
@@ -130,10 +134,13 @@ fn actor_menu(look: &Look<'_>, bar: &Bar<'_>, facets: &Facets) -> Markup {
             div class="panel" {
                 (bar.error("actor")) (bar.error("actor_kind"))
                 div class="seg" role="radiogroup" aria-label="Kind of actor" {
-                    label { input type="radio" name="actor_kind" value="any" checked[state.actor_kind.is_none()]; "Anyone" }
+                    label {
+                        input type="radio" name="actor_kind" value="any" checked[state.actor_kind.is_none()]; "Anyone"
+                    }
                     @for (kind, n) in kinds {
                         label {
-                            input type="radio" name="actor_kind" value=(kind.word()) checked[state.actor_kind == Some(kind)];
+                            input type="radio" name="actor_kind" value=(kind.word())
+                                checked[state.actor_kind == Some(kind)];
                             (kind_label(kind)) " " span class="n num" { (count(n)) }
                         }
                     }
@@ -150,7 +157,8 @@ fn find(facet: &str, placeholder: &str, label: &str) -> Markup {
     html! {
         div class="find needs-js" {
             (icon("search"))
-            input type="text" name={ "find_" (facet) } placeholder=(placeholder) aria-label=(label) autocomplete="off" spellcheck="false";
+            input type="text" name={ "find_" (facet) } placeholder=(placeholder) aria-label=(label)
+                autocomplete="off" spellcheck="false";
         }
     }
 }
@@ -188,7 +196,11 @@ pub fn actor_choices(look: &Look<'_>, menu: &Menu, find: Option<&str>) -> Markup
                     span class="nm" {
                         @let id = choice.named.spelling.split_once('/').map_or("", |(_, id)| id);
                         @match choice.named.label.as_deref().filter(|label| !label.is_empty()) {
-                            Some(label) => { (cut(&shown(label), CELL_CHARACTERS)) " " span class="sub" { (cut(&shown(choice.named.email.as_deref().unwrap_or(id)), CELL_CHARACTERS)) } }
+                            Some(label) => {
+                                (cut(&shown(label), CELL_CHARACTERS)) " " span class="sub" {
+                                    (cut(&shown(choice.named.email.as_deref().unwrap_or(id)), CELL_CHARACTERS))
+                                }
+                            }
                             None => (cut(&shown(id), CELL_CHARACTERS)),
                         }
                     }
@@ -293,7 +305,8 @@ fn branch_of(branch: &Branch, is_found: bool) -> Markup {
     html! {
         div class="branch" {
             label class={ "opt" @if branch.is_chosen || is_mixed { " sel" } } {
-                input type="checkbox" name="action" value=(branch.slug) checked[branch.is_chosen] class=[is_mixed.then_some("mixed")];
+                input type="checkbox" name="action" value=(branch.slug) checked[branch.is_chosen]
+                    class=[is_mixed.then_some("mixed")];
                 span class={ "dot " (branch.slug) } {}
                 (branch.label)
                 span class="n num" { (count(branch.count)) }
@@ -321,7 +334,9 @@ fn type_menu(look: &Look<'_>, bar: &Bar<'_>, facets: &Facets) -> Markup {
             (summary("Target type", chosen(&names)))
             div class="panel" {
                 (bar.error("target_type"))
-                @if facets.types.values > super::answer::MENU_VALUES_MAX { (find("target_type", "Find a type", "Find a type")) }
+                @if facets.types.values > super::answer::MENU_VALUES_MAX {
+                    (find("target_type", "Find a type", "Find a type"))
+                }
                 (type_choices(&facets.types, None))
             }
         }
@@ -384,16 +399,21 @@ fn date_menu(look: &Look<'_>, bar: &Bar<'_>) -> Markup {
                 (bar.error("range"))
                 @for preset in Preset::ALL {
                     label class="opt" {
-                        input type="radio" name="range" value=(preset.word()) checked[state.range == Range::Last(preset)];
+                        input type="radio" name="range" value=(preset.word())
+                            checked[state.range == Range::Last(preset)];
                         (preset.label()) span class="n" { (dates(preset)) }
                     }
                 }
                 label class="opt" {
                     input type="radio" name="range" value="all" checked[state.range == Range::All];
                     "All time"
-                    span class="n" { @if let Some(oldest) = bar.oldest_ms { "since " (format::day(tz, oldest, now_ms)) } }
+                    span class="n" {
+                        @if let Some(oldest) = bar.oldest_ms { "since " (format::day(tz, oldest, now_ms)) }
+                    }
                 }
-                label class="opt" { input type="radio" name="range" value="custom" checked[is_between]; "Between" span class="n" {} }
+                label class="opt" {
+                    input type="radio" name="range" value="custom" checked[is_between]; "Between" span class="n" {}
+                }
                 div class="two" {
                     @for (name, label, value) in [("from", "From", &from), ("to", "To", &to)] {
                         label {
@@ -440,7 +460,11 @@ pub fn chips(look: &Look<'_>, facets: Option<&Facets>) -> Markup {
         chips.push(("Actor", kind_label(kind).to_owned(), State { actor_kind: None, ..fresh.clone() }));
     }
     for value in &state.actions {
-        chips.push(("Action", action_name(look, value), State { actions: without(&state.actions, value), ..fresh.clone() }));
+        chips.push((
+            "Action",
+            action_name(look, value),
+            State { actions: without(&state.actions, value), ..fresh.clone() },
+        ));
     }
     for value in &state.target_types {
         let types = without(&state.target_types, value);

@@ -156,7 +156,10 @@ mod tests {
         assert_eq!(local_seconds(berlin, MS, MS + 31_536_000_000), "20 Nov 2026 14:32:07");
         assert_eq!(local_long(berlin, MS), "Fri 20 Nov 2026, 14:32:07.412");
         assert_eq!((offset(berlin, MS), offset(Tz::Asia__Kolkata, MS)), ("UTC+01:00".into(), "UTC+05:30".into()));
-        assert_eq!((minute(berlin, MS, MS), field(berlin, MS)), ("20 Nov 14:32:07".into(), "2026-11-20T14:32:07".into()));
+        assert_eq!(
+            (minute(berlin, MS, MS), field(berlin, MS)),
+            ("20 Nov 14:32:07".into(), "2026-11-20T14:32:07".into())
+        );
         assert_eq!((millis(MS), millis(-1)), (".412".into(), ".999".into()));
     }
 
@@ -165,7 +168,10 @@ mod tests {
         for (n, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (48_213_907, "48,213,907")] {
             assert_eq!(count(n), text);
         }
-        assert_eq!((initials("Maya Lindqvist"), initials("さくら 李"), initials("")), ("ML".into(), "さ李".into(), String::new()));
+        assert_eq!(
+            (initials("Maya Lindqvist"), initials("さくら 李"), initials("")),
+            ("ML".into(), "さ李".into(), String::new())
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ const SYMBOLS: &str = concat!(
     r##"<symbol id="left" viewBox="0 0 16 16"><path d="m9.5 4.5-3.5 3.5 3.5 3.5"/></symbol>"##,
     r##"<symbol id="arrow" viewBox="0 0 16 16"><path d="M3.5 8h9m-3.2-3.2L12.5 8l-3.2 3.2"/></symbol>"##,
     r##"<symbol id="sort" viewBox="0 0 16 16"><path d="M8 3.5v9m-3.2-3.2L8 12.5l3.2-3.2"/></symbol>"##,
-    r##"<symbol id="sort-up" viewBox="0 0 16 16"><path d="M8 12.500v-9m-3.200 3.200L8 3.500l3.200 3.200"/></symbol>"##,
+    r##"<symbol id="sort-up" viewBox="0 0 16 16"><path d="M8 12.5v-9m-3.2 3.2L8 3.5l3.2 3.2"/></symbol>"##,
     r##"<symbol id="shield" viewBox="0 0 16 16"><path d="M8 1.8 13 3.6v4c0 3.2-2 5.5-5 6.6-3-1.1-5-3.4-5-6.6v-4z"/><path d="m5.8 7.9 1.6 1.6 2.9-3.1"/></symbol>"##,
     r##"<symbol id="alert" viewBox="0 0 16 16"><path d="M8 2.3 14.3 13.2H1.7z"/><path d="M8 6.5v3.2M8 11.4v.1"/></symbol>"##,
     r##"<symbol id="clock" viewBox="0 0 16 16"><circle cx="8" cy="8" r="5.75"/><path d="M8 4.8V8l2.2 1.5"/></symbol>"##,
@@ -37,10 +37,10 @@ pub fn sprite() -> Markup {
 
 /// An icon of 16 px.
 pub fn icon(name: &str) -> Markup {
-    html! { svg class="i" aria-hidden="true" { use href={ "#" (name) }; } }
+    html! { svg class="i" aria-hidden="true" { use href={ "#" (name) } {} } }
 }
 
 /// An icon of 14 px.
 pub fn small(name: &str) -> Markup {
-    html! { svg class="i s" aria-hidden="true" { use href={ "#" (name) }; } }
+    html! { svg class="i s" aria-hidden="true" { use href={ "#" (name) } {} } }
 }

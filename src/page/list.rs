@@ -1,7 +1,7 @@
 //! The list: category strip, rows, pager, and what stands there when there are no rows.
 //!
-//! Rows are a table whose roles are written out, so that cards on a phone are still rows and cells. The same functions make
-//! the rows of the page, of its fragments and of the live tail.
+//! Rows are a table whose roles are written out, so that cards on a phone are still rows and cells. The same functions
+//! make the rows of the page, of its fragments and of the live tail.
 
 use maud::{Markup, html};
 
@@ -71,12 +71,14 @@ pub fn strip(look: &Look<'_>, facets: &Facets) -> Markup {
     };
     html! {
         nav class="strip" aria-label="Categories" {
-            a href=(look.href(&State { actions: Vec::new(), ..fresh.clone() })) aria-current=[look.state.actions.is_empty().then_some("true")] {
+            a href=(look.href(&State { actions: Vec::new(), ..fresh.clone() }))
+                aria-current=[look.state.actions.is_empty().then_some("true")] {
                 "All " span class="n num" { (count(facets.all)) }
             }
             @for branch in &facets.branches {
                 @let state = State { actions: vec![branch.slug.clone()], ..fresh.clone() };
-                a href=(look.href(&state)) class=[(branch.count == 0).then_some("zero")] aria-current=[chosen(&branch.slug).then_some("true")] {
+                a href=(look.href(&state)) class=[(branch.count == 0).then_some("zero")]
+                    aria-current=[chosen(&branch.slug).then_some("true")] {
                     span class={ "dot " (branch.slug) } {}
                     (branch.label) " " span class="n num" { (count(branch.count)) }
                 }
@@ -91,7 +93,8 @@ pub fn table(look: &Look<'_>, rows: Markup) -> Markup {
         Sort::Desc => ("descending", "newest first", Sort::Asc, "sort"),
         Sort::Asc => ("ascending", "oldest first", Sort::Desc, "sort-up"),
     };
-    let clock = if look.prefs.tz.or(look.state.tz).is_some() { format!("{} time", format::city(look.tz)) } else { "UTC".to_owned() };
+    let has_zone = look.prefs.tz.or(look.state.tz).is_some();
+    let clock = if has_zone { format!("{} time", format::city(look.tz)) } else { "UTC".to_owned() };
     html! {
         table class="log" role="table" aria-label={ "Audit log entries, " (label) } {
             colgroup { col class="x"; col class="t"; col class="a"; col class="v"; col class="g"; col class="c"; }
@@ -100,7 +103,10 @@ pub fn table(look: &Look<'_>, rows: Markup) -> Markup {
                     th role="columnheader" scope="col" { span class="vh" { "Details" } }
                     th role="columnheader" scope="col" aria-sort=(order) {
                         a href=(look.href(&State { sort: other, ..look.state.fresh() })) { (clock) (small(arrow)) }
-                        span class="tz" { " and UTC" }
+                        // The field stands in the display menu, which opens where it is asked for.
+                        @if has_zone { span class="tz" { " and UTC" } } @else {
+                            " " a class="tz under" href="#tz" { "Set time zone" }
+                        }
                     }
                     th role="columnheader" scope="col" { "Actor" }
                     th role="columnheader" scope="col" { "Action" }
@@ -123,7 +129,8 @@ pub fn row(look: &Look<'_>, shown_row: &Row, is_open: bool) -> Markup {
         tr class={ "e" @if is_open { " open" } } role="row" id={ "e" (seq) } data-id=(event.id) data-seq=(seq) {
             td class="x" role="cell" {
                 a class="tw" href={ (look.href(&look.state.toggled(&event.id))) "#e" (seq) }
-                    aria-expanded=(if is_open { "true" } else { "false" }) aria-controls=[is_open.then(|| format!("e{seq}-d"))]
+                    aria-expanded=(if is_open { "true" } else { "false" })
+                    aria-controls=[is_open.then(|| format!("e{seq}-d"))]
                     aria-label={ "Details of " (shown(&event.action)) " at " (clock) } { (icon("right")) }
             }
             td class="t" role="cell" { (times(look, event, entry.received_ms)) }
@@ -152,7 +159,9 @@ fn times(look: &Look<'_>, event: &Event, received_ms: u64) -> Markup {
             (look_time(look, event)) span class="ms" { (millis(event.time.ms)) }
             @if late {
                 @let received = local_seconds(look.tz, received_ms.cast_signed(), look.now_ms);
-                " " span class="late" title={ "received " (received) } { "late" span class="vh" { ", received " (received) } }
+                " " span class="late" title={ "received " (received) } {
+                    "late" span class="vh" { ", received " (received) }
+                }
             }
         }
         span class="l2 mono" { span class="yr" { (year) } (day) " " (second) span class="yr" { "." (ms) } "Z" }
@@ -180,7 +189,9 @@ fn actor(look: &Look<'_>, event: &Event, marks: &Highlights) -> Markup {
                     @match (&actor.email, &actor.name) {
                         (Some(email), _) => (cell(email, "/actor/email")),
                         (None, Some(name)) if is_system => (cell(name, "/actor/name")),
-                        (None, Some(_)) => { (cell(&actor.kind, "/actor/type")) " " span class="mono" { (cell(&actor.id, "/actor/id")) } }
+                        (None, Some(_)) => {
+                            (cell(&actor.kind, "/actor/type")) " " span class="mono" { (cell(&actor.id, "/actor/id")) }
+                        }
                         (None, None) => (cell(&actor.kind, "/actor/type")),
                     }
                 }
@@ -196,7 +207,9 @@ fn action(look: &Look<'_>, event: &Event, marks: &Highlights) -> Markup {
     html! {
         div class="act" {
             span class={ "dot " (colour(&slug)) } {}
-            a class="l1" href=(look.href(&state)) { code { (marked(&event.action, marks_of(marks, "/action"), CELL_CHARACTERS)) } }
+            a class="l1" href=(look.href(&state)) {
+                code { (marked(&event.action, marks_of(marks, "/action"), CELL_CHARACTERS)) }
+            }
         }
         span class="l2" { (cut(&shown(label_of(look, &slug)), CELL_CHARACTERS)) }
     }
@@ -229,7 +242,9 @@ fn target(look: &Look<'_>, event: &Event, marks: &Highlights) -> Markup {
             None => span class="l1" { (first) },
         }
         span class="l2" {
-            @if let (Some(kind), Some(_)) = (&kind, target.name.as_ref().or(target.id.as_ref())) { (cut(kind, CELL_CHARACTERS)) " " }
+            @if let (Some(kind), Some(_)) = (&kind, target.name.as_ref().or(target.id.as_ref())) {
+                (cut(kind, CELL_CHARACTERS)) " "
+            }
             @if let (Some(id), Some(_)) = (&target.id, &target.name) { span class="mono" { (cell(id, "/target/id")) } }
         }
     }
@@ -318,7 +333,13 @@ fn pager(look: &Look<'_>, answer: &Answer) -> Markup {
         Sort::Desc => at(rows.rows.first(), At::After),
         Sort::Asc => at(rows.rows.first(), At::Before),
     };
-    let back = if is_start { None } else if to_start { Some(begin.clone()) } else { back };
+    let back = if is_start {
+        None
+    } else if to_start {
+        Some(begin.clone())
+    } else {
+        back
+    };
     let on = match state.sort {
         Sort::Desc => at(rows.rows.last(), At::Before),
         Sort::Asc => at(rows.rows.last(), At::After),
@@ -331,14 +352,19 @@ fn pager(look: &Look<'_>, answer: &Answer) -> Markup {
     html! {
         div class="pager" {
             span id="shown" {
-                @if rows.rows.is_empty() { b class="num" { "0" } } @else { b class="num" { (count(first)) " to " (count(last)) } }
+                @if rows.rows.is_empty() { b class="num" { "0" } } @else {
+                    b class="num" { (count(first)) " to " (count(last)) }
+                }
                 " of " b class="num" { (count(answer.total)) } " " (if answer.total == 1 { "entry" } else { "entries" })
             }
             span class="grow" {}
             nav class="sizes" aria-label="Entries per page" {
                 @for limit in LIMITS {
                     @let current = (limit == state.limit).then_some("true");
-                    a href=(look.href(&State { limit, ..begin.clone() })) aria-current=[current] aria-label={ (limit) " per page" } { (limit) }
+                    a href=(look.href(&State { limit, ..begin.clone() })) aria-current=[current]
+                        aria-label={ (limit) " per page" } {
+                        (limit)
+                    }
                 }
                 span { " per page" }
             }
@@ -404,7 +430,9 @@ pub fn failed(look: &Look<'_>, title: &str, why: &str, code: &str, can_retry: bo
             div class="blank" role="alert" {
                 span class="glyph" { (icon("plug")) }
                 h2 { (title) }
-                p { (format::capital(&shown(why))) ". Your filters are kept. Reference " span class="mono" { (code) } "." }
+                p {
+                    (format::capital(&shown(why))) ". Your filters are kept. Reference " span class="mono" { (code) } "."
+                }
                 div class="row" {
                     @if can_retry { a class="btn" href=(look.href(look.state)) { "Try again" } }
                     a class="btn ghost" href=(look.href(&look.state.cleared())) { "Clear all" }

@@ -1,4 +1,7 @@
-//! What every part of the page is rendered with: the address, the viewer's zone and choices, and how values are written.
+//! What every part of the page is rendered with: the address, the viewer's zone and choices, and how values are
+//! written.
+
+use std::borrow::Cow;
 
 use chrono_tz::Tz;
 use maud::{Markup, html};
@@ -6,7 +9,7 @@ use maud::{Markup, html};
 use super::format::{cut, push_shown};
 use super::prefs::Prefs;
 use super::state::State;
-use crate::event::Catalogue;
+use crate::event::{Catalogue, Entry};
 use crate::json::Json;
 use crate::query::{Highlights, Mark};
 
@@ -40,19 +43,24 @@ impl Look<'_> {
     }
 
     /// The address of an entry's own page.
-    pub fn entry_href(&self, id: &str) -> String {
-        format!("{}entries/{}", self.root, percent(id))
+    pub fn entry_href(&self, entry: &Entry) -> String {
+        format!("{}entries/{}", self.root, segment(entry))
     }
 }
 
-/// An id as one segment of a path.
-pub fn percent(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
+/// An entry as one segment of a path: its id, or its place in the log where a path could not say the id.
+pub fn segment(entry: &Entry) -> String {
+    let id = &entry.event.id;
+    let is_another_name = id.starts_with('@') || id.ends_with(".json");
+    // Browsers take a segment of dots for the way up, however it is written.
+    let is_way_up = id.bytes().all(|byte| byte == b'.');
+    if is_another_name || is_way_up {
+        return format!("@{}", entry.seq);
+    }
+    let mut out = String::with_capacity(id.len());
+    for byte in id.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'@' => out.push(char::from(byte)),
-            // A segment of dots alone would lead elsewhere.
-            b'.' if text.bytes().any(|other| other != b'.') => out.push('.'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' | b'.' => out.push(char::from(byte)),
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -71,7 +79,10 @@ pub fn marked(text: &str, marks: &[Mark], characters_max: usize) -> Markup {
     if marks.is_empty() {
         return html! { (super::format::shown(&shown)) };
     }
-    let kept = shown.strip_suffix('…').filter(|_| shown.len() != text.len()).unwrap_or(&shown).len();
+    let kept = match &shown {
+        Cow::Borrowed(_) => text.len(),
+        Cow::Owned(with_ellipsis) => with_ellipsis.len() - '…'.len_utf8(),
+    };
     let mut pieces: Vec<(bool, String)> = Vec::new();
     for (at, c) in text[..kept].char_indices() {
         let is_marked = marks.iter().any(|mark| mark.bytes.contains(&at));
@@ -121,9 +132,17 @@ mod tests {
 
     #[test]
     fn an_id_is_one_segment_of_a_path() {
-        assert_eq!(percent("evt-1.2_~"), "evt-1.2_~");
-        assert_eq!(percent("a/b?c#d%e'f g"), "a%2Fb%3Fc%23d%25e%27f%20g");
-        assert_eq!(percent(".."), "%2E%2E");
+        let mut entry = crate::page::samples::entry();
+        for (id, name) in [
+            ("evt-1.2_~", "evt-1.2_~"),
+            ("a/b?c#d%e'f g", "a%2Fb%3Fc%23d%25e%27f%20g"),
+            ("..", "@7"),
+            ("@5", "@7"),
+            ("x.json", "@7"),
+        ] {
+            entry.event.id = id.to_owned();
+            assert_eq!(segment(&entry), name);
+        }
     }
 
     #[test]

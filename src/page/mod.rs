@@ -1,12 +1,13 @@
-//! The page: Admin → Audit log, as HTML made here. The address is the state, every control is a link or a form field, and
-//! script makes it faster, never possible. What it has to do is told in the project's interaction spec; the API it is built
-//! on is `api`.
+//! The page: Admin → Audit log, as HTML made here. The address is the state, every control is a link or a form field,
+//! and script makes it faster, never possible. What it has to do is told in the project's interaction spec; the API it
+//! is built on is `api`.
 //!
 //! What script may rely on: `#filters` is the form, `#results` everything below it with `data-url` (the canonical query
-//! string), `data-total` and `data-title`; `/_results` answers both, `/_facet/…` the inside of a menu, `/_detail/{id}` the
-//! row below an entry, `/_tail` rows as they come. Rows are `tr.e` with `data-id` and `data-seq`, `#e{seq}`, their details
-//! `#e{seq}-d`. What needs script has the class `needs-js` and shows when `html` has the class `js`. `body` has `data-root`
-//! (the way to the page), `data-tz` (the viewer's zone, absent until one is chosen) and `data-now`.
+//! string), `data-total`, `data-title` and `data-seen` (the last seq that was searched, where a tail goes on); `/_results`
+//! answers both, `/_facet/…` the inside of a menu, `/_detail/{id}` the row below an entry, `/_tail` rows as they come.
+//! Rows are `tr.e` with `data-id` and `data-seq`, `#e{seq}`, their details `#e{seq}-d`. What needs script has the class
+//! `needs-js` and shows when `html` has the class `js`. `body` has `data-root` (the way to the page), `data-tz` (the
+//! viewer's zone, absent until one is chosen) and `data-now`.
 
 mod answer;
 mod assets;
@@ -26,6 +27,8 @@ mod range;
 mod related;
 mod respond;
 mod results;
+#[cfg(test)]
+mod samples;
 mod seal;
 mod shell;
 mod state;

@@ -93,9 +93,14 @@ mod tests {
 
     #[test]
     fn numbers_stay_as_sent_and_what_cannot_be_seen_is_escaped() {
-        let value = crate::json::parse("{\"n\":12.50,\"big\":1e400,\"s\":\"<b>\\u202e\",\"list\":[1,2],\"o\":{\"a\":null}}", 32).unwrap();
+        let value = crate::json::parse(
+            "{\"n\":12.50,\"big\":1e400,\"s\":\"<b>\\u202e\",\"list\":[1,2],\"o\":{\"a\":null}}",
+            32,
+        )
+        .unwrap();
         let text = pretty(&value).into_string();
-        let plain = text.replace("<span class=\"p\">", "").replace("<span class=\"k\">", "").replace("<span class=\"m\">", "");
+        let plain =
+            text.replace("<span class=\"p\">", "").replace("<span class=\"k\">", "").replace("<span class=\"m\">", "");
         let plain = plain.replace("<span class=\"s\">", "").replace("</span>", "").replace("&quot;", "\"");
         assert_eq!(
             plain,

@@ -1,7 +1,7 @@
 //! The chart over the list: a bar for each bucket, drawn here as SVG, each a link that narrows the range to it.
 //!
-//! Sizes are attributes, in percent along the axis and in pixels up it, since no style may stand in the page. The chart is
-//! hidden from who cannot see it; the same numbers stand in the table beside it.
+//! Sizes are attributes, in percent along the axis and in pixels up it, since no style may stand in the page. The chart
+//! is hidden from who cannot see it; the same numbers stand in the table beside it.
 
 use maud::{Markup, html};
 
@@ -20,8 +20,10 @@ const HEIGHT: f64 = 71.8;
 const LOWEST: f64 = 1.5;
 /// Part of a bucket's width that its bar takes.
 const BAR_WIDTH: f64 = 0.78;
-/// A label further right than this, percent, would run out of the chart.
-const LAST_LABEL: f64 = 90.0;
+/// A label further right than this, percent, has no room on a phone.
+const LAST_LABEL: f64 = 88.0;
+/// And one further right than this has none anywhere.
+const NO_LABEL: f64 = 94.0;
 /// Rows of the table: days, or larger units.
 const TABLE_DAYS_MAX: i64 = 100;
 
@@ -77,7 +79,8 @@ fn plot(look: &Look<'_>, chart: &Chart) -> Markup {
         let y = format!("{:.1}", BASE - height(n));
         html! {
             @if n > 0 {
-                rect class=(class) x=(x) y=(y) width={ (format!("{:.3}", width * BAR_WIDTH)) "%" } height=(format!("{:.1}", height(n))) rx="1" {}
+                rect class=(class) x=(x) y=(y) width={ (format!("{:.3}", width * BAR_WIDTH)) "%" }
+                    height=(format!("{:.1}", height(n))) rx="1" {}
             }
         }
     };
@@ -90,7 +93,8 @@ fn plot(look: &Look<'_>, chart: &Chart) -> Markup {
             @for (index, n) in chart.counts.iter().enumerate() {
                 a href=(narrowed(look, edges[index], edges[index + 1])) tabindex="-1" {
                     title { (name(edges[index])) ", " (plural(*n, "entry", "entries")) }
-                    rect class="hit" x={ (format!("{:.3}", index as f64 * width)) "%" } y="0" width={ (format!("{width:.3}")) "%" } height="78" {}
+                    rect class="hit" x={ (format!("{:.3}", index as f64 * width)) "%" } y="0"
+                        width={ (format!("{width:.3}")) "%" } height="78" {}
                     @if let Some(all) = &chart.context { (bar("c", index, all[index])) }
                     (bar("b", index, *n))
                 }
@@ -99,7 +103,7 @@ fn plot(look: &Look<'_>, chart: &Chart) -> Markup {
                 @let x = *index as f64 * width;
                 @let class = if x > LAST_LABEL { "last" } else if nth % 2 == 1 { "odd" } else { "" };
                 line class="day" x1={ (format!("{x:.3}")) "%" } x2={ (format!("{x:.3}")) "%" } y1="78" y2="83" {}
-                text class=(class) x={ (format!("{:.3}", x + 0.35)) "%" } y="93" { (label) }
+                @if x <= NO_LABEL { text class=(class) x={ (format!("{:.3}", x + 0.35)) "%" } y="93" { (label) } }
             }
             text x="100%" y="2.2" text-anchor="end" { (count(top)) " / " (chart.axis.unit()) }
         }
@@ -144,7 +148,11 @@ fn table(look: &Look<'_>, chart: &Chart) -> Markup {
                         tbody {
                             @for (_, line) in &lines {
                                 tr {
-                                    th scope="row" { a href=(narrowed(look, line.from, line.to)) { (local(look.tz, line.from).format(form)) } }
+                                    th scope="row" {
+                                        a href=(narrowed(look, line.from, line.to)) {
+                                            (local(look.tz, line.from).format(form))
+                                        }
+                                    }
                                     td class="num" { (count(line.count)) }
                                 }
                             }

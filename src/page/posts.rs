@@ -12,6 +12,9 @@ use super::respond::{Outside, see_other};
 use super::state::State;
 use super::views::SaveError;
 
+/// What is said to a form with another token than its cookie's.
+const NOT_OURS: &str = "This form did not come from the page, or is too old. Go back, load the page again, and repeat.";
+
 /// What a form sent.
 struct Form {
     pairs: Vec<(String, String)>,
@@ -19,16 +22,12 @@ struct Form {
 
 impl Form {
     /// Reads a form, if it came from a page of ours.
-    fn read(body: &str, headers: &HeaderMap) -> Result<Form, Response> {
-        let pairs: Vec<(String, String)> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
-        let form = Form { pairs };
+    fn read(body: &str, headers: &HeaderMap) -> Option<Form> {
+        let form = Form { pairs: form_urlencoded::parse(body.as_bytes()).into_owned().collect() };
         let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
         let is_ours = !matches!(site, Some("cross-site" | "same-site"));
         let has_token = prefs::token(headers).is_some_and(|token| prefs::is_same(&token, form.get("csrf")));
-        match is_ours && has_token {
-            true => Ok(form),
-            false => Err(refuse(StatusCode::FORBIDDEN, "This form did not come from the page, or is too old. Go back, load the page again, and repeat.")),
-        }
+        (is_ours && has_token).then_some(form)
     }
 
     fn get(&self, name: &str) -> &str {
@@ -43,14 +42,14 @@ impl Form {
 
 /// `POST /admin/audit-log/prefs`
 pub async fn prefs(Shared(page): Shared<Page>, headers: HeaderMap, body: String) -> Response {
-    let form = match Form::read(&body, &headers) {
-        Ok(form) => form,
-        Err(refused) => return refused,
+    let Some(form) = Form::read(&body, &headers) else {
+        return refuse(StatusCode::FORBIDDEN, NOT_OURS);
     };
     let prefs = match Prefs::read(&form.pairs) {
         Ok(prefs) => prefs,
         Err(zone) => {
-            let why = format!("There is no time zone “{}”. Go back and choose one such as Europe/Berlin.", shown(&zone));
+            let why =
+                format!("There is no time zone “{}”. Go back and choose one such as Europe/Berlin.", shown(&zone));
             return refuse(StatusCode::BAD_REQUEST, &why);
         }
     };
@@ -64,9 +63,8 @@ pub async fn prefs(Shared(page): Shared<Page>, headers: HeaderMap, body: String)
 
 /// `POST /admin/audit-log/views`
 pub async fn save_view(Shared(page): Shared<Page>, headers: HeaderMap, body: String) -> Response {
-    let form = match Form::read(&body, &headers) {
-        Ok(form) => form,
-        Err(refused) => return refused,
+    let Some(form) = Form::read(&body, &headers) else {
+        return refuse(StatusCode::FORBIDDEN, NOT_OURS);
     };
     let query = State::read(form.get("query"), Tz::UTC).state.filters_only().query_string();
     let name = form.get("name").to_owned();
@@ -78,10 +76,14 @@ pub async fn save_view(Shared(page): Shared<Page>, headers: HeaderMap, body: Str
 }
 
 /// `POST /admin/audit-log/views/{id}/delete`
-pub async fn remove_view(Shared(page): Shared<Page>, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
-    let form = match Form::read(&body, &headers) {
-        Ok(form) => form,
-        Err(refused) => return refused,
+pub async fn remove_view(
+    Shared(page): Shared<Page>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let Some(form) = Form::read(&body, &headers) else {
+        return refuse(StatusCode::FORBIDDEN, NOT_OURS);
     };
     let removed = {
         let views = page.views.clone();

@@ -1,8 +1,8 @@
 //! How a viewer wants the page: theme, height of rows, zone, keys. Kept in a cookie, so that the server renders it and
 //! nothing flashes; and the token that shows that a form came from our own page.
 //!
-//! Without sign-in there is nobody to forge a post for but the loopback user: the token stands in a cookie that no other
-//! site's request carries (`SameSite=Strict`) and in the form, and both have to agree.
+//! Without sign-in there is nobody to forge a post for but the loopback user: the token stands in a cookie that no
+//! other site's request carries (`SameSite=Strict`) and in the form, and both have to agree.
 
 use std::str::FromStr;
 
@@ -107,16 +107,16 @@ impl Prefs {
 /// The value of a cookie.
 pub fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let found = all.flat_map(|text| text.split(';')).find_map(|pair| {
+    all.flat_map(|text| text.split(';')).find_map(|pair| {
         let (key, value) = pair.trim().split_once('=')?;
         (key == name).then(|| value.to_owned())
-    });
-    found
+    })
 }
 
 /// The token of a request, if it brought one of ours.
 pub fn token(headers: &HeaderMap) -> Option<String> {
-    cookie(headers, TOKEN_COOKIE).filter(|text| text.len() == TOKEN_CHARS && text.bytes().all(|b| b.is_ascii_hexdigit()))
+    cookie(headers, TOKEN_COOKIE)
+        .filter(|text| text.len() == TOKEN_CHARS && text.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// A new token, and the cookie that carries it.

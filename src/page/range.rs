@@ -1,7 +1,7 @@
 //! The time range of the page: presets that count back from now, and moments people type.
 //!
-//! A moment without an offset is read in the viewer's zone. What the page itself writes into addresses is always UTC, so
-//! that an address means the same for everybody.
+//! A moment without an offset is read in the viewer's zone. What the page itself writes into addresses is always UTC,
+//! so that an address means the same for everybody.
 
 use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;

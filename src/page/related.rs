@@ -33,8 +33,14 @@ pub fn actor_value(actor: &Party) -> String {
 
 /// The value of `action` that chooses exactly this one.
 pub fn action_value(action: &str) -> String {
-    let is_plain = action.contains(['.', ':']) && !action.ends_with(['.', ':']) && !action.contains(['*', '?', '\\', '"']);
-    if is_plain { action.to_owned() } else { format!("\"{action}\"") }
+    let is_plain =
+        action.contains(['.', ':']) && !action.ends_with(['.', ':']) && !action.contains(['*', '?', '\\', '"']);
+    if is_plain { action.to_owned() } else { quoted(action) }
+}
+
+/// An action in quotes: only itself, whatever the catalogue or a pattern would make of it.
+pub fn quoted(action: &str) -> String {
+    format!("\"{}\"", literal(action))
 }
 
 /// The page with this target as one more filter, if something of it can be asked for.

@@ -1,4 +1,5 @@
-//! What every answer of the page carries: the security policy, no caching, gzip; and where the page is seen from outside.
+//! What every answer of the page carries: the security policy, no caching, gzip; and where the page is seen from
+//! outside.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -39,7 +40,7 @@ pub fn harden(response: &mut Response, policy: &HeaderValue) {
 /// A page or a fragment.
 pub fn html(status: StatusCode, markup: Markup, request: &HeaderMap) -> Response {
     let text = markup.into_string();
-    let is_packed = text.len() >= PACK_BYTES_MIN && accepts_gzip(request);
+    let is_packed = text.len() >= PACK_BYTES_MIN && accepts(request, "gzip");
     let body = if is_packed { pack(text.as_bytes(), Compression::default()) } else { text.into_bytes() };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
@@ -59,12 +60,12 @@ pub fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
-/// Whether the client takes gzip.
-pub fn accepts_gzip(headers: &HeaderMap) -> bool {
+/// Whether the client takes this encoding.
+pub fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accepted.split(',').any(|item| {
         let mut parts = item.split(';').map(str::trim);
-        parts.next() == Some("gzip") && !parts.any(|part| part.replace(' ', "") == "q=0")
+        parts.next() == Some(encoding) && !parts.any(|part| part.replace(' ', "") == "q=0")
     })
 }
 
@@ -131,13 +132,19 @@ mod tests {
         assert_eq!(outside(&Settings::default(), &sent), "http://127.0.0.1:7400");
         assert_eq!(outside(&trusting, &sent), "https://audit.example.org/annals");
         assert_eq!(outside(&based, &sent), "https://example.org/a");
-        assert_eq!(outside(&trusting, &[("x-forwarded-host", "a'b"), ("x-forwarded-prefix", "//evil")]), "http://localhost");
+        assert_eq!(
+            outside(&trusting, &[("x-forwarded-host", "a'b"), ("x-forwarded-prefix", "//evil")]),
+            "http://localhost"
+        );
     }
 
     #[test]
     fn only_origins_that_are_set_may_frame_the_page() {
         assert!(policy(&Settings::default()).ends_with("frame-ancestors 'none'"));
-        let framed = Settings { frame_origins: vec!["https://a.example".into(), "https://b.example".into()], ..Settings::default() };
+        let framed = Settings {
+            frame_origins: vec!["https://a.example".into(), "https://b.example".into()],
+            ..Settings::default()
+        };
         assert!(policy(&framed).ends_with("frame-ancestors https://a.example https://b.example"));
     }
 }

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use chrono_tz::Tz;
 use maud::{Markup, html};
 
+use super::Page;
 use super::answer::{Answer, Asked, Asking, Opened};
 use super::detail::{self, TreeHead};
 use super::filters::{self, Bar};
@@ -20,7 +21,6 @@ use super::seal;
 use super::shell::{self, Frame};
 use super::state::{Fault, QUERY_STRING_BYTES_MAX, State};
 use super::tree::Conditions;
-use super::Page;
 use crate::api::error::ApiError;
 use crate::api::{self, EngineChoice};
 use crate::clock;
@@ -188,7 +188,11 @@ fn parts(page: &Page, look: &Look<'_>, outcome: &Outcome, outside: &Outside) -> 
             let fields: Vec<&str> = faults.iter().map(|fault| fault.field).collect();
             let why = format!("cannot read {}: {}", fields.join(", "), faults.first().map_or("", |fault| &fault.why));
             let why = why.trim_end_matches('.').to_owned();
-            (StatusCode::BAD_REQUEST, "Not a valid filter".to_owned(), list::failed(look, "These filters cannot be read", &why, "bad_parameter", false))
+            (
+                StatusCode::BAD_REQUEST,
+                "Not a valid filter".to_owned(),
+                list::failed(look, "These filters cannot be read", &why, "bad_parameter", false),
+            )
         }
         Outcome::Failed(error) => {
             let content = list::failed(look, "Entries could not be loaded", error.detail(), error.code(), true);
@@ -196,9 +200,14 @@ fn parts(page: &Page, look: &Look<'_>, outcome: &Outcome, outside: &Outside) -> 
         }
     };
     let title = title(look, &words);
-    let bar = Bar { facets: answer.map(|answer| &answer.facets), faults, oldest_ms: answer.and_then(|answer| answer.oldest_ms) };
+    let bar = Bar {
+        facets: answer.map(|answer| &answer.facets),
+        faults,
+        oldest_ms: answer.and_then(|answer| answer.oldest_ms),
+    };
     let results = html! {
-        div id="results" data-url=(look.state.query_string()) data-total=[answer.map(|answer| answer.total)] data-title=(title) {
+        div id="results" data-url=(look.state.query_string()) data-total=[answer.map(|answer| answer.total)]
+            data-seen=[answer.map(|answer| answer.searchable.0.cast_signed() - 1)] data-title=(title) {
             (filters::chips(look, bar.facets))
             (seal::notice(&badge(page, look.now_ms)))
             (content)
@@ -212,7 +221,12 @@ fn title(look: &Look<'_>, words: &str) -> String {
     let state = look.state;
     let values = state.actors.iter().chain(&state.actions).chain(&state.target_types).chain(&state.target);
     let mut parts = vec![words.to_owned()];
-    parts.extend(values.chain(Some(&state.q).filter(|q| !q.is_empty())).take(3).map(|value| format::cut(&shown(value), 40).into_owned()));
+    parts.extend(
+        values
+            .chain(Some(&state.q).filter(|q| !q.is_empty()))
+            .take(3)
+            .map(|value| format::cut(&shown(value), 40).into_owned()),
+    );
     parts.push("Audit log".to_owned());
     parts.join(", ")
 }
@@ -306,12 +320,12 @@ pub async fn detail(Shared(page): Shared<Page>, Path(id): Path<String>, uri: Uri
 /// The entry of a name, with what to mark in it under the filters of the address.
 async fn open(page: &Page, visit: &Visit, id: &str) -> Result<(Opened, Highlights), ApiError> {
     let seq = api::find(&page.app, id, None).await?;
-    let query = visit.asked(page).ok().map(|asked| asked.conditions.query());
+    let text = visit.asked(page).ok().map(|asked| asked.conditions.text());
     let now_ms = visit.now_ms;
     let store = page.app.store.clone();
     api::ask(&page.app, EngineChoice::Index, move |answers, view| {
         let opened = Asking { answers, searchable: view.searchable(), store: &store }.opened(seq, now_ms)?;
-        let marks = query.map(|query| crate::query::highlights(&query, &opened.entry)).unwrap_or_default();
+        let marks = text.map(|text| crate::query::highlights(&text, &opened.entry)).unwrap_or_default();
         Ok((opened, marks))
     })
     .await
@@ -332,7 +346,8 @@ pub async fn entry(Shared(page): Shared<Page>, Path(name): Path<String>, uri: Ur
             let title = format!("{}, {}, Audit log", shown(&opened.entry.event.action), shown(&name));
             let main = html! {
                 div class="head" { h1 { code { (shown(&opened.entry.event.action)) } } }
-                section class="card list one" id="entries" tabindex="-1" aria-label="Entry" {
+                section class="card list one" id="entries" tabindex="-1" aria-labelledby="h-ent" {
+                    h2 class="vh" id="h-ent" { "Entry" }
                     (detail::body(&look, &opened, &Highlights::default(), &tree_head(&page, &outside)))
                 }
             };
@@ -345,7 +360,9 @@ pub async fn entry(Shared(page): Shared<Page>, Path(name): Path<String>, uri: Ur
                     div class="blank" {
                         span class="glyph" { (icon("search")) }
                         h2 { "This entry cannot be shown" }
-                        p { (format::capital(&shown(error.detail()))) ". Reference " span class="mono" { (error.code()) } "." }
+                        p {
+                            (format::capital(&shown(error.detail()))) ". Reference " span class="mono" { (error.code()) } "."
+                        }
                         div class="row" { a class="btn" href="../" { "All entries" } }
                     }
                 }
@@ -369,7 +386,8 @@ async fn json(page: &Page, seq: Seq) -> Response {
     }
 }
 
-/// `GET /admin/audit-log/entries/{id}/proof.json`: leaf, salt and body as they were hashed, and the way to the signed root.
+/// `GET /admin/audit-log/entries/{id}/proof.json`: leaf, salt and body as they were hashed, and the way to the signed
+/// root.
 pub async fn proof(Shared(page): Shared<Page>, Path(id): Path<String>) -> Response {
     let proven = match api::prove(&page.app, &id, &Uri::default()).await {
         Ok(proven) => proven,

@@ -79,12 +79,18 @@ pub fn draw(look: &Look<'_>, badge: &Badge) -> Markup {
             let at = super::format::local(look.tz, *at_ms).format("%H:%M:%S");
             ("seal", "shield", "Verified", format!("{} sealed, checked {at}", plural(*signed, "entry", "entries")))
         }
-        Badge::Sealing { waiting, fault: None } => {
-            ("seal wait", "clock", "Sealing", format!("{}, due in 1 s", plural(*waiting, "newest entry", "newest entries")))
-        }
-        Badge::Sealing { waiting, fault: Some(_) } => {
-            ("seal wait", "clock", "Sealing", format!("{} waiting, signing has stopped", plural(*waiting, "entry", "entries")))
-        }
+        Badge::Sealing { waiting, fault: None } => (
+            "seal wait",
+            "clock",
+            "Sealing",
+            format!("{}, due in 1 s", plural(*waiting, "newest entry", "newest entries")),
+        ),
+        Badge::Sealing { waiting, fault: Some(_) } => (
+            "seal wait",
+            "clock",
+            "Sealing",
+            format!("{} waiting, signing has stopped", plural(*waiting, "entry", "entries")),
+        ),
         Badge::Failed { event, .. } => ("seal bad", "alert", "Check failed", format!("entry {}", count(*event))),
         Badge::NotChecked { signed } => {
             ("seal none", "shield", "Not checked", format!("{} signed", plural(*signed, "entry", "entries")))
@@ -108,7 +114,9 @@ pub fn notice(badge: &Badge) -> Markup {
                 }
             }
             Badge::Sealing { fault: Some(fault), .. } => {
-                div class="note" role="alert" { (icon("alert")) span { b { "New entries are not signed." } " " (shown(fault)) } }
+                div class="note" role="alert" {
+                    (icon("alert")) span { b { "New entries are not signed." } " " (shown(fault)) }
+                }
             }
             Badge::Verified { .. } | Badge::Sealing { fault: None, .. } | Badge::NotChecked { .. } => {}
         }
@@ -130,7 +138,10 @@ mod tests {
         assert_eq!(badge(marks(5, 5), None, Some(&passed), day), Badge::Verified { signed: 5, at_ms: 0 });
         assert_eq!(badge(marks(5, 5), None, Some(&passed), day + 1), Badge::NotChecked { signed: 5 });
         assert_eq!(badge(marks(7, 5), None, Some(&passed), 0), Badge::Sealing { waiting: 2, fault: None });
-        assert!(matches!(badge(marks(5, 5), Some("x".into()), Some(&passed), 0), Badge::Sealing { fault: Some(_), .. }));
+        assert!(matches!(
+            badge(marks(5, 5), Some("x".into()), Some(&passed), 0),
+            Badge::Sealing { fault: Some(_), .. }
+        ));
         assert_eq!(badge(marks(7, 5), None, Some(&failed), 9 * day), Badge::Failed { event: 3, why: "leaf".into() });
     }
 }

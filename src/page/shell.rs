@@ -50,7 +50,11 @@ pub fn document(look: &Look<'_>, frame: &Frame<'_>, main: Markup) -> Markup {
                     nav class="crumb" aria-label="Breadcrumb" {
                         span { "Admin" } span class="sep" aria-hidden="true" { "/" }
                         @if look.root.is_empty() { b aria-current="page" { "Audit log" } }
-                        @else { a href=(look.root) { "Audit log" } span class="sep" aria-hidden="true" { "/" } b aria-current="page" { "Entry" } }
+                        @else {
+                            a href=(look.root) { "Audit log" } span class="sep" aria-hidden="true" { "/" } b aria-current="page" {
+                                "Entry"
+                            }
+                        }
                     }
                     span class="grow" {}
                     @if let Some(token) = frame.token { (display(look, token)) }
@@ -77,7 +81,8 @@ fn display(look: &Look<'_>, token: &str) -> Markup {
                     div class="seg" role="radiogroup" aria-label="Theme" {
                         @for theme in Theme::ALL {
                             label {
-                                input type="radio" name="theme" id={ "theme-" (theme.word()) } value=(theme.word()) checked[prefs.theme == theme];
+                                input type="radio" name="theme" id={ "theme-" (theme.word()) } value=(theme.word())
+                                    checked[prefs.theme == theme];
                                 (super::format::capital(theme.word()))
                             }
                         }
@@ -90,14 +95,22 @@ fn display(look: &Look<'_>, token: &str) -> Markup {
                     label class="field" {
                         span class="cap" {
                             "Time zone"
-                            @match prefs.tz { Some(tz) => { ", " (offset(tz, look.now_ms)) }, None => ", not set yet: times are UTC" }
+                            @match prefs.tz {
+                                Some(tz) => { ", " (offset(tz, look.now_ms)) }, None => ", not set yet: times are UTC"
+                            }
                         }
-                        input type="text" name="tz" id="tz" value=(prefs.tz.map(|tz| tz.name()).unwrap_or_default()) placeholder="UTC"
-                            autocomplete="off" spellcheck="false" aria-describedby="tz-help";
+                        input type="text" name="tz" id="tz" value=(prefs.tz.map(|tz| tz.name()).unwrap_or_default())
+                            placeholder="UTC" autocomplete="off" spellcheck="false" aria-describedby="tz-help";
                         span class="cap" id="tz-help" { "An IANA name such as Europe/Berlin" }
                     }
-                    label class="opt" { input type="radio" name="keys" value="on" checked[prefs.has_keys]; "Single-key shortcuts on" span class="n needs-js" { kbd { "?" } } }
-                    label class="opt" { input type="radio" name="keys" value="off" checked[!prefs.has_keys]; "Single-key shortcuts off" }
+                    label class="opt" {
+                        input type="radio" name="keys" value="on" checked[prefs.has_keys]; "Single-key shortcuts on" span class="n needs-js" {
+                            kbd { "?" }
+                        }
+                    }
+                    label class="opt" {
+                        input type="radio" name="keys" value="off" checked[!prefs.has_keys]; "Single-key shortcuts off"
+                    }
                     div class="foot" { span { "Kept in a cookie" } button class="btn sm" type="submit" { "Apply" } }
                 }
                 div class="only-xs" {
@@ -121,10 +134,13 @@ pub fn head(look: &Look<'_>, badge: &Badge, views: &[View], token: &str) -> Mark
             div class="acts" {
                 @if has_ended {
                     span class="btn" id="live" aria-disabled="true" title="The range ended in the past" {
-                        span class="pulse" {} span class="txt" { "Live" } span class="vh" { ", not available: the range ended in the past" }
+                        span class="pulse" {} span class="txt" { "Live" } span class="vh" {
+                            ", not available: the range ended in the past"
+                        }
                     }
                 } @else {
-                    a class="btn" id="live" role="button" href=(look.href(&live)) aria-pressed=(if state.is_live { "true" } else { "false" }) aria-label="Live tail" {
+                    a class="btn" id="live" role="button" href=(look.href(&live)) aria-label="Live tail"
+                        aria-pressed=(if state.is_live { "true" } else { "false" }) {
                         span class="pulse" {} span class="txt" { "Live" }
                     }
                 }
@@ -146,22 +162,32 @@ fn views_menu(look: &Look<'_>, views: &[View], token: &str) -> Markup {
     let filters = look.state.filters_only().query_string();
     html! {
         details class="menu opt2" name="m" id="m-views" {
-            summary class="btn" aria-label="Saved views" { (icon("mark")) span class="txt" { "Views" } svg class="i s chev" aria-hidden="true" { use href="#down"; } }
+            summary class="btn" aria-label="Saved views" {
+                (icon("mark")) span class="txt" { "Views" } svg class="i s chev" aria-hidden="true" {
+                    use href="#down" {}
+                }
+            }
             div class="panel r" {
                 div class="scroll" {
                     p class="cap" { "Built in" }
                     @for (name, query) in BUILT_IN {
-                        a class="opt" href={ "?" (query) } aria-current=[(query == filters).then_some("true")] { (name) }
+                        a class="opt" href={ "?" (query) } aria-current=[(query == filters).then_some("true")] {
+                            (name)
+                        }
                     }
                     @if !views.is_empty() { p class="cap" { "Saved" } }
                     @for view in views {
                         @let name = cut(&shown(&view.name), NAME_CHARACTERS_MAX).into_owned();
                         div class="saved" {
-                            a class="opt" href={ "?" (view.query) } aria-current=[(view.query == filters).then_some("true")] { (name) }
+                            a class="opt" href={ "?" (view.query) } aria-current=[(view.query == filters).then_some("true")] {
+                                (name)
+                            }
                             form method="post" action={ "views/" (view.id) "/delete" } {
                                 input type="hidden" name="csrf" value=(token);
                                 input type="hidden" name="back" value=(filters);
-                                button class="btn sm ghost" type="submit" aria-label={ "Remove the view " (name) } { (small("x")) }
+                                button class="btn sm ghost" type="submit" aria-label={ "Remove the view " (name) } {
+                                    (small("x"))
+                                }
                             }
                         }
                     }
@@ -171,7 +197,8 @@ fn views_menu(look: &Look<'_>, views: &[View], token: &str) -> Markup {
                 form class="foot" method="post" action="views" {
                     input type="hidden" name="csrf" value=(token);
                     input type="hidden" name="query" value=(filters);
-                    input type="text" name="name" required maxlength=(NAME_CHARACTERS_MAX) placeholder="Name" aria-label="Name of the view" autocomplete="off";
+                    input type="text" name="name" required maxlength=(NAME_CHARACTERS_MAX) placeholder="Name"
+                        aria-label="Name of the view" autocomplete="off";
                     button class="btn sm" type="submit" { "Save this view" }
                 }
             }
@@ -179,11 +206,22 @@ fn views_menu(look: &Look<'_>, views: &[View], token: &str) -> Markup {
     }
 }
 
+/// Some of the keys that script listens to, with what each does.
+const KEYS: [(&[&str], &str); 7] = [
+    (&["/"], "search"),
+    (&["j", "k"], "move"),
+    (&["Enter"], "expand"),
+    (&["f"], "filter"),
+    (&["l"], "live"),
+    (&["e"], "export"),
+    (&["?"], "all shortcuts"),
+];
+
 /// The line of keys below the list.
 pub fn keys() -> Markup {
     html! {
         p class="end needs-js" {
-            @for (keys, what) in [(&["/"][..], "search"), (&["j", "k"], "move"), (&["Enter"], "expand"), (&["f"], "filter"), (&["l"], "live"), (&["e"], "export"), (&["?"], "all shortcuts")] {
+            @for (keys, what) in KEYS {
                 span { @for key in keys { kbd { (key) } } (what) }
             }
         }

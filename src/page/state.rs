@@ -184,7 +184,8 @@ impl State {
         if self.is_live {
             pairs.push(("live", "1".to_owned()));
         }
-        let mut pairs: Vec<(String, String)> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let mut pairs: Vec<(String, String)> =
+            pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         pairs.sort();
         pairs.dedup();
         pairs
@@ -255,6 +256,16 @@ pub fn literal(value: &str) -> String {
             out.push('\\');
         }
         out.push(c);
+    }
+    out
+}
+
+/// What [`literal`] was made from.
+pub fn unescaped(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        out.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
     }
     out
 }
@@ -449,11 +460,17 @@ mod tests {
             ("q=&actor_kind=any&range=7d&from=2026-11-13T15%3A00&to=&sort=desc&limit=50&find_actor=ma", ""),
             ("q=+maya+", "q=maya"),
             ("action=b&action=a&action=b&actor=x", "action=a&action=b&actor=x"),
-            ("range=custom&from=2026-11-13T15:00&to=2026-11-14", "from=2026-11-13T14%3A00%3A00Z&to=2026-11-13T23%3A00%3A00Z"),
+            (
+                "range=custom&from=2026-11-13T15:00&to=2026-11-14",
+                "from=2026-11-13T14%3A00%3A00Z&to=2026-11-13T23%3A00%3A00Z",
+            ),
             ("from=2026-11-13T15:00&tz=Asia/Kolkata", "from=2026-11-13T09%3A30%3A00Z&tz=Asia%2FKolkata"),
             ("range=custom", "range=all"),
             ("range=24h&unknown=1&live=0", "range=24h"),
-            ("sort=asc&before=17.5&limit=25&live=1&open=e2&open=e1", "before=17.5&limit=25&live=1&open=e1&open=e2&sort=asc"),
+            (
+                "sort=asc&before=17.5&limit=25&live=1&open=e2&open=e1",
+                "before=17.5&limit=25&live=1&open=e1&open=e2&sort=asc",
+            ),
             ("actor=a&actor_kind=user&action=x&clear=actor", "action=x"),
             ("range=1h&clear=date&action=x", "action=x"),
         ] {
@@ -485,7 +502,18 @@ mod tests {
         ] {
             let read = read(query);
             let fields: Vec<&str> = read.faults.iter().map(|fault| fault.field).collect();
-            assert_eq!((fields.as_slice(), read.state.q.as_str(), read.is_canonical), (&[field][..], "a", false), "{query}");
+            assert_eq!(
+                (fields.as_slice(), read.state.q.as_str(), read.is_canonical),
+                (&[field][..], "a", false),
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_survives_the_way_into_an_address_and_back() {
+        for value in ["u_1", "a*b?c\\d", "\\", "user/é"] {
+            assert_eq!(unescaped(&literal(value)), value);
         }
     }
 

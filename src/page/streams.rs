@@ -33,17 +33,18 @@ pub async fn tail(
         Err(faults) => return plain(StatusCode::BAD_REQUEST, &faults[0].why),
     };
     let query = asked.conditions.query();
-    // An EventSource says in the header how far it has come; script may say it in the address to begin where the page ended.
+    // An EventSource says in the header how far it has come; script may say it in the address to begin where the page
+    // ended.
     let by_parameter = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
         .find(|(name, _)| name == "last_event_id")
         .map(|(_, value)| value.into_owned());
-    let (state, prefs, tz, marked) = (visit.state, visit.prefs, visit.tz, query.clone());
+    let (state, prefs, tz, text) = (visit.state, visit.prefs, visit.tz, asked.conditions.text());
     let message = move |row: &crate::index::source::Row<'_>, catalogue: &Catalogue| {
         let now_ms = crate::clock::now_ms().cast_signed();
         let look = Look { state: &state, tz, now_ms, catalogue, prefs: &prefs, root: "" };
         let html = match row.entry() {
             Ok(entry) => {
-                let marks = highlights(&marked, &entry);
+                let marks = highlights(&text, &entry);
                 list::row(&look, &Row { entry, marks }, false).into_string()
             }
             // The page shows the same fault when it is loaded.

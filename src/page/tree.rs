@@ -1,7 +1,7 @@
 //! From the page's state to the query tree that engine, export and tail work with.
 //!
-//! Each part of the state becomes one node, so that a facet can be counted without its own part. A facet ignores what was
-//! chosen in its menu, never what the query text says: else a click would not give the number that stood beside it.
+//! Each part of the state becomes one node, so that a facet can be counted without its own part. A facet ignores what
+//! was chosen in its menu, never what the query text says: else a click would not give the number that stood beside it.
 
 use crate::event::Catalogue;
 use crate::query::filter::{Filter, TimeRange};
@@ -12,18 +12,8 @@ use super::state::{Fault, State};
 /// The value of `action` that stands for everything outside the ten categories.
 pub const OTHER: &str = "other";
 /// The ten categories of the strip, each with a colour of its own.
-pub const CATEGORIES: [&str; 10] = [
-    "auth",
-    "team",
-    "contacts",
-    "conversations",
-    "campaigns",
-    "senders",
-    "dids",
-    "billing",
-    "consent",
-    "pricing",
-];
+pub const CATEGORIES: [&str; 10] =
+    ["auth", "team", "contacts", "conversations", "campaigns", "senders", "dids", "billing", "consent", "pricing"];
 
 /// A part of the state that can be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +87,11 @@ impl Conditions {
         self.select(|part| part == Part::Time)
     }
 
+    /// What people typed: what is marked in the entries.
+    pub fn text(&self) -> Query {
+        self.select(|part| part == Part::Text)
+    }
+
     /// The query that facets are counted under: none of them ignores what the text says.
     pub fn counted(&self, left_out: &[Part]) -> Query {
         let kept = self.parts.iter().filter(|(part, _)| !left_out.contains(part));
@@ -110,7 +105,8 @@ impl Conditions {
     /// Whether the action facet has to be counted apart: a condition that is no plain choice of actions is not one that
     /// the facet ignores by itself.
     pub fn has_odd_actions(&self) -> bool {
-        let is_choice = |node: &Node| matches!(node, Node::Filter(filter) if filter.facet() == Some(FacetField::Action));
+        let is_choice =
+            |node: &Node| matches!(node, Node::Filter(filter) if filter.facet() == Some(FacetField::Action));
         self.parts.iter().any(|(part, node)| {
             *part == Part::Actions
                 && match node {
@@ -163,12 +159,16 @@ mod tests {
 
     #[test]
     fn a_state_is_the_tree_of_its_parts() {
-        let all = read("q=maya&actor=u_1&actor=u_2&action=contacts&target_type=did&target=d_1&range=all&actor_kind=user");
+        let all =
+            read("q=maya&actor=u_1&actor=u_2&action=contacts&target_type=did&target=d_1&range=all&actor_kind=user");
         assert_eq!(
             all.query().to_string(),
             "maya (actor:u_1 OR actor:u_2) actor:user/* action:contacts target_type:did target:d_1"
         );
-        assert_eq!(all.without(&[Part::Text, Part::Kind, Part::Actors]).to_string(), "action:contacts target_type:did target:d_1");
+        assert_eq!(
+            all.without(&[Part::Text, Part::Kind, Part::Actors]).to_string(),
+            "action:contacts target_type:did target:d_1"
+        );
         assert_eq!(read("").query().to_string(), "time:>=2026-11-13T13:32:07.412Z");
     }
 

@@ -1,7 +1,7 @@
 //! Saved views: a name and the query string that it stands for, in `views.json` of the data directory.
 //!
-//! The file is small and written whole, so that after a crash the old list or the new one is there. A relative range stays
-//! relative. Without sign-in there are no owners: everybody sees and removes all of them.
+//! The file is small and written whole, so that after a crash the old list or the new one is there. A relative range
+//! stays relative. Without sign-in there are no owners: everybody sees and removes all of them.
 
 use std::io;
 use std::path::PathBuf;

@@ -199,13 +199,7 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
     }
 
     /// How an entry with this value spells it.
-    fn spelling(
-        &self,
-        field: FacetField,
-        value: FacetValue,
-        count: u64,
-        hit: Hit,
-    ) -> Result<NamedCount, EngineError> {
+    fn spelling(&self, field: FacetField, value: FacetValue, count: u64, hit: Hit) -> Result<NamedCount, EngineError> {
         let event = self.source.entry(hit.seq)?.event;
         let (spelling, label, email) = match field {
             FacetField::Actor => {
