@@ -79,7 +79,8 @@ export async function go(wanted, { replace = false, depth = 0, top = 'list', qui
   if (mine.signal.aborted) return false;
   pending = retry = undefined;
   retry_ms = 1_000;
-  const focus = nameOf(document.activeElement);
+  const active = document.activeElement;
+  const focus = active === document.body ? undefined : nameOf(active);
   if (!replace) {
     remember();
     history.pushState({ n: ++number, depth }, '', address($('#results', content).dataset.url));
@@ -239,7 +240,7 @@ function nameOf(element) {
 /** Focus that went away with the old rows goes to what stands in its place, else to the list. */
 function refocus(name) {
   const active = document.activeElement;
-  if (active && active !== document.body) return;
+  if (name === undefined || (active && active !== document.body)) return;
   const same = name && $(name);
   if (same) same.focus({ preventScroll: true });
   else if (name.startsWith('.chip')) $('[name=q]').focus({ preventScroll: true });
@@ -310,7 +311,10 @@ function followLink(event) {
   if (to.origin !== location.origin || to.pathname !== location.pathname || href.startsWith('#')) return;
   event.preventDefault();
   const menu = link.closest('details.menu');
-  if (menu) menu.open = false;
+  if (menu) {
+    menu.open = false;
+    $('summary', menu).focus();
+  }
   go(to.search.slice(1), { top: link.matches('#newer, #older') ? 'entries' : 'list' });
 }
 
