@@ -82,7 +82,7 @@ function escape(event) {
 function copyLink() {
   const row = rows.current();
   if (!row) return;
-  const link = make('a', { href: `entries/${encodeURIComponent(row.dataset.id)}`, 'data-copy': 'link' }, 'Copy link');
+  const link = make('a', { href: rows.pageOf(row), 'data-copy': 'link' }, 'Copy link');
   rows.copy(link);
 }
 

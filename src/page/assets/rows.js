@@ -33,12 +33,17 @@ function clicked(event) {
   toggle(row);
 }
 
+/** The address of an entry's own page. Dots alone would lead elsewhere. */
+export function pageOf({ dataset: { id, seq } }) {
+  return `${root}entries/${/^(\.+|@.*)$/.test(id) ? `@${seq}` : encodeURIComponent(id)}`;
+}
+
 /** The entry's own page, in another tab. */
 function aside(event) {
   const row = event.target.closest?.('.tw')?.closest('tr.e');
   if (!row) return;
   event.preventDefault();
-  open(`${root}entries/${encodeURIComponent(row.dataset.id)}`, '_blank', 'noopener');
+  open(pageOf(row), '_blank', 'noopener');
 }
 
 /** Opens a row, or closes it. Focus stays where it is. */
