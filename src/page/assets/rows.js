@@ -33,9 +33,9 @@ function clicked(event) {
   toggle(row);
 }
 
-/** The address of an entry's own page. Dots alone would lead elsewhere. */
+/** The address of an entry's own page. Some ids would lead elsewhere. */
 export function pageOf({ dataset: { id, seq } }) {
-  return `${root}entries/${/^(\.+|@.*)$/.test(id) ? `@${seq}` : encodeURIComponent(id)}`;
+  return `${root}entries/${/^(\.+|@.*|.*\.json)$/s.test(id) ? `@${seq}` : encodeURIComponent(id)}`;
 }
 
 /** The entry's own page, in another tab. */
