@@ -76,7 +76,10 @@ function draw(isActive) {
   const width = plot.getBoundingClientRect().width;
   const x = (border) => (border / bars.length) * width;
   const [from, to] = [...range].sort((a, b) => a - b);
-  const words = `${moment(from)} to ${moment(to)}`;
+  const [start, end] = [moment(from), moment(to)];
+  const day = start.slice(0, start.lastIndexOf(' ') + 1);
+  // A day is only said once.
+  const words = `${start} to ${end.startsWith(day) ? end.slice(day.length) : end}`;
   band.setAttribute('x', x(from));
   band.setAttribute('width', x(to) - x(from));
   grips.forEach((grip, nth) => {
@@ -87,13 +90,15 @@ function draw(isActive) {
     grip.style.pointerEvents = isActive ? 'auto' : 'none';
     grip.style.opacity = isActive ? 1 : 0;
   });
-  const left = Math.min(Math.max((x(from) + x(to) - TIP.width) / 2, 0), Math.max(width - TIP.width, 0));
+  for (const part of [band, tip]) part.style.display = isActive ? '' : 'none';
   const [box, first, second] = tip.children;
-  box.setAttribute('x', left);
-  for (const line of [first, second]) line.setAttribute('x', left + TIP.width / 2);
   first.textContent = isActive ? `${words}, ${counted(total(from, to))}` : '';
   second.textContent = isActive ? 'Enter to apply, Esc to cancel' : '';
-  for (const part of [band, tip]) part.style.display = isActive ? '' : 'none';
+  const room = Math.max(TIP.width, isActive ? first.getComputedTextLength() + 24 : 0);
+  const left = Math.min(Math.max((x(from) + x(to) - room) / 2, 0), Math.max(width - room, 0));
+  box.setAttribute('x', left);
+  box.setAttribute('width', room);
+  for (const line of [first, second]) line.setAttribute('x', left + room / 2);
 }
 
 function reset() {
