@@ -51,7 +51,11 @@ try {
       await withPage({ theme, width, height: width < 500 ? 812 : 820, zone: 'Europe/Berlin', world, expected: [/status of 400/] }, async (page) => {
         if (isForReadme) {
           const [name] = README.find(([, other]) => other === theme);
-          await visit(page, world.at(theme === 'light' ? `action=team&action=contacts&open=${events[0].id}` : ''));
+          await visit(page, world.at());
+          if (theme === 'light') {
+            await page.locator('tr.e:has(ins) .tw').first().click();
+            await page.waitForSelector('tr.d');
+          }
           await page.screenshot({ path: join(out, `${name}.png`) });
           return;
         }
