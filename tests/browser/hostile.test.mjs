@@ -76,7 +76,7 @@ for (const script of [true, false]) {
 
 test('they are opened, filtered by, copied and verified like any other', async () => {
   const here = await world();
-  await withPage({}, async (page) => {
+  await withPage({}, async (page, context) => {
     await visit(page, here.at('range=all'));
     const ids = await rowIds(page);
     for (const [nth] of ids.entries()) {
@@ -92,15 +92,13 @@ test('they are opened, filtered by, copied and verified like any other', async (
       await page.locator('.tw').nth(nth).click();
     }
     // The entry's own page is reached by whatever id.
-    for (const id of ids) {
-      const href = await page.evaluate(async (wanted) => {
-        const row = [...document.querySelectorAll('tr.e')].find((one) => one.dataset.id === wanted);
-        const answer = await fetch(`_detail/@${row.dataset.seq}`);
-        const text = await answer.text();
-        return new DOMParser().parseFromString(`<table>${''}</table>`, 'application/xml') && /data-entry="([^"]*)"/.exec(text)[1];
-      }, id);
-      const answer = await page.request.get(new URL(href, here.at()).href);
-      assert.equal(answer.status(), 200, `${id}: ${href}`);
+    for (const [nth, id] of ids.entries()) {
+      const press = () => page.locator('.tw').nth(nth).click({ modifiers: ['Control'] });
+      const [own] = await Promise.all([context.waitForEvent('page'), press()]);
+      await own.waitForSelector('.det');
+      assert.equal(await own.getAttribute('.det', 'data-id'), id);
+      await isHarmless(own);
+      await own.close();
     }
   });
 });
