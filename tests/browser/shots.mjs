@@ -53,7 +53,7 @@ try {
           const [name] = README.find(([, other]) => other === theme);
           await visit(page, world.at());
           if (theme === 'light') {
-            await page.locator('tr.e:has(ins) .tw').first().click();
+            await page.locator('tr.e:has(del):has(ins) .tw').first().click();
             await page.waitForSelector('tr.d');
           }
           await page.screenshot({ path: join(out, `${name}.png`) });
