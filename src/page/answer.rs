@@ -97,8 +97,8 @@ pub struct Menu {
     pub choices: Vec<Choice>,
     /// Chosen values that nothing in the log has under the other filters, or that are patterns.
     pub unseen: Vec<String>,
-    /// How many values there are, or match what was looked for.
-    pub values: usize,
+    /// How many values there are, or match what was looked for; none if nothing was counted.
+    pub values: Option<usize>,
 }
 
 /// A category of actions, or what lies outside the ten.
@@ -138,10 +138,19 @@ pub struct Facets {
     pub unseen_actions: Vec<String>,
     /// Who.
     pub actors: Menu,
-    /// Entries of people, and of the system, under all other filters.
-    pub kinds: (u64, u64),
+    /// Entries of people, and of the system, under all other filters; none if nothing was counted.
+    pub kinds: Option<(u64, u64)>,
     /// To what.
     pub types: Menu,
+}
+
+impl Facets {
+    /// Where nothing could be counted: only what the address chooses, so that no form loses it.
+    pub fn uncounted(state: &State) -> Facets {
+        let menu = |chosen: &[String]| Menu { unseen: chosen.to_vec(), ..Menu::default() };
+        let (actors, types) = (menu(&state.actors), menu(&state.target_types));
+        Facets { actors, types, unseen_actions: state.actions.clone(), ..Facets::default() }
+    }
 }
 
 /// The chart.
@@ -296,7 +305,7 @@ impl Asking<'_> {
             all: actions.iter().map(|(_, count)| count).sum(),
             branches,
             unseen_actions,
-            kinds: self.kinds(asked, &actors)?,
+            kinds: Some(self.kinds(asked, &actors)?),
             actors: self.actors(asked, actors, None)?,
             types: self.types(asked, types, None)?,
         })
@@ -410,7 +419,7 @@ impl Asking<'_> {
         };
         choices.extend(named.into_iter().map(|named| Choice { value: value_of(&named), is_chosen: false, named }));
         let unseen = chosen.iter().filter(|value| !seen.contains(value)).cloned().collect();
-        Ok(Menu { choices, unseen, values })
+        Ok(Menu { choices, unseen, values: Some(values) })
     }
 
     /// The tree of actions, and what was chosen outside it.

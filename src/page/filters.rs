@@ -41,8 +41,8 @@ impl Bar<'_> {
 /// The form.
 pub fn bar(look: &Look<'_>, bar: &Bar<'_>) -> Markup {
     let state = look.state;
-    let empty = Facets::default();
-    let facets = bar.facets.unwrap_or(&empty);
+    let uncounted = Facets::uncounted(state);
+    let facets = bar.facets.unwrap_or(&uncounted);
     let q = bar.fault("q").map_or(state.q.as_str(), |fault| &fault.text);
     html! {
         form class="bar" id="filters" role="search" aria-label="Filter entries" method="get" {
@@ -127,7 +127,10 @@ fn actor_menu(look: &Look<'_>, bar: &Bar<'_>, facets: &Facets) -> Markup {
     if names.is_empty() {
         names.extend(state.actor_kind.map(|kind| kind_label(kind).to_owned()));
     }
-    let kinds = [(ActorKind::User, facets.kinds.0), (ActorKind::System, facets.kinds.1)];
+    let kinds = [
+        (ActorKind::User, facets.kinds.map(|(people, _)| people)),
+        (ActorKind::System, facets.kinds.map(|(_, system)| system)),
+    ];
     html! {
         details class="menu" name="m" id="m-actor" open[bar.has_fault(&["actor", "actor_kind"])] {
             (summary("Actor", chosen(&names)))
@@ -141,7 +144,7 @@ fn actor_menu(look: &Look<'_>, bar: &Bar<'_>, facets: &Facets) -> Markup {
                         label {
                             input type="radio" name="actor_kind" value=(kind.word())
                                 checked[state.actor_kind == Some(kind)];
-                            (kind_label(kind)) " " span class="n num" { (count(n)) }
+                            (kind_label(kind)) " " @if let Some(n) = n { span class="n num" { (count(n)) } }
                         }
                     }
                 }
@@ -207,7 +210,9 @@ pub fn actor_choices(look: &Look<'_>, menu: &Menu, find: Option<&str>) -> Markup
                     span class="n num" { (count(choice.named.count)) }
                 }
             }
-            @if menu.choices.is_empty() && menu.unseen.is_empty() { p class="cap" { "Nobody" } }
+            @if menu.choices.is_empty() && menu.unseen.is_empty() && menu.values.is_some() {
+                p class="cap" { "Nobody" }
+            }
         }
         (foot(&words, Some("actor")))
     }
@@ -241,16 +246,17 @@ fn unseen(name: &str, value: &str) -> Markup {
 /// `7 of 3,412 people`
 fn of(menu: &Menu, one: &str, many: &str) -> String {
     let shown = menu.choices.len();
-    match menu.values > shown {
-        true => format!("{shown} of {}", format::plural(menu.values as u64, one, many)),
-        false => format::plural(menu.values as u64, one, many),
+    match menu.values {
+        None => "not counted".to_owned(),
+        Some(values) if values > shown => format!("{shown} of {}", format::plural(values as u64, one, many)),
+        Some(values) => format::plural(values as u64, one, many),
     }
 }
 
 /// `2 of 64 that match "ma"`
 fn found(menu: &Menu, find: &str) -> String {
     let shown_count = menu.choices.iter().filter(|choice| !choice.is_chosen).count();
-    format!("{} of {} that match \"{}\"", shown_count, count(menu.values as u64), cut(&shown(find), 20))
+    format!("{} of {} that match \"{}\"", shown_count, count(menu.values.unwrap_or(0) as u64), cut(&shown(find), 20))
 }
 
 fn action_menu(look: &Look<'_>, bar: &Bar<'_>, facets: &Facets) -> Markup {
@@ -285,6 +291,7 @@ pub fn label_of<'a>(look: &'a Look<'_>, slug: &'a str) -> &'a str {
 pub fn action_choices(look: &Look<'_>, facets: &Facets, find: Option<&str>) -> Markup {
     let verbs: usize = facets.branches.iter().map(|branch| branch.verbs.len()).sum();
     let words = match (find, look.state.actions.len()) {
+        (None, 0) if facets.branches.is_empty() => "not counted".to_owned(),
         (None, 0) => format::plural(verbs as u64, "action", "actions"),
         (None, n) => format!("{n} selected"),
         (Some(find), _) => format!("{} that match \"{}\"", count(verbs as u64), cut(&shown(find), 20)),
@@ -293,7 +300,7 @@ pub fn action_choices(look: &Look<'_>, facets: &Facets, find: Option<&str>) -> M
         div class="scroll" data-facet="action" {
             @for value in &facets.unseen_actions { (unseen("action", value)) }
             div class="tree" { @for branch in &facets.branches { (branch_of(branch, find.is_some())) } }
-            @if facets.branches.is_empty() { p class="cap" { "No action" } }
+            @if facets.branches.is_empty() && find.is_some() { p class="cap" { "No action" } }
         }
         (foot(&words, Some("action")))
     }
@@ -334,7 +341,7 @@ fn type_menu(look: &Look<'_>, bar: &Bar<'_>, facets: &Facets) -> Markup {
             (summary("Target type", chosen(&names)))
             div class="panel" {
                 (bar.error("target_type"))
-                @if facets.types.values > super::answer::MENU_VALUES_MAX {
+                @if facets.types.values > Some(super::answer::MENU_VALUES_MAX) {
                     (find("target_type", "Find a type", "Find a type"))
                 }
                 (type_choices(&facets.types, None))
@@ -364,7 +371,9 @@ pub fn type_choices(menu: &Menu, find: Option<&str>) -> Markup {
                     span class="n num" { (count(choice.named.count)) }
                 }
             }
-            @if menu.choices.is_empty() && menu.unseen.is_empty() { p class="cap" { "No entry has a target" } }
+            @if menu.choices.is_empty() && menu.unseen.is_empty() && menu.values.is_some() {
+                p class="cap" { "No entry has a target" }
+            }
         }
         (foot(&words, Some("type")))
     }

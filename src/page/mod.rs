@@ -3,11 +3,11 @@
 //! is built on is `api`.
 //!
 //! What script may rely on: `#filters` is the form, `#results` everything below it with `data-url` (the canonical query
-//! string), `data-total`, `data-title` and `data-seen` (the last seq that was searched, where a tail goes on); `/_results`
-//! answers both, `/_facet/…` the inside of a menu, `/_detail/{id}` the row below an entry, `/_tail` rows as they come.
-//! Rows are `tr.e` with `data-id` and `data-seq`, `#e{seq}`, their details `#e{seq}-d`. What needs script has the class
-//! `needs-js` and shows when `html` has the class `js`. `body` has `data-root` (the way to the page), `data-tz` (the
-//! viewer's zone, absent until one is chosen) and `data-now`.
+//! string), `data-total`, `data-title` and `data-seen` (the last seq that was searched, where a tail goes on);
+//! `/_results` answers both, `/_facet/…` the inside of a menu, `/_detail/{id}` the row below an entry, `/_tail` rows as
+//! they come. Rows are `tr.e` with `data-id` and `data-seq`, `#e{seq}`, their details `#e{seq}-d`. What needs script
+//! has the class `needs-js` and shows when `html` has the class `js`. `body` has `data-root` (the way to the page),
+//! `data-tz` (the viewer's zone, absent until one is chosen) and `data-now`.
 
 mod answer;
 mod assets;

@@ -74,10 +74,12 @@ impl Visit {
 
     /// What is asked of the store, or what of the address it cannot understand.
     pub fn asked(&self, page: &Page) -> Result<Asked, Vec<Fault>> {
-        if !self.faults.is_empty() {
-            return Err(self.faults.clone());
-        }
-        let conditions = Conditions::read(&self.state, page.app.store.catalogue(), self.now_ms.cast_unsigned())?;
+        let conditions = Conditions::read(&self.state, page.app.store.catalogue(), self.now_ms.cast_unsigned());
+        let conditions = match (self.faults.as_slice(), conditions) {
+            ([], Ok(conditions)) => conditions,
+            (faults, Ok(_)) => return Err(faults.to_vec()),
+            (faults, Err(more)) => return Err(faults.iter().cloned().chain(more).collect()),
+        };
         Ok(Asked { state: self.state.clone(), conditions, tz: self.tz, now_ms: self.now_ms })
     }
 }

@@ -68,6 +68,10 @@ fn a_wrong_value_is_a_400_that_names_it_and_keeps_the_rest() {
             assert!(field == "limit" || html.contains(&format!("id=\"err-{field}\"")), "{path}");
             let q = attribute(&html[html.find("name=\"q\"").expect("the search field")..], "value");
             assert_eq!(q, if field == "q" { "actr:a" } else { "maya" });
+            assert!(
+                !query.contains("target_type") || html.contains("value=\"did\" checked"),
+                "a choice is lost: {path}"
+            );
         }
     }
 }
@@ -458,7 +462,7 @@ fn an_entry_has_a_page_its_json_and_its_proof() {
 fn the_tail_brings_rows_and_resumes() {
     let world = World::start();
     let post = |n: u32| {
-        world.post(&json!({"id": format!("t{n}"), "actor": "system", "action": if n % 2 == 0 { "a.even" } else { "a.odd" }})).expect_status(201)
+        world.post(&json!({"id": format!("t{n}"), "actor": "system", "action": if n.is_multiple_of(2) { "a.even" } else { "a.odd" }})).expect_status(201)
     };
     let listen = |query: &str| {
         let address = world.url().strip_prefix("http://").expect("plain http");
