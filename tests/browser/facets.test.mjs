@@ -9,7 +9,7 @@ import { assert, demo, IS_SOAK, PAGE, realEvents, shared, theBrowser, World } fr
 const real = () => shared('real', async () => { const events = realEvents(); return events && World.start(events); });
 
 /** How many values of a menu are followed; in the long run all. */
-const VALUES_MAX = IS_SOAK ? Infinity : 12;
+const VALUES_MAX = IS_SOAK ? Infinity : 8;
 
 /** What stands in a fragment, read by a browser that runs nothing of it. */
 async function reader() {
