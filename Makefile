@@ -16,7 +16,7 @@ export ANNALS_BENCH_EVENTS
 # Random tests are the same in each run of `make test`; `make soak` asks for others.
 test: export PROPTEST_RNG_SEED ?= 7
 
-.PHONY: help run fmt lint test bench soak check deny tools
+.PHONY: help run fmt lint test browser shots bench soak check deny tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,14 +33,29 @@ lint: ## shape, and clippy with every warning an error
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-test: tools ## unit tests, then the integration tests against a real server
+test: tools ## unit tests, then the integration tests against a real server, then the page in a browser
 	$(CARGO) test --locked
+	@$(MAKE) --no-print-directory browser
+
+# Node's own test runner, Debian's Chromium, two packages from npm; the product has no part of them.
+BROWSER := tests/browser
+NO_BROWSER := printf '\n  ******  NOT TESTED: the page in a browser (it takes node 20, npm, chromium)  ******\n\n'
+
+browser: ## the page in a real browser
+	@if $(BROWSER)/install; then \
+		$(CARGO) build --locked && node --test --test-concurrency=2 --test-reporter=spec $(BROWSER)/first.test.mjs $(BROWSER)/second.test.mjs; \
+	else $(NO_BROWSER); fi
+
+shots: ## pictures of the page's states in tests/browser/shots
+	@if $(BROWSER)/install; then $(CARGO) build --locked && node $(BROWSER)/shots.mjs; else $(NO_BROWSER); fi
 
 bench: ## figures on a release build: one line each (ANNALS_BENCH_EVENTS=1000000)
 	$(CARGO) bench --locked
+	@if $(BROWSER)/install; then $(CARGO) build --release --locked && node $(BROWSER)/bench.mjs; else $(NO_BROWSER); fi
 
 soak: tools ## the long versions: 200 kills, 20 power cuts and full disks, hostile inputs, more random cases
 	ANNALS_SOAK=1 PROPTEST_CASES=500 $(CARGO) test --locked --profile release
+	@ANNALS_SOAK=1 $(MAKE) --no-print-directory browser
 
 check: lint test deny ## what must pass before a change goes in
 

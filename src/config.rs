@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cosigner::WitnessAddress;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
+use crate::page;
 use crate::tree::{KeyKind, NoteError, VerifierKey};
 
 /// Where a setting may come from, besides its flag.
@@ -78,6 +79,15 @@ pub struct Config {
     pub witness: Option<String>,
     /// The witness's public key; set with `witness`. `ANNALS_WITNESS_KEY`.
     pub witness_key: Option<String>,
+    /// Where the server is seen from outside, for links that leave the page: `https://audit.example.org/annals`. Default: what
+    /// the request says. `ANNALS_BASE_URL`.
+    pub base_url: Option<String>,
+    /// Believe `X-Forwarded-Host`, `-Proto` and `-Prefix`; only behind a proxy that sets them itself. Default false.
+    /// `ANNALS_TRUST_PROXY`.
+    pub trust_proxy: bool,
+    /// Origins whose pages may show the page in a frame, separated by spaces: `https://admin.example.org`. Default none.
+    /// `ANNALS_FRAME_ORIGINS`.
+    pub frame_origins: Option<String>,
     /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
     pub actions: Option<PathBuf>,
     /// What is said on stderr: `error`, `warn`, `info`, `debug`, or a filter per module. Default `info`. `ANNALS_LOG`.
@@ -105,6 +115,9 @@ pub struct Layer {
     pub scrub_bytes_per_s: Option<u64>,
     pub witness: Option<String>,
     pub witness_key: Option<String>,
+    pub base_url: Option<String>,
+    pub trust_proxy: Option<bool>,
+    pub frame_origins: Option<String>,
     pub actions: Option<PathBuf>,
     pub log: Option<String>,
 }
@@ -145,6 +158,12 @@ pub enum ConfigError {
     /// Who cosigns is an address and a key.
     #[error("witness and witness_key are set together or not at all")]
     HalfAWitness,
+    /// Not an address.
+    #[error("base_url is {0:?}, expected an address such as https://audit.example.org/annals")]
+    BaseUrl(String),
+    /// Not an origin.
+    #[error("frame_origins has {0:?}, expected origins such as https://admin.example.org")]
+    FrameOrigin(String),
     /// Not a key.
     #[error("witness_key is not the public key of a witness")]
     WitnessKey(#[source] NoteError),
@@ -174,6 +193,9 @@ impl Layer {
             scrub_bytes_per_s: parsed("ANNALS_SCRUB_BYTES_PER_S", "a number of bytes").parse()?,
             witness: read("ANNALS_WITNESS"),
             witness_key: read("ANNALS_WITNESS_KEY"),
+            base_url: read("ANNALS_BASE_URL"),
+            trust_proxy: parsed("ANNALS_TRUST_PROXY", "1, true, 0 or false").flag()?,
+            frame_origins: read("ANNALS_FRAME_ORIGINS"),
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
             log: read("ANNALS_LOG"),
         })
@@ -210,6 +232,9 @@ impl Layer {
             scrub_bytes_per_s: self.scrub_bytes_per_s.or(below.scrub_bytes_per_s),
             witness: self.witness.or(below.witness),
             witness_key: self.witness_key.or(below.witness_key),
+            base_url: self.base_url.or(below.base_url),
+            trust_proxy: self.trust_proxy.or(below.trust_proxy),
+            frame_origins: self.frame_origins.or(below.frame_origins),
             actions: self.actions.or(below.actions),
             log: self.log.or(below.log),
         }
@@ -272,6 +297,9 @@ impl Config {
             scrub_bytes_per_s,
             witness: layer.witness,
             witness_key: layer.witness_key,
+            base_url: layer.base_url,
+            trust_proxy: layer.trust_proxy.unwrap_or(false),
+            frame_origins: layer.frame_origins,
             actions: layer.actions,
             log: layer.log.unwrap_or_else(|| "info".to_owned()),
         }
@@ -289,6 +317,26 @@ impl Config {
             KeyKind::Cosigner => Ok(Some(WitnessAddress { url, key })),
             KeyKind::Log => Err(ConfigError::WitnessKey(NoteError::BadKey("it is the key of a log"))),
         }
+    }
+
+    /// How the page is reached.
+    pub fn page(&self) -> Result<page::Settings, ConfigError> {
+        let is_url = |text: &str| {
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            rest.is_some_and(|rest| {
+                !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"'\"<>;,\\".contains(&b))
+            })
+        };
+        let is_origin = |text: &str| is_url(text) && text.matches('/').count() == 2;
+        if let Some(url) = self.base_url.as_ref().filter(|url| !is_url(url)) {
+            return Err(ConfigError::BaseUrl(url.clone()));
+        }
+        let origins: Vec<String> =
+            self.frame_origins.iter().flat_map(|list| list.split_whitespace()).map(str::to_owned).collect();
+        if let Some(origin) = origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(ConfigError::FrameOrigin(origin.clone()));
+        }
+        Ok(page::Settings { base_url: self.base_url.clone(), trusts_proxy: self.trust_proxy, frame_origins: origins })
     }
 
     /// Refuses to serve in a way that would let strangers in.
@@ -362,11 +410,30 @@ mod tests {
             ("ANNALS_SEGMENT_EVENTS", "few"),
             ("ANNALS_SCRUB_PERIOD_S", "weekly"),
             ("ANNALS_SCRUB_BYTES_PER_S", "8 MiB"),
+            ("ANNALS_TRUST_PROXY", "perhaps"),
         ] {
             let error = environment(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");
         }
         assert!(toml::from_str::<Layer>("colour = 'blue'").is_err());
+    }
+
+    #[test]
+    fn addresses_of_the_page_are_checked_before_anything_is_served() {
+        let page = |base_url: Option<&str>, frame_origins: Option<&str>| {
+            let (base_url, frame_origins) = (base_url.map(str::to_owned), frame_origins.map(str::to_owned));
+            Config::sanitize(Layer { base_url, frame_origins, ..Layer::default() }, &mut |_| {}).page()
+        };
+        let both = page(Some("https://a.example/annals"), Some("https://b.example http://c.example:8080")).unwrap();
+        assert_eq!(both.frame_origins, ["https://b.example", "http://c.example:8080"]);
+        for (base_url, frame_origins) in [
+            (Some("a.example"), None),
+            (Some("https://a'b"), None),
+            (None, Some("*")),
+            (None, Some("https://a.example/x")),
+        ] {
+            assert!(page(base_url, frame_origins).is_err(), "{base_url:?} {frame_origins:?}");
+        }
     }
 
     #[test]

@@ -34,8 +34,10 @@ pub mod wire;
 // floor 6
 pub mod api;
 // floor 7
-pub mod config;
+pub mod page;
 // floor 8
-pub mod server;
+pub mod config;
 // floor 9
+pub mod server;
+// floor 10
 pub mod cli;

@@ -17,6 +17,7 @@ use crate::event::Catalogue;
 use crate::index::tantivy::counts::CountLimits;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
+use crate::page::{self, Page};
 use crate::store::reserve::RESERVE_BYTES;
 use crate::store::scrubber::ScrubSettings;
 use crate::store::{Settings, Store, StoreError};
@@ -96,6 +97,7 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, ServeError> {
 /// Serves until a signal says to end. Prints `listening on http://…` on stdout once it answers; `ready` runs then.
 pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 'static) -> Result<(), ServeError> {
     config.check_access()?;
+    let page = config.page()?;
     let witness = config.witness_address()?.filter(|_| !config.read_only);
     let store = Arc::new(open_store(config)?);
     if let Some(address) = &witness {
@@ -104,7 +106,7 @@ pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 's
     let cosigner = witness.and_then(|address| Cosigner::start(store.clone(), address));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|source| ServeError::Listen { address: config.listen.to_string(), source })?;
-    let ended = runtime.block_on(run(config, store.clone(), ready));
+    let ended = runtime.block_on(run(config, page, store.clone(), ready));
     runtime.shutdown_timeout(GRACE);
     if let Some(cosigner) = cosigner {
         cosigner.stop();
@@ -132,6 +134,7 @@ fn ask_first(store: &Store, address: &WitnessAddress) -> Result<(), ServeError> 
 
 async fn run(
     config: &Config,
+    page: page::Settings,
     store: Arc<Store>,
     ready: impl FnOnce(Arc<Store>, String) + Send + 'static,
 ) -> Result<(), ServeError> {
@@ -149,7 +152,8 @@ async fn run(
     let poisoned = store.poisoned();
     let (ended, end) = tokio::sync::watch::channel(false);
     let app = App::new(store, Duration::from_millis(config.question_ms), end.clone());
-    let service = api::router(app).into_make_service_with_connect_info::<Line>();
+    let page = Page::new(app.clone(), page, OsDisk::shared(), config.data.clone(), config.read_only);
+    let service = api::router(app).merge(page::router(page)).into_make_service_with_connect_info::<Line>();
     let mut until = end;
     let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(async move {
         let _ = until.wait_for(|ended| *ended).await;

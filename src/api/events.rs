@@ -93,7 +93,7 @@ pub async fn one(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> 
 }
 
 /// The place of the one entry of this name: an id, or `@` and a seq.
-pub(super) async fn find(app: &App, name: &str, tenant: Option<&str>) -> Result<Seq, ApiError> {
+pub async fn find(app: &App, name: &str, tenant: Option<&str>) -> Result<Seq, ApiError> {
     let missing = || ApiError::not_found(format!("there is no entry {name:?}"));
     if let Some(seq) = name.strip_prefix('@') {
         let expected = "a seq is @ and a whole number below 2^64";

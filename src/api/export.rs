@@ -50,18 +50,27 @@ const PART_ROWS: usize = 32;
 
 const FORMATS: [(&str, Format); 3] = [("csv", Format::Csv), ("ndjson", Format::Ndjson), ("bundle", Format::Bundle)];
 const ROWS: &str = "annals-rows";
+/// The same for the page, which calls rows entries.
+const COUNT: &str = "x-entry-count";
 const SNAPSHOT: &str = "annals-last-seq";
 
 /// What to export and how.
-struct Export {
-    query: Query,
-    order: Order,
-    how: How,
+pub struct File {
+    /// Which entries.
+    pub query: Query,
+    /// In which order.
+    pub order: Order,
+    /// As what.
+    pub how: How,
+    /// What the file is called.
+    pub name: String,
 }
 
 /// A format with what it needs.
-enum How {
+pub enum How {
+    /// A table.
     Csv(CsvOptions),
+    /// An entry a line.
     Ndjson,
     /// Proven under this checkpoint.
     Bundle(Head),
@@ -69,6 +78,7 @@ enum How {
 
 type Chunks = mpsc::Sender<io::Result<Frame<Bytes>>>;
 
+/// `GET /v1/export`
 pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let format = params.take_word("format", &FORMATS)?;
@@ -83,10 +93,16 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
         Format::Ndjson => How::Ndjson,
         Format::Bundle => How::Bundle(signed_soon(&app).await?),
     };
-    let export = Export { query, order, how };
-    let is_gzip = accepts_gzip(&headers);
+    let name = format!("audit-log.{}", format.extension());
+    start(&app, File { query, order, how, name }, format.content_type(), &headers)
+}
 
-    let permit = permit(&app)?;
+/// Begins an export; its answer streams while a thread writes it. The name of the file has neither quotes nor controls.
+pub fn start(app: &App, export: File, content_type: &'static str, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let is_gzip = accepts_gzip(headers);
+    let name = format!("attachment; filename=\"{}\"", export.name);
+
+    let permit = permit(app)?;
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let store = app.store.clone();
     // A plain thread: an export may take minutes and should not hold one of the threads that questions share.
@@ -120,10 +136,9 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
 
     let mut response = Response::new(Body::new(StreamBody::new(ReceiverStream::new(receiver))));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-    headers.insert(header::TRAILER, HeaderValue::from_static("annals-rows, annals-last-seq"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(header::TRAILER, HeaderValue::from_static("annals-rows, annals-last-seq, x-entry-count"));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    let name = format!("attachment; filename=\"audit-log.{}\"", format.extension());
     headers.extend(HeaderValue::from_str(&name).ok().map(|name| (header::CONTENT_DISPOSITION, name)));
     if is_gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -162,12 +177,13 @@ impl Ended {
     fn trailers(&self) -> HeaderMap {
         let mut trailers = HeaderMap::new();
         trailers.insert(HeaderName::from_static(ROWS), HeaderValue::from(self.rows));
+        trailers.insert(HeaderName::from_static(COUNT), HeaderValue::from(self.rows));
         trailers.extend(self.last().map(|last| (HeaderName::from_static(SNAPSHOT), HeaderValue::from(last))));
         trailers
     }
 }
 
-fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended> {
+fn run(store: &Store, export: &File, out: &mut dyn Write) -> io::Result<Ended> {
     let view = store.view();
     let snapshot = match &export.how {
         How::Csv(_) | How::Ndjson => view.searchable(),
@@ -197,7 +213,7 @@ fn run(store: &Store, export: &Export, out: &mut dyn Write) -> io::Result<Ended>
 /// Writes an export's rows, on all cores.
 struct Rows<'a> {
     store: &'a Store,
-    export: &'a Export,
+    export: &'a File,
     /// Of a bundle, those that nobody uses now. Held to take one or to put one back.
     provers: Mutex<Vec<Prover<'a>>>,
 }

@@ -3,9 +3,9 @@
 mod actions;
 mod append;
 pub mod connection;
-mod error;
+pub mod error;
 mod events;
-mod export;
+pub mod export;
 mod facets;
 mod feed;
 mod health;
@@ -15,7 +15,7 @@ mod parse;
 mod proofs;
 mod segments;
 mod sse;
-mod tail;
+pub mod tail;
 pub mod witness;
 
 use std::sync::Arc;
@@ -32,7 +32,9 @@ use crate::index::tantivy::view::View;
 use crate::index::{Engine, Patience};
 use crate::store::{Answers, Store};
 use error::ApiError;
+pub use events::find;
 pub use metrics::HttpMetrics;
+pub use proofs::prove;
 use tokio::sync::{Semaphore, watch};
 
 /// What every handler works with.
@@ -125,8 +127,10 @@ async fn count_and_harden(State(app): State<App>, request: Request, next: Next) 
 
 /// Which engine answers. `scan` is there to be compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EngineChoice {
+pub enum EngineChoice {
+    /// The index.
     Index,
+    /// The log, entry by entry.
     Scan,
 }
 
@@ -136,7 +140,7 @@ const ENGINES: [(&str, EngineChoice); 2] = [("index", EngineChoice::Index), ("sc
 const SCAN_TIME: Duration = Duration::from_secs(120);
 
 /// Runs a question on a thread that may block, over one snapshot of the index.
-async fn ask<T: Send + 'static>(
+pub async fn ask<T: Send + 'static>(
     app: &App,
     engine: EngineChoice,
     question: impl FnOnce(Answers<'_, dyn Engine>, &View) -> Result<T, ApiError> + Send + 'static,

@@ -106,7 +106,7 @@ pub async fn consistency(State(app): State<App>, uri: Uri) -> Result<Response, A
 }
 
 /// The inclusion proof of the entry of this name, under the newest checkpoint.
-async fn prove(app: &App, name: &str, uri: &Uri) -> Result<TlogProof, ApiError> {
+pub async fn prove(app: &App, name: &str, uri: &Uri) -> Result<TlogProof, ApiError> {
     let mut params = Params::of(uri)?;
     let tenant = params.take("tenant")?;
     params.finish()?;

@@ -21,7 +21,9 @@ use super::error::ApiError;
 use super::params::Params;
 use super::sse::{self, Outbox};
 use super::{App, EngineChoice, ask};
+use crate::event::Catalogue;
 use crate::index::scan::Scan;
+use crate::index::source::Row;
 use crate::index::{Engine, EngineError, Order, Within};
 use crate::query::Query;
 use crate::seq::Seq;
@@ -82,6 +84,24 @@ impl Tails {
     }
 }
 
+/// Writes the message of an entry.
+pub type Messages = Arc<dyn Fn(&Row<'_>, &Catalogue) -> String + Send + Sync>;
+
+/// What a tail is asked for.
+pub struct Request<'a> {
+    /// Which entries.
+    pub query: Query,
+    /// May hold the last id.
+    pub headers: &'a HeaderMap,
+    /// The last id where it stands in the address.
+    pub by_parameter: Option<String>,
+    /// Of HTTP.
+    pub version: Version,
+    /// The connection, to hang it up.
+    pub line: Option<Line>,
+}
+
+/// `GET /v1/tail`
 pub async fn tail(
     State(app): State<App>,
     uri: Uri,
@@ -92,6 +112,13 @@ pub async fn tail(
     let mut params = Params::of(&uri)?;
     let by_parameter = params.take("last_event_id")?;
     let query = params.into_strict_filter(&app)?.query;
+    let line = line.map(|Extension(ConnectInfo(line))| line);
+    open(&app, Request { query, headers: &headers, by_parameter, version, line }, Arc::new(sse::entry)).await
+}
+
+/// Begins a tail whose messages are written by `messages`.
+pub async fn open(app: &App, request: Request<'_>, messages: Messages) -> Result<Response, ApiError> {
+    let Request { query, headers, by_parameter, version, line } = request;
     // An EventSource asks for the same address again and says in the header how far it has come since.
     let last_id = match headers.get("last-event-id").filter(|id| !id.is_empty()) {
         Some(id) => Some(String::from_utf8_lossy(id.as_bytes()).into_owned()),
@@ -103,16 +130,16 @@ pub async fn tail(
         None => marks.searchable,
     };
     let query = Arc::new(query);
-    try_out(&app, query.clone()).await?;
+    try_out(app, query.clone()).await?;
     let slot = app.tails.slots.clone().try_acquire_owned().map_err(|_| {
         let detail = format!("{TAILS_MAX} tails are open already");
         ApiError::unavailable("too_many_tails", detail, 10)
     })?;
 
     let (outbox, stream) = sse::stream(slot);
-    let tail = Tail { app, query, next, told: next, said_at: Instant::now(), outbox };
+    let tail = Tail { app: app.clone(), query, messages, next, told: next, said_at: Instant::now(), outbox };
     // Over HTTP/2 other requests may share the connection, so it is never hung up.
-    let line = line.filter(|_| version < Version::HTTP_2).map(|Extension(ConnectInfo(line))| line);
+    let line = line.filter(|_| version < Version::HTTP_2);
     tokio::spawn(tail.run(line));
 
     let mut response = Response::new(Body::new(stream));
@@ -168,6 +195,7 @@ enum End {
 struct Tail {
     app: App,
     query: Arc<Query>,
+    messages: Messages,
     /// Everything before it was looked at.
     next: Seq,
     /// The place that the client knows of.
@@ -270,7 +298,7 @@ impl Tail {
 
     /// Asks for the matches in the next stretch of what is searchable.
     async fn look(&self) -> Result<Looked, End> {
-        let (query, from) = (self.query.clone(), self.next);
+        let (query, messages, from) = (self.query.clone(), self.messages.clone(), self.next);
         let looking = async {
             let _reading = self.app.tails.readers.acquire().await.expect("nobody closes it");
             ask(&self.app, EngineChoice::Index, move |answers, view| {
@@ -278,7 +306,7 @@ impl Tail {
                 let within = Within { from, to };
                 let scan = Scan::new(answers.source.clone(), within).patient(view.patience().clone());
                 let engine = if to.0 - from.0 <= SCANNED_EVENTS { &scan } else { answers.engine };
-                match find(&Answers { engine, ..answers }, &query, within) {
+                match find(&Answers { engine, ..answers }, &query, within, &*messages) {
                     Err(EngineError::Rebuilding { .. }) => Ok(Looked::Rebuilding),
                     found => Ok(found?),
                 }
@@ -304,13 +332,18 @@ impl Tail {
     }
 }
 
-fn find(answers: &Answers<'_, dyn Engine>, query: &Query, within: Within) -> Result<Looked, EngineError> {
+fn find(
+    answers: &Answers<'_, dyn Engine>,
+    query: &Query,
+    within: Within,
+    write: &(dyn Fn(&Row<'_>, &Catalogue) -> String + Send + Sync),
+) -> Result<Looked, EngineError> {
     let (mut messages, mut bytes) = (Vec::new(), 0);
     let next = answers.walk(query, within, |row| {
         if messages.len() == BATCH_ROWS || bytes >= BATCH_BYTES {
             return false;
         }
-        let message = sse::entry(row, answers.catalogue);
+        let message = write(row, answers.catalogue);
         bytes += message.len();
         messages.push((row.seq, message));
         true

@@ -44,6 +44,11 @@ scrub_period_s  ANNALS_SCRUB_PERIOD_S                  everything is read again 
 scrub_bytes_per_s  ANNALS_SCRUB_BYTES_PER_S            and at most this fast, bytes/s; default 8388608, minimum 65536
 witness         ANNALS_WITNESS                         where a witness takes checkpoints; default none
 witness_key     ANNALS_WITNESS_KEY                     its public key; set with witness
+base_url        ANNALS_BASE_URL                        where the server is seen from outside, such as
+                                                       https://audit.example.org/annals; default: what requests say
+trust_proxy     ANNALS_TRUST_PROXY                     believe X-Forwarded-Host, -Proto and -Prefix; default false
+frame_origins   ANNALS_FRAME_ORIGINS                   origins, separated by spaces, that may show the page in a frame;
+                                                       default none
 actions         ANNALS_ACTIONS                         a TOML file with further categories and actions; default none
 log             ANNALS_LOG                             error, warn, info, debug, or a filter per module; default info
 ";

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::{Config, Layer};
 use crate::demo;
 use crate::event::{Kind, validate};
+use crate::page::PAGE_PATH;
 use crate::seq::Seq;
 use crate::server;
 use crate::store::{Append, Store};
@@ -114,7 +115,8 @@ fn append_demo(store: &Store) -> anyhow::Result<()> {
 
 fn greet(store: &Arc<Store>, url: &str) {
     let events = store.marks().durable;
-    println!("{events} events. Try:");
+    println!("{events} events. The page: {url}{PAGE_PATH}");
+    println!("Or try:");
     println!("  curl '{url}/v1/events?q=maya&limit=3'");
     println!("  curl '{url}/v1/facets?fields=actor,action&top=5'");
     println!("  curl '{url}/v1/export?format=csv&action=contacts' -o contacts.csv");

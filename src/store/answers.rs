@@ -68,6 +68,8 @@ pub struct NamedCount {
     pub spelling: String,
     /// The actor's name in that entry.
     pub label: Option<String>,
+    /// The actor's e-mail address in that entry.
+    pub email: Option<String>,
     /// How many entries.
     pub count: u64,
 }
@@ -199,34 +201,30 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
         let mut named = Vec::with_capacity(largest.len());
         for ((value, (_, count)), newest) in wanted.into_iter().zip(largest).zip(newest) {
             self.engine.patience().check()?;
-            let (spelling, label) = match newest {
-                Some(hit) => self.spelling(field, &value, hit)?,
-                None => (value.value.clone(), None),
+            let named_value = match newest {
+                Some(hit) => self.spelling(field, value, *count, hit)?,
+                None => NamedCount { spelling: value.value.clone(), value, label: None, email: None, count: *count },
             };
-            named.push(NamedCount { value, spelling, label, count: *count });
+            named.push(named_value);
         }
         Ok(named)
     }
 
     /// How an entry with this value spells it.
-    fn spelling(
-        &self,
-        field: FacetField,
-        value: &FacetValue,
-        hit: Hit,
-    ) -> Result<(String, Option<String>), EngineError> {
+    fn spelling(&self, field: FacetField, value: FacetValue, count: u64, hit: Hit) -> Result<NamedCount, EngineError> {
         let event = self.source.entry(hit.seq)?.event;
-        Ok(match field {
+        let (spelling, label, email) = match field {
             FacetField::Actor => {
                 // A system's name is the job that ran last, which says nothing of the others.
                 let label = if event.actor.kind == "system" { Some(event.actor.id.clone()) } else { event.actor.name };
-                (format!("{}/{}", event.actor.kind, event.actor.id), label)
+                (format!("{}/{}", event.actor.kind, event.actor.id), label, event.actor.email)
             }
-            FacetField::Action => (event.action, None),
-            FacetField::TargetType => (event.target.and_then(|target| target.kind).unwrap_or_default(), None),
-            FacetField::Source => (event.source.unwrap_or_default(), None),
-            FacetField::Tenant | FacetField::Outcome => (value.value.clone(), None),
-        })
+            FacetField::Action => (event.action, None, None),
+            FacetField::TargetType => (event.target.and_then(|target| target.kind).unwrap_or_default(), None, None),
+            FacetField::Source => (event.source.unwrap_or_default(), None, None),
+            FacetField::Tenant | FacetField::Outcome => (value.value.clone(), None, None),
+        };
+        Ok(NamedCount { value, spelling, label, email, count })
     }
 }
 

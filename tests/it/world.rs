@@ -381,6 +381,12 @@ pub fn new_agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).build().new_agent()
 }
 
+/// The same that follows nothing by itself.
+pub fn patient_agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+    config.max_redirects(0).build().new_agent()
+}
+
 /// POST to `/v1/events`; an error if the connection breaks.
 pub fn try_send(
     agent: &ureq::Agent,
@@ -396,7 +402,8 @@ pub fn try_send(
     answer(request.send(body))
 }
 
-fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, ureq::Error> {
+/// What came back, read whole.
+pub fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, ureq::Error> {
     let mut response = result?;
     let headers: Vec<(String, String)> = response
         .headers()

@@ -1,0 +1,131 @@
+//! The page: Admin → Audit log, as HTML made here. The address is the state, every control is a link or a form field,
+//! and script makes it faster, never possible. What it has to do is told in the project's interaction spec; the API it
+//! is built on is `api`.
+//!
+//! What script may rely on: `#filters` is the form, `#results` everything below it with `data-url` (the canonical query
+//! string), `data-total`, `data-title` and `data-seen` (the last seq that was searched, where a tail goes on);
+//! `/_results` answers both, `/_facet/…` the inside of a menu, `/_detail/{id}` the row below an entry, `/_tail` rows as
+//! they come. Rows are `tr.e` with `data-id` and `data-seq`, `#e{seq}`, their details `#e{seq}-d`. What needs script
+//! has the class `needs-js` and shows when `html` has the class `js`. `body` has `data-root` (the way to the page),
+//! `data-tz` (the viewer's zone, absent until one is chosen) and `data-now`.
+
+mod answer;
+mod assets;
+mod axis;
+mod detail;
+mod diff;
+mod filters;
+mod format;
+mod icons;
+mod list;
+mod look;
+mod payload;
+mod plot;
+mod posts;
+mod prefs;
+mod range;
+mod related;
+mod respond;
+mod results;
+#[cfg(test)]
+mod samples;
+mod seal;
+mod shell;
+mod state;
+mod streams;
+mod tree;
+mod views;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::api::App;
+use crate::durable::Disk;
+pub use respond::PAGE_PATH;
+use respond::see_other;
+use views::Views;
+
+/// The longest form that is taken, bytes.
+const FORM_BYTES_MAX: usize = 64 << 10;
+
+/// How the page is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the server is seen from outside, if that is not where it listens.
+    pub base_url: Option<String>,
+    /// `X-Forwarded-Host`, `-Proto` and `-Prefix` say where it is seen.
+    pub trusts_proxy: bool,
+    /// Origins whose pages may show this one in a frame.
+    pub frame_origins: Vec<String>,
+}
+
+/// What every handler works with.
+#[derive(Clone)]
+pub struct Page {
+    app: App,
+    settings: Arc<Settings>,
+    views: Arc<Views>,
+    policy: HeaderValue,
+}
+
+impl Page {
+    /// Over the API's store; saved views are kept in `dir`.
+    pub fn new(app: App, settings: Settings, disk: Arc<dyn Disk>, dir: PathBuf, is_read_only: bool) -> Page {
+        let policy = HeaderValue::from_str(&respond::policy(&settings));
+        // An origin that no header can carry is nobody's origin.
+        let policy = policy.unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        let views = Arc::new(Views::open(disk, dir, is_read_only));
+        Page { app, settings: Arc::new(settings), views, policy }
+    }
+}
+
+/// All routes of the page.
+pub fn router(page: Page) -> Router {
+    Router::new()
+        .route("/", get(|| async { see_other("admin/audit-log/") }))
+        .route("/admin/audit-log", get(with_slash))
+        .route("/admin/audit-log/", get(results::page))
+        .route("/admin/audit-log/_results", get(results::fragment))
+        .route("/admin/audit-log/_facet/{facet}", get(results::facet))
+        .route("/admin/audit-log/_detail/{id}", get(results::detail))
+        .route("/admin/audit-log/_tail", get(streams::tail))
+        .route("/admin/audit-log/_assets/{hash}/{name}", get(asset))
+        .route("/admin/audit-log/entries/{id}", get(results::entry))
+        .route("/admin/audit-log/entries/{id}/proof.json", get(results::proof))
+        .route("/admin/audit-log/export.csv", get(streams::csv))
+        .route("/admin/audit-log/export.jsonl", get(streams::jsonl))
+        .route("/admin/audit-log/views", post(posts::save_view))
+        .route("/admin/audit-log/views/{id}/delete", post(posts::remove_view))
+        .route("/admin/audit-log/prefs", post(posts::prefs))
+        .layer(middleware::from_fn_with_state(page.clone(), count_and_harden))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .with_state(page)
+}
+
+/// Relative addresses begin at the slash.
+async fn with_slash(uri: Uri) -> Response {
+    match uri.query() {
+        Some(query) => see_other(&format!("audit-log/?{query}")),
+        None => see_other("audit-log/"),
+    }
+}
+
+async fn asset(Path((hash, name)): Path<(String, String)>, headers: HeaderMap) -> Response {
+    assets::serve(&hash, &name, &headers)
+}
+
+async fn count_and_harden(Shared(page): Shared<Page>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let timer = page.app.metrics.start(route);
+    let mut response = next.run(request).await;
+    timer.finish(response.status());
+    respond::harden(&mut response, &page.policy);
+    response
+}

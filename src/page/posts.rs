@@ -1,0 +1,119 @@
+//! The forms that change something: saved views and the viewer's choices. Each answers 303 back to where it came from.
+
+use axum::extract::{Path, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use chrono_tz::Tz;
+
+use super::Page;
+use super::format::shown;
+use super::prefs::{self, Prefs};
+use super::respond::{Outside, see_other};
+use super::state::State;
+use super::views::SaveError;
+
+/// What is said to a form with another token than its cookie's.
+const NOT_OURS: &str = "This form did not come from the page, or is too old. Go back, load the page again, and repeat.";
+
+/// What a form sent.
+struct Form {
+    pairs: Vec<(String, String)>,
+}
+
+impl Form {
+    /// Reads a form, if it came from a page of ours.
+    fn read(body: &str, headers: &HeaderMap) -> Option<Form> {
+        let form = Form { pairs: form_urlencoded::parse(body.as_bytes()).into_owned().collect() };
+        let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+        let is_ours = !matches!(site, Some("cross-site" | "same-site"));
+        let has_token = prefs::token(headers).is_some_and(|token| prefs::is_same(&token, form.get("csrf")));
+        (is_ours && has_token).then_some(form)
+    }
+
+    fn get(&self, name: &str) -> &str {
+        self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    /// A query string of the page in its canonical form; whatever else was sent is none.
+    fn address(&self, name: &str) -> String {
+        State::read(self.get(name), Tz::UTC).state.query_string()
+    }
+}
+
+/// `POST /admin/audit-log/prefs`
+pub async fn prefs(Shared(page): Shared<Page>, headers: HeaderMap, body: String) -> Response {
+    let Some(form) = Form::read(&body, &headers) else {
+        return refuse(StatusCode::FORBIDDEN, NOT_OURS);
+    };
+    let prefs = match Prefs::read(&form.pairs) {
+        Ok(prefs) => prefs,
+        Err(zone) => {
+            let why =
+                format!("There is no time zone “{}”. Go back and choose one such as Europe/Berlin.", shown(&zone));
+            return refuse(StatusCode::BAD_REQUEST, &why);
+        }
+    };
+    let mut response = see_other(&format!("./?{}", form.address("back")));
+    let is_secure = Outside::of(&headers, &page.settings).is_secure;
+    if let Ok(cookie) = HeaderValue::from_str(&prefs.cookie(is_secure)) {
+        response.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// `POST /admin/audit-log/views`
+pub async fn save_view(Shared(page): Shared<Page>, headers: HeaderMap, body: String) -> Response {
+    let Some(form) = Form::read(&body, &headers) else {
+        return refuse(StatusCode::FORBIDDEN, NOT_OURS);
+    };
+    let query = State::read(form.get("query"), Tz::UTC).state.filters_only().query_string();
+    let name = form.get("name").to_owned();
+    let saved = {
+        let (views, query) = (page.views.clone(), query.clone());
+        tokio::task::spawn_blocking(move || views.save(&name, &query)).await
+    };
+    done(saved, &format!("./?{query}"))
+}
+
+/// `POST /admin/audit-log/views/{id}/delete`
+pub async fn remove_view(
+    Shared(page): Shared<Page>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let Some(form) = Form::read(&body, &headers) else {
+        return refuse(StatusCode::FORBIDDEN, NOT_OURS);
+    };
+    let removed = {
+        let views = page.views.clone();
+        tokio::task::spawn_blocking(move || views.remove(&id)).await
+    };
+    done(removed, &format!("../../?{}", form.address("back")))
+}
+
+fn done(saved: Result<Result<(), SaveError>, tokio::task::JoinError>, back: &str) -> Response {
+    match saved {
+        Ok(Ok(())) => see_other(back),
+        Ok(Err(error)) => {
+            let status = match &error {
+                SaveError::Name | SaveError::TooLong => StatusCode::BAD_REQUEST,
+                SaveError::TooMany => StatusCode::CONFLICT,
+                SaveError::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
+                SaveError::Io(cause) => {
+                    tracing::error!("{error}: {cause}");
+                    StatusCode::INTERNAL_SERVER_ERROR
+                }
+            };
+            refuse(status, &format!("{}.", super::format::capital(&error.to_string())))
+        }
+        Err(error) => {
+            tracing::error!("saving a view panicked: {error}");
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, "The view could not be saved.")
+        }
+    }
+}
+
+fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], why.to_owned()).into_response()
+}

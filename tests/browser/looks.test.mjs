@@ -1,0 +1,186 @@
+// What can be measured of looks: axe finds nothing in any state × theme × width, nothing sticks out at 320 px, nothing shifts,
+// targets are large enough, and the policy is the strict one.
+
+import { describe, test } from 'node:test';
+
+import { assert, axe, demo, demoEvents, IS_SOAK, rowIds, shared, shows, until, visit, WIDTHS, withPage, World } from './world.mjs';
+
+/** Few rows, of every kind: axe looks at each of them again and again. */
+const few = () =>
+  shared('few', () => {
+    const changed = (n) => ({ id: `few-${n}`, actor: { id: `u_${n}`, name: 'Ana Moreno', email: 'ana@example.com' }, action: n % 2 ? 'contact.updated' : 'contact.deleted', target: { type: 'contact', id: `c_${n}`, name: 'Anders Holm' }, changes: [{ field: 'stage', before: 'a long text with one word', after: n % 2 ? 'a long text with another word' : null }], context: { ip: '203.0.113.24', request_id: 'r_1' } });
+    return World.start(demoEvents(8) + [1, 2, 3, 4].map((n) => JSON.stringify(changed(n))).join('\n'));
+  });
+const empty = () => shared('empty', () => World.start());
+const openMenu = (menu) => (page) => page.click(`#${menu} > summary`);
+
+/** Every state that a visitor can meet: where, how to get there, and what has to be in sight then. */
+const STATES = [
+  { name: 'the list', at: 'range=all', sees: 'tr.e' },
+  { name: 'filters with chips and an open entry', at: 'range=all&action=contact.updated&action=contact.deleted&q=a*', sees: 'tr.d', act: (page) => page.click('.tw >> nth=0') },
+  { name: 'the actor menu', at: 'range=all', act: openMenu('m-actor'), sees: '#m-actor .panel' },
+  { name: 'the action menu, some chosen', at: 'range=all&action=contact.updated', act: openMenu('m-action'), sees: '#m-action .panel' },
+  { name: 'the type menu', at: 'range=all', act: openMenu('m-type'), sees: '#m-type .panel' },
+  { name: 'the date menu', at: '', act: openMenu('m-date'), sees: '#m-date .panel' },
+  { name: 'the display menu', at: '', act: openMenu('m-display'), sees: '#m-display .panel' },
+  { name: 'the views menu', at: '', act: openMenu('m-views'), sees: '#m-views .panel', from: 360 },
+  { name: 'the table of days', at: '', act: (page) => page.click('.astab > summary'), sees: '.tt', covered: /^target-size.*class="dot/ },
+  { name: 'no match', at: 'q=nothingofthekind&range=all', sees: '.blank' },
+  { name: 'a wrong parameter', at: 'range=2d', status: 400, sees: '.err', act: async (page) => (await page.$('#m-date[open]')) ?? openMenu('m-date')(page) },
+  { name: 'a wrong query', at: 'q=actr:x', status: 400, sees: '#err-q' },
+  { name: 'nothing recorded', world: empty, at: '', sees: '.blank' },
+  { name: 'live', at: 'live=1', sees: '#live[aria-pressed=true]' },
+  { name: 'the keys', at: '', act: (page) => page.keyboard.press('?'), sees: 'dialog[open]' },
+  { name: 'a range in the chart', at: '', act: (page) => page.locator('[role=slider]').first().focus(), sees: '.brush' },
+  { name: 'offline', at: '', sees: '#offline', expected: [/ERR_INTERNET_DISCONNECTED/], act: offline },
+  { name: 'an entry on its own page', path: (id) => `entries/${id}`, sees: '.det' },
+  { name: 'an entry that is not there', path: () => 'entries/none', status: 404, sees: '.blank' },
+];
+
+async function offline(page) {
+  await page.context().setOffline(true);
+  await page.fill('[name=q]', 'maya');
+}
+
+const isNarrow = (page) => page.evaluate(() => {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  const wide = [...document.querySelectorAll('main *, header *')].filter((element) => {
+    const box = element.getBoundingClientRect();
+    return box.width > 0 && box.right > clientWidth + 1 && !element.closest('.strip, .filters, .json, .vh, .diff, svg, .scroll');
+  });
+  return { scrollWidth, clientWidth, wide: wide.slice(0, 3).map((element) => element.outerHTML.slice(0, 160)) };
+});
+
+describe('axe finds nothing, and nothing sticks out', () => {
+  for (const { name, at, path, sees, act, status = 200, world: other, expected = [], from = 0, covered } of STATES) {
+    test(`${name}: in light and dark, at ${WIDTHS.filter((width) => width >= from).join(', ')} px`, async () => {
+      const world = await (other ?? few)();
+      const refused = status === 200 ? [] : [new RegExp(`status of ${status}`)];
+      await withPage({ expected: [...expected, ...refused] }, async (page) => {
+        let url = world.at(at);
+        if (path) {
+          const { events } = await world.json('/v1/events?limit=1&q=action:contact.updated');
+          url = world.at() + path(events[0].id);
+        }
+        const answer = await visit(page, url);
+        assert.equal(answer.status(), status);
+        await act?.(page);
+        for (const width of WIDTHS.filter((width) => width >= from).toReversed()) {
+          await page.setViewportSize({ width, height: 900 });
+          await page.waitForSelector(sees, { state: 'visible' });
+          const { scrollWidth, clientWidth, wide } = await isNarrow(page);
+          assert.ok(scrollWidth <= clientWidth, `${width} px: the page is ${scrollWidth} px wide: ${wide}`);
+          // What a theme changes is colours; the long run asks for everything twice.
+          await page.emulateMedia({ colorScheme: 'light' });
+          // A panel may lie over half of a tab below it, which is no smaller for that.
+          assert.deepEqual((await axe(page)).filter((text) => !covered?.test(text)), [], `light, ${width} px`);
+          await page.emulateMedia({ colorScheme: 'dark' });
+          assert.deepEqual(await axe(page, IS_SOAK ? undefined : ['color-contrast']), [], `dark, ${width} px`);
+        }
+      });
+    });
+  }
+});
+
+test('every answer has the strict policy, and the page loads nothing from elsewhere', async () => {
+  const world = await demo();
+  await withPage({}, async (page) => {
+    const requests = [];
+    page.on('request', (request) => requests.push(request.url()));
+    const answer = await visit(page, world.at('range=all'));
+    const policy = answer.headers()['content-security-policy'];
+    for (const part of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "require-trusted-types-for 'script'", 'trusted-types audit', "frame-ancestors 'none'", "base-uri 'none'"]) assert.ok(policy.includes(part), part);
+    assert.equal(answer.headers()['cache-control'], 'no-store');
+    await page.click('.tw >> nth=0');
+    await page.waitForSelector('tr.d');
+    assert.deepEqual(requests.filter((url) => !url.startsWith(world.url)), []);
+  });
+  await withPage({ script: false }, async (page) => {
+    await page.goto(world.at('range=all'));
+    assert.equal(await page.locator('[style], [onclick], style, script:not([src])').count(), 0, 'no inline style or script');
+  });
+});
+
+test('the policy stops HTML from anywhere else', async () => {
+  const world = await demo();
+  await withPage({ expected: [/TrustedHTML|policy:|Trusted/i] }, async (page) => {
+    await visit(page, world.at());
+    const refused = await page.evaluate(() => {
+      const tried = [() => (document.body.innerHTML = '<b>'), () => window.trustedTypes.createPolicy('other', {}), () => window.trustedTypes.createPolicy('audit', { createHTML: (s) => s })];
+      return tried.map((run) => {
+        try {
+          run();
+          return false;
+        } catch (error) {
+          return error instanceof TypeError;
+        }
+      });
+    });
+    assert.deepEqual(refused, [true, true, true]);
+  });
+});
+
+test('nothing shifts: while loading, filtering, opening, going to the next page', async () => {
+  const world = await demo();
+  for (const width of WIDTHS) {
+    await withPage({ width }, async (page) => {
+      await page.addInitScript(() => {
+        window.shifts = [];
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(`${entry.value}: ${entry.sources.map(({ node }) => node?.outerHTML?.slice(0, 120) ?? node?.textContent)}`);
+        }).observe({ type: 'layout-shift', buffered: true });
+      });
+      await visit(page, world.at('range=all'));
+      await page.locator('#older').evaluate((link) => link.focus());
+      await page.evaluate(() => scrollTo(0, 0));
+      await page.waitForFunction(() => document.readyState === 'complete');
+      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+      assert.deepEqual(await page.evaluate(() => window.shifts), [], `${width} px`);
+      await shows(page, () => page.fill('[name=q]', 'maya'));
+      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+      await rowIds(page);
+    });
+  }
+});
+
+test('targets have at least 24 px, or the room of it', async () => {
+  const world = await demo();
+  await withPage({ width: 375 }, async (page) => {
+    await visit(page, world.at('range=all&action=contacts'));
+    await page.click('#m-action > summary');
+    const small = await page.$$eval('#m-action .opt, #m-action summary, .chip a, .tw, .pager a, .strip a, .btn', (all) => all.filter((element) => {
+      const box = element.getBoundingClientRect();
+      return box.width > 0 && (box.height < 24 || box.width < 24);
+    }).map((element) => element.outerHTML.slice(0, 120)));
+    assert.deepEqual(small, []);
+    const low = await page.$$eval('#m-action .panel .opt', (all) => all.filter((option) => option.getBoundingClientRect().height > 0 && option.getBoundingClientRect().height < 40).length);
+    assert.equal(low, 0, 'in sheets 40 px');
+  });
+});
+
+for (const [name, options] of [['forced colours', { forcedColors: 'active' }], ['more contrast', { contrast: 'more' }], ['reduced motion', { reducedMotion: 'reduce' }]]) {
+  test(`${name}: axe finds nothing and controls work`, async () => {
+    const world = await demo();
+    await withPage(options, async (page) => {
+      await visit(page, world.at('range=all'));
+      await page.click('.tw >> nth=0');
+      await page.waitForSelector('tr.d');
+      // What the system paints in forced colours is not in the styles that axe reads.
+      const found = (await axe(page)).filter((text) => name !== 'forced colours' || !text.startsWith('color-contrast'));
+      assert.deepEqual(found, []);
+    });
+  });
+}
+
+test('text at 200 % and with wide spacing is not cut off where it must be read', async () => {
+  const world = await demo();
+  await withPage({ width: 640 }, async (page) => {
+    await visit(page, world.at('range=all'));
+    await page.evaluate(() => {
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync('* { line-height: 1.5 !important; letter-spacing: .12em !important; word-spacing: .16em !important } p { margin-bottom: 2em !important }');
+      document.adoptedStyleSheets = [sheet];
+    });
+    await until(async () => (await isNarrow(page)).scrollWidth <= 640, 'the page to stay in its width');
+  });
+});

@@ -1,0 +1,76 @@
+// Pictures of the main states at three widths, light and dark: to be looked at next to the mock-ups, and two of them for the
+// README. `node shots.mjs [DIR]`; `node shots.mjs --readme` makes only docs/page-light.png and docs/page-dark.png.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { demoEvents, endAll, ROOT, visit, withPage, World } from './world.mjs';
+
+const isForReadme = process.argv.includes('--readme');
+const out = isForReadme ? join(ROOT, 'docs') : (process.argv[2] ?? join(ROOT, 'tests/browser/shots'));
+mkdirSync(out, { recursive: true });
+
+const menu = (id) => (page) => page.click(`#${id} > summary`);
+
+async function drag(page) {
+  const box = await page.locator('svg.plot:not(.layer)').boundingBox();
+  await page.mouse.move(box.x + box.width * 0.62, box.y + 50);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.67, box.y + 50, { steps: 4 });
+}
+
+async function open(page, nth = 2) {
+  await page.locator('.tw').nth(nth).click();
+  await page.waitForSelector('tr.d');
+}
+
+/** Name, address, what to do there, and whether the whole page is in the picture. */
+const STATES = [
+  ['list', ''],
+  ['open', '', open, true],
+  ['filtered', 'action=contact.deleted&action=contact.updated&q=a*', menu('m-action')],
+  ['actor', '', menu('m-actor')],
+  ['date', '', menu('m-date')],
+  ['display', '', menu('m-display')],
+  ['views', '', menu('m-views')],
+  ['brush', 'action=contacts', drag],
+  ['no-match', 'q=nothingofthekind'],
+  ['wrong', 'range=2d'],
+  ['live', 'live=1'],
+  ['keys', '', (page) => page.keyboard.press('?')],
+  ['entry', undefined],
+];
+
+const README = [['page-light', 'light'], ['page-dark', 'dark']];
+
+const world = await World.start(demoEvents(12_000, 7));
+const { events } = await world.json('/v1/events?limit=1&q=change:role');
+try {
+  for (const theme of ['light', 'dark']) {
+    for (const width of isForReadme ? [1280] : [1280, 900, 375]) {
+      await withPage({ theme, width, height: width < 500 ? 812 : 820, zone: 'Europe/Berlin', world, expected: [/status of 400/] }, async (page) => {
+        if (isForReadme) {
+          const [name] = README.find(([, other]) => other === theme);
+          await visit(page, world.at());
+          if (theme === 'light') {
+            await page.locator('tr.e:has(del):has(ins) .tw').first().click();
+            await page.waitForSelector('tr.d');
+          }
+          await page.screenshot({ path: join(out, `${name}.png`) });
+          return;
+        }
+        for (const [name, query, act, isWhole] of STATES) {
+          await visit(page, query === undefined ? `${world.at()}entries/${events[0].id}` : world.at(query));
+          await act?.(page);
+          await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+          await page.screenshot({ path: join(out, `${name}-${width}-${theme}.png`), fullPage: Boolean(isWhole) });
+          if (name === 'brush') await page.mouse.up();
+        }
+      });
+    }
+  }
+} finally {
+  await world.end();
+  await endAll();
+}
+console.log(out);
