@@ -219,7 +219,9 @@ impl Sealing<'_> {
             ReadError::Io { source, .. } => failed(&segment_path(&self.shared.log_dir, self.old.first))(source),
             ReadError::Stopped => SealError::Stopped { segment: self.old.first },
             ReadError::Corrupt { offset, seq, why, .. } => self.damaged(offset, seq, why.to_owned()),
-            ReadError::NotThere { .. } | ReadError::NotSealed { .. } => self.damaged(0, self.old.first, error.to_string()),
+            ReadError::NotThere { .. } | ReadError::NotSealed { .. } => {
+                self.damaged(0, self.old.first, error.to_string())
+            }
         }
     }
 

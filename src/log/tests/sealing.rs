@@ -154,7 +154,8 @@ fn any_flipped_bit_of_a_sealed_segment_is_found() {
 /// Events as they are: much in common, and something that only they have.
 fn alike(n: u64) -> Vec<Vec<u8>> {
     let own = |i: u64| Sha256::digest(i.to_le_bytes()).iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let event = |i| format!(r#"{{"action":"contact.updated","actor":{{"type":"user","id":"u_{i}"}},"id":"{}"}}"#, own(i));
+    let event =
+        |i| format!(r#"{{"action":"contact.updated","actor":{{"type":"user","id":"u_{i}"}},"id":"{}"}}"#, own(i));
     (0..n).map(|i| event(i).into_bytes()).collect()
 }
 
@@ -187,10 +188,10 @@ fn small_blocks_are_compressed_with_what_the_segments_events_have_in_common() {
     let copy = world.dir.join("copy");
     fs::write(&copy, &bytes).unwrap();
     let file = OsDisk.open(&copy).unwrap();
-    for at in HEADER_BYTES..HEADER_BYTES + dictionary_bytes {
-        file.write_at(&[bytes[at] ^ (1 << (at % 8))], at as u64).unwrap();
+    for (at, byte) in bytes.iter().enumerate().skip(HEADER_BYTES).take(dictionary_bytes) {
+        file.write_at(&[byte ^ (1 << (at % 8))], at as u64).unwrap();
         assert_eq!(flaw_of(Arc::clone(&file), Seq(0)), Some("the dictionary's checksum does not match"), "byte {at}");
-        file.write_at(&[bytes[at]], at as u64).unwrap();
+        file.write_at(&[*byte], at as u64).unwrap();
     }
     assert_eq!(flaw_of(file, Seq(0)), None);
 }
