@@ -10,7 +10,7 @@ use crate::seq::Seq;
 const SAMPLES_MAX: u64 = 500;
 /// Of a longer payload only the beginning.
 const SAMPLE_BYTES_MAX: usize = 4 << 10;
-/// It has at most this part of the payloads' bytes, as the samples tell them, so that it saves more than it takes.
+/// It has at most this part of the payloads' bytes, as the samples tell them, so that it costs little where it saves nothing.
 const PART: usize = 32;
 
 /// Trains the dictionary of the events `first..end`; empty if they are too few or have nothing in common.
