@@ -39,7 +39,10 @@ pub fn document(look: &Look<'_>, frame: &Frame<'_>, main: Markup) -> Markup {
                 link rel="icon" type="image/svg+xml" href={ (look.root) (assets::href("favicon.svg")) };
                 link rel="stylesheet" href={ (look.root) (assets::href("page.css")) };
                 @for module in &modules { link rel="modulepreload" href={ (look.root) (module) }; }
-                @if let Some(script) = &script { script type="module" src={ (look.root) (script) } {} }
+                // A document may arrive in pieces: painted early, its filter bar would move when the rest is there.
+                @if let Some(script) = &script {
+                    script type="module" blocking="render" src={ (look.root) (script) } {}
+                }
                 @if look.state.is_live { noscript { meta http-equiv="refresh" content=(RELOAD_S); } }
             }
             body data-root=(look.root) data-tz=[zone.map(|tz| tz.name())] data-now=(look.now_ms) {

@@ -1,6 +1,7 @@
 // What can be measured of looks: axe finds nothing in any state × theme × width, nothing sticks out at 320 px, nothing shifts,
 // targets are large enough, and the policy is the strict one.
 
+import { get, createServer } from 'node:http';
 import { describe, test } from 'node:test';
 
 import { assert, axe, demo, demoEvents, IS_SOAK, rowIds, shared, shows, until, visit, WIDTHS, withPage, World } from './world.mjs';
@@ -36,6 +37,16 @@ const STATES = [
   { name: 'an entry on its own page', path: (id) => `entries/${id}`, sees: '.det' },
   { name: 'an entry that is not there', path: () => 'entries/none', status: 404, sees: '.blank' },
 ];
+
+/** What the server answers to a GET, byte for byte. */
+const fetchRaw = (world, path) =>
+  new Promise((resolve, reject) => {
+    get(new URL(path, world.url), async (answer) => {
+      const parts = [];
+      for await (const part of answer) parts.push(part);
+      resolve({ status: answer.statusCode, headers: answer.headers, body: Buffer.concat(parts) });
+    }).on('error', reject);
+  });
 
 async function offline(page) {
   await page.context().setOffline(true);
@@ -120,16 +131,51 @@ test('the policy stops HTML from anywhere else', async () => {
   });
 });
 
+/** From here on `window.shifts` tells what moved without a hand's doing. */
+const watchShifts = (page) =>
+  page.addInitScript(() => {
+    window.shifts = [];
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(`${entry.value}: ${entry.sources.map(({ node }) => node?.outerHTML?.slice(0, 120) ?? node?.textContent)}`);
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+
+test('nothing shifts when the document arrives in pieces', async () => {
+  const world = await demo();
+  for (const mark of ['id="m-action"', 'id="results"', 'id="entries"']) {
+    const server = createServer(async ({ url }, answer) => {
+      const { status, headers, body } = await fetchRaw(world, url);
+      for (const name of ['content-type', 'content-security-policy']) if (headers[name]) answer.setHeader(name, headers[name]);
+      answer.statusCode = status;
+      const at = body.indexOf(mark);
+      if (at > 0 && headers['content-type'].startsWith('text/html')) {
+        answer.write(body.subarray(0, at));
+        await new Promise((resolve) => setTimeout(resolve, 400));
+        answer.end(body.subarray(at));
+      } else answer.end(body);
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      await withPage({ width: 1280 }, async (page) => {
+        await watchShifts(page);
+        const at = new URL(world.at('range=all'));
+        await page.goto(`http://127.0.0.1:${server.address().port}${at.pathname}${at.search}`);
+        await page.waitForSelector('html.js #entries');
+        await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+        assert.deepEqual(await page.evaluate(() => window.shifts), [], mark);
+      });
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  }
+});
+
 test('nothing shifts: while loading, filtering, opening, going to the next page', async () => {
   const world = await demo();
   for (const width of WIDTHS) {
     await withPage({ width }, async (page) => {
-      await page.addInitScript(() => {
-        window.shifts = [];
-        new PerformanceObserver((list) => {
-          for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifts.push(`${entry.value}: ${entry.sources.map(({ node }) => node?.outerHTML?.slice(0, 120) ?? node?.textContent)}`);
-        }).observe({ type: 'layout-shift', buffered: true });
-      });
+      await watchShifts(page);
       await visit(page, world.at('range=all'));
       await page.locator('#older').evaluate((link) => link.focus());
       await page.evaluate(() => scrollTo(0, 0));
