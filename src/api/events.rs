@@ -146,7 +146,8 @@ async fn with_id(app: &App, id: &str, tenant: Option<&str>) -> Result<Vec<Seq>, 
     .await
 }
 
-async fn row(app: &App, seq: Seq) -> Result<Response, ApiError> {
+/// One entry as JSON.
+pub async fn row(app: &App, seq: Seq) -> Result<Response, ApiError> {
     let text = ask(app, EngineChoice::Index, move |answers, _| {
         let mut text = String::new();
         answers.source.with_row(seq, |row| write_row(&row, answers.catalogue, &mut text))?;

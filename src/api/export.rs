@@ -24,11 +24,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::error;
 
-use super::App;
 use super::error::ApiError;
 use super::events::ORDERS;
 use super::params::Params;
 use super::proofs::{SIGNED_SOON, signed};
+use super::{App, accepts};
 use crate::export::csv::{self, CsvOptions};
 use crate::export::{Format, bundle, ndjson};
 use crate::index::{Engine, EngineError, Order, Within};
@@ -99,7 +99,7 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
 
 /// Begins an export; its answer streams while a thread writes it. The name of the file has neither quotes nor controls.
 pub fn start(app: &App, export: File, content_type: &'static str, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let is_gzip = accepts_gzip(headers);
+    let is_gzip = accepts(headers, "gzip");
     let name = format!("attachment; filename=\"{}\"", export.name);
 
     let permit = permit(app)?;
@@ -324,12 +324,4 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accepted.split(',').any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        parts.next() == Some("gzip") && !parts.any(|part| part.replace(' ', "") == "q=0")
-    })
 }

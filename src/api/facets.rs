@@ -13,7 +13,6 @@ use super::{App, ENGINES, EngineChoice, ask, json};
 use crate::index::{Engine, FacetValue, Within};
 use crate::query::{FacetField, Query};
 use crate::store::Answers;
-use crate::text::fold;
 use crate::wire::{self, FacetAnswer, Histogram, Step};
 
 /// Values of one facet, at most.
@@ -21,8 +20,6 @@ const TOP_MAX: usize = 10_000;
 const TOP_DEFAULT: usize = 50;
 /// Actions shown in the tree unless `top` says otherwise.
 const TREE_DEFAULT: usize = 1_000;
-/// `find` looks at this many values, the most frequent ones, by their spelling and by their name.
-const FIND_MAX: usize = 10_000;
 
 pub async fn facets(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
@@ -47,10 +44,7 @@ pub async fn facets(State(app): State<App>, uri: Uri) -> Result<Response, ApiErr
             let named = match &find {
                 None => names.name_top(facet.field, &all, top.unwrap_or(default), within)?,
                 Some(find) => {
-                    let find = fold(find);
-                    let mut named = names.name_top(facet.field, &all, FIND_MAX, within)?;
-                    let has = |text: Option<&str>| text.is_some_and(|text| fold(text).contains(&*find));
-                    named.retain(|value| has(Some(&value.spelling)) || has(value.label.as_deref()));
+                    let mut named = names.name_found(facet.field, &all, find, |_| None, within)?;
                     let found: HashSet<&FacetValue> = named.iter().map(|value| &value.value).collect();
                     all.retain(|(value, _)| found.contains(value));
                     named.truncate(top.unwrap_or(default));

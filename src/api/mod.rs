@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -32,9 +32,9 @@ use crate::index::tantivy::view::View;
 use crate::index::{Engine, Patience};
 use crate::store::{Answers, Store};
 use error::ApiError;
-pub use events::find;
+pub use events::{find, row};
 pub use metrics::HttpMetrics;
-pub use proofs::prove;
+pub use proofs::evidence_of;
 use tokio::sync::{Semaphore, watch};
 
 /// What every handler works with.
@@ -162,6 +162,15 @@ pub async fn ask<T: Send + 'static>(
 /// A JSON answer from ready text.
 fn json(body: String) -> Response {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+/// Whether the client takes this encoding.
+pub fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        parts.next() == Some(encoding) && !parts.any(|part| part.replace(' ', "") == "q=0")
+    })
 }
 
 /// `<path?pairs>; rel="next"` and the bare address.

@@ -72,9 +72,14 @@ pub async fn proof(State(app): State<App>, Path(name): Path<String>, uri: Uri) -
 }
 
 pub async fn evidence(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
-    let proven = prove(&app, &name, &uri).await?;
+    evidence_of(&app, &name, &uri).await
+}
+
+/// Leaf, salt and body of the entry of this name as they were hashed, and the way to the newest checkpoint.
+pub async fn evidence_of(app: &App, name: &str, uri: &Uri) -> Result<Response, ApiError> {
+    let proven = prove(app, name, uri).await?;
     let seq = Seq(proven.index);
-    let evidence = ask(&app, EngineChoice::Index, move |answers, _| Ok(answers.source.evidence(seq)?)).await?;
+    let evidence = ask(app, EngineChoice::Index, move |answers, _| Ok(answers.source.evidence(seq)?)).await?;
     Ok(json(wire::evidence(&evidence, &proven)))
 }
 
@@ -106,7 +111,7 @@ pub async fn consistency(State(app): State<App>, uri: Uri) -> Result<Response, A
 }
 
 /// The inclusion proof of the entry of this name, under the newest checkpoint.
-pub async fn prove(app: &App, name: &str, uri: &Uri) -> Result<TlogProof, ApiError> {
+async fn prove(app: &App, name: &str, uri: &Uri) -> Result<TlogProof, ApiError> {
     let mut params = Params::of(uri)?;
     let tenant = params.take("tenant")?;
     params.finish()?;

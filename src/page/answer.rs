@@ -26,8 +26,6 @@ use super::tree::{CATEGORIES, Conditions, OTHER, Part};
 pub const MENU_VALUES_MAX: usize = 50;
 /// Actions that are named; a log has hundreds of them, not thousands.
 const ACTIONS_MAX: usize = 1_000;
-/// `find` looks at this many values by their spelling, name and address.
-const FIND_MAX: usize = 10_000;
 
 /// What is asked.
 pub struct Asked {
@@ -408,10 +406,8 @@ impl Asking<'_> {
         let (named, values) = match find {
             None => (self.answers.name_top(field, &rest, MENU_VALUES_MAX, self.within())?, own.len() + rest.len()),
             Some(find) => {
-                let find = fold(find);
-                let mut named = self.answers.name_top(field, &rest, FIND_MAX, self.within())?;
-                let has = |text: Option<&str>| text.is_some_and(|text| fold(text).contains(&*find));
-                named.retain(|one| has(Some(&one.spelling)) || has(one.label.as_deref()) || has(one.email.as_deref()));
+                let mut named =
+                    self.answers.name_found(field, &rest, find, |one| one.email.as_deref(), self.within())?;
                 let values = named.len();
                 named.truncate(MENU_VALUES_MAX);
                 (named, values)

@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
-use super::respond::accepts;
+use crate::api::accepts;
 use crate::event::row::push_hex;
 
 /// Name, bytes and bytes packed with brotli of each file of `assets/`, sorted by name; `build.rs` makes them.

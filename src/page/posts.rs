@@ -2,13 +2,13 @@
 
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono_tz::Tz;
 
 use super::Page;
 use super::format::shown;
 use super::prefs::{self, Prefs};
-use super::respond::{Outside, see_other};
+use super::respond::{Outside, plain, see_other};
 use super::state::State;
 use super::views::SaveError;
 
@@ -43,14 +43,14 @@ impl Form {
 /// `POST /admin/audit-log/prefs`
 pub async fn prefs(Shared(page): Shared<Page>, headers: HeaderMap, body: String) -> Response {
     let Some(form) = Form::read(&body, &headers) else {
-        return refuse(StatusCode::FORBIDDEN, NOT_OURS);
+        return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
     };
     let prefs = match Prefs::read(&form.pairs) {
         Ok(prefs) => prefs,
         Err(zone) => {
             let why =
                 format!("There is no time zone “{}”. Go back and choose one such as Europe/Berlin.", shown(&zone));
-            return refuse(StatusCode::BAD_REQUEST, &why);
+            return plain(StatusCode::BAD_REQUEST, why);
         }
     };
     let mut response = see_other(&format!("./?{}", form.address("back")));
@@ -64,7 +64,7 @@ pub async fn prefs(Shared(page): Shared<Page>, headers: HeaderMap, body: String)
 /// `POST /admin/audit-log/views`
 pub async fn save_view(Shared(page): Shared<Page>, headers: HeaderMap, body: String) -> Response {
     let Some(form) = Form::read(&body, &headers) else {
-        return refuse(StatusCode::FORBIDDEN, NOT_OURS);
+        return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
     };
     let query = State::read(form.get("query"), Tz::UTC).state.filters_only().query_string();
     let name = form.get("name").to_owned();
@@ -83,7 +83,7 @@ pub async fn remove_view(
     body: String,
 ) -> Response {
     let Some(form) = Form::read(&body, &headers) else {
-        return refuse(StatusCode::FORBIDDEN, NOT_OURS);
+        return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
     };
     let removed = {
         let views = page.views.clone();
@@ -105,15 +105,11 @@ fn done(saved: Result<Result<(), SaveError>, tokio::task::JoinError>, back: &str
                     StatusCode::INTERNAL_SERVER_ERROR
                 }
             };
-            refuse(status, &format!("{}.", super::format::capital(&error.to_string())))
+            plain(status, format!("{}.", super::format::capital(&error.to_string())))
         }
         Err(error) => {
             tracing::error!("saving a view panicked: {error}");
-            refuse(StatusCode::INTERNAL_SERVER_ERROR, "The view could not be saved.")
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "The view could not be saved.".to_owned())
         }
     }
-}
-
-fn refuse(status: StatusCode, why: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], why.to_owned()).into_response()
 }

@@ -8,6 +8,7 @@ use maud::Markup;
 
 use super::Settings;
 use super::assets::pack;
+use crate::api::accepts;
 
 /// Nothing smaller is worth packing, bytes.
 const PACK_BYTES_MIN: usize = 1_024;
@@ -60,13 +61,9 @@ pub fn see_other(to: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response()
 }
 
-/// Whether the client takes this encoding.
-pub fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accepted.split(',').any(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        parts.next() == Some(encoding) && !parts.any(|part| part.replace(' ', "") == "q=0")
-    })
+/// A line of text, for script or for a form: what went wrong.
+pub fn plain(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
 }
 
 /// Where the server is seen from outside.

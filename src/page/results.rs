@@ -16,8 +16,8 @@ use super::list;
 use super::look::Look;
 use super::plot;
 use super::prefs::{self, Prefs};
-use super::respond::{self, Outside, see_other};
-use super::seal;
+use super::respond::{self, Outside, plain, see_other};
+use super::seal::{self, Badge};
 use super::shell::{self, Frame};
 use super::state::{Fault, QUERY_STRING_BYTES_MAX, State};
 use super::tree::Conditions;
@@ -26,8 +26,6 @@ use crate::api::{self, EngineChoice};
 use crate::clock;
 use crate::query::Highlights;
 use crate::seq::Seq;
-use crate::store::write_row;
-use crate::wire;
 
 /// The index may be so far behind without a notice, ms: it is, for moments, after every event.
 const BEHIND_MS: u64 = 2_000;
@@ -84,6 +82,11 @@ impl Visit {
     }
 }
 
+/// What is said where no page can show what is wrong with the address: the first fault.
+pub fn refused(faults: &[Fault]) -> Response {
+    plain(StatusCode::BAD_REQUEST, shown(&faults[0].why).into_owned())
+}
+
 /// How a page came out.
 enum Outcome {
     /// With an answer.
@@ -114,8 +117,8 @@ pub async fn page(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) -> R
     };
     let outcome = ask(&page, &visit).await;
     let look = visit.look(&page, "");
-    let (status, parts) = parts(&page, &look, &outcome, &outside);
     let badge = badge(&page, visit.now_ms);
+    let (status, parts) = parts(&page, &look, &badge, &outcome, &outside);
     let main = html! {
         (shell::head(&look, &badge, &page.views.list(), &token))
         (parts.bar) (parts.results)
@@ -135,7 +138,7 @@ pub async fn fragment(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) 
     let outcome = ask(&page, &visit).await;
     let outside = Outside::of(&headers, &page.settings);
     let look = visit.look(&page, "");
-    let (status, parts) = parts(&page, &look, &outcome, &outside);
+    let (status, parts) = parts(&page, &look, &badge(&page, visit.now_ms), &outcome, &outside);
     respond::html(status, html! { (parts.bar) (parts.results) }, &headers)
 }
 
@@ -168,7 +171,7 @@ async fn ask(page: &Page, visit: &Visit) -> Outcome {
     }
 }
 
-fn parts(page: &Page, look: &Look<'_>, outcome: &Outcome, outside: &Outside) -> (StatusCode, Parts) {
+fn parts(page: &Page, look: &Look<'_>, badge: &Badge, outcome: &Outcome, outside: &Outside) -> (StatusCode, Parts) {
     let none = Vec::new();
     let (answer, faults) = match outcome {
         Outcome::Answered(answer) => (Some(&**answer), &none),
@@ -211,7 +214,7 @@ fn parts(page: &Page, look: &Look<'_>, outcome: &Outcome, outside: &Outside) -> 
         div id="results" data-url=(look.state.query_string()) data-total=[answer.map(|answer| answer.total)]
             data-seen=[answer.map(|answer| answer.searchable.0.cast_signed() - 1)] data-title=(title) {
             (filters::chips(look, bar.facets))
-            (seal::notice(&badge(page, look.now_ms)))
+            (seal::notice(badge))
             (content)
         }
     };
@@ -233,7 +236,7 @@ fn title(look: &Look<'_>, words: &str) -> String {
     parts.join(", ")
 }
 
-fn badge(page: &Page, now_ms: i64) -> seal::Badge {
+fn badge(page: &Page, now_ms: i64) -> Badge {
     let store = &page.app.store;
     let check = seal::last_check(store);
     seal::badge(store.marks(), store.signing_fault(), check.as_ref(), now_ms)
@@ -274,7 +277,7 @@ pub async fn facet(Shared(page): Shared<Page>, Path(facet): Path<String>, uri: U
     let visit = Visit::of(&uri, &headers);
     let asked = match visit.asked(&page) {
         Ok(asked) => asked,
-        Err(faults) => return plain(StatusCode::BAD_REQUEST, &faults[0].why),
+        Err(faults) => return refused(&faults),
     };
     let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let find = pairs.filter(|(name, _)| name == "find").map(|(_, value)| value.into_owned()).next().unwrap_or_default();
@@ -301,8 +304,8 @@ pub async fn facet(Shared(page): Shared<Page>, Path(facet): Path<String>, uri: U
         Ok(Some(Found::Actors(menu))) => filters::actor_choices(&look, &menu, find),
         Ok(Some(Found::Actions(facets))) => filters::action_choices(&look, &facets, find),
         Ok(Some(Found::Types(menu))) => filters::type_choices(&menu, find),
-        Ok(None) => return plain(StatusCode::NOT_FOUND, "There is no such menu."),
-        Err(error) => return plain(error.status(), error.detail()),
+        Ok(None) => return plain(StatusCode::NOT_FOUND, "There is no such menu.".to_owned()),
+        Err(error) => return plain(error.status(), shown(error.detail()).into_owned()),
     };
     respond::html(StatusCode::OK, markup, &headers)
 }
@@ -312,7 +315,7 @@ pub async fn detail(Shared(page): Shared<Page>, Path(id): Path<String>, uri: Uri
     let visit = Visit::of(&uri, &headers);
     let (opened, marks) = match open(&page, &visit, &id).await {
         Ok(opened) => opened,
-        Err(error) => return plain(error.status(), error.detail()),
+        Err(error) => return plain(error.status(), shown(error.detail()).into_owned()),
     };
     let outside = Outside::of(&headers, &page.settings);
     let markup = detail::row(&visit.look(&page, ""), &opened, &marks, &tree_head(&page, &outside));
@@ -338,7 +341,7 @@ pub async fn entry(Shared(page): Shared<Page>, Path(name): Path<String>, uri: Ur
     if let Some(id) = name.strip_suffix(".json")
         && let Ok(seq) = api::find(&page.app, id, None).await
     {
-        return json(&page, seq).await;
+        return api::row(&page.app, seq).await.unwrap_or_else(IntoResponse::into_response);
     }
     let visit = Visit::of(&uri, &headers);
     let look = visit.look(&page, "../");
@@ -376,35 +379,8 @@ pub async fn entry(Shared(page): Shared<Page>, Path(name): Path<String>, uri: Ur
     respond::html(status, shell::document(&look, &frame, main), &headers)
 }
 
-async fn json(page: &Page, seq: Seq) -> Response {
-    let text = api::ask(&page.app, EngineChoice::Index, move |answers, _| {
-        let mut text = String::new();
-        answers.source.with_row(seq, |row| write_row(&row, answers.catalogue, &mut text))?;
-        Ok(text)
-    });
-    match text.await {
-        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
-        Err(error) => error.into_response(),
-    }
-}
-
 /// `GET /admin/audit-log/entries/{id}/proof.json`: leaf, salt and body as they were hashed, and the way to the signed
 /// root.
 pub async fn proof(Shared(page): Shared<Page>, Path(id): Path<String>) -> Response {
-    let proven = match api::prove(&page.app, &id, &Uri::default()).await {
-        Ok(proven) => proven,
-        Err(error) => return error.into_response(),
-    };
-    let seq = Seq(proven.index);
-    let evidence = api::ask(&page.app, EngineChoice::Index, move |answers, _| Ok(answers.source.evidence(seq)?));
-    match evidence.await {
-        Ok(evidence) => {
-            ([(header::CONTENT_TYPE, "application/json")], wire::evidence(&evidence, &proven)).into_response()
-        }
-        Err(error) => error.into_response(),
-    }
-}
-
-fn plain(status: StatusCode, text: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], shown(text).into_owned()).into_response()
+    api::evidence_of(&page.app, &id, &Uri::default()).await.unwrap_or_else(IntoResponse::into_response)
 }

@@ -67,7 +67,7 @@ pub fn badge(marks: Marks, signing_fault: Option<String>, check: Option<&LastChe
     }
 }
 
-/// The last check of a store. Nothing checks a running store yet: `annals verify` does, from outside.
+/// The last check of a store that the badge knows of. What scrubbing found (`Store::integrity`) is not asked yet.
 pub fn last_check(_store: &Store) -> Option<LastCheck> {
     None
 }

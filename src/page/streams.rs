@@ -1,15 +1,14 @@
 //! What never fits a page: the live tail and the exports, made by the API's own machinery under the page's filters.
 
 use axum::extract::{ConnectInfo, Extension, State as Shared};
-use axum::http::{HeaderMap, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, Uri, Version};
 use axum::response::{IntoResponse, Response};
 
 use super::Page;
 use super::answer::Row;
-use super::format::shown;
 use super::list;
 use super::look::Look;
-use super::results::Visit;
+use super::results::{Visit, refused};
 use super::state::{Sort, State};
 use crate::api::connection::Line;
 use crate::api::{export, tail};
@@ -30,7 +29,7 @@ pub async fn tail(
     let visit = Visit::of(&uri, &headers);
     let asked = match visit.asked(&page) {
         Ok(asked) => asked,
-        Err(faults) => return plain(StatusCode::BAD_REQUEST, &faults[0].why),
+        Err(faults) => return refused(&faults),
     };
     let query = asked.conditions.query();
     // An EventSource says in the header how far it has come; script may say it in the address to begin where the page
@@ -75,7 +74,7 @@ fn export(page: &Page, uri: &Uri, headers: &HeaderMap, format: Format, extension
     let visit = Visit::of(uri, headers);
     let asked = match visit.asked(page) {
         Ok(asked) => asked,
-        Err(faults) => return plain(StatusCode::BAD_REQUEST, &faults[0].why),
+        Err(faults) => return refused(&faults),
     };
     let order = match visit.state.sort {
         Sort::Desc => Order::TimeDesc,
@@ -102,10 +101,6 @@ fn file_name(state: &State, now_ms: i64, extension: &str) -> String {
     let minute = |ms: i64| super::format::local(chrono_tz::Tz::UTC, ms).format("%Y%m%dT%H%MZ").to_string();
     let from = from.map_or_else(|| "start".to_owned(), minute);
     format!("audit-log_{from}_{}.{extension}", minute(to.unwrap_or(now_ms)))
-}
-
-fn plain(status: StatusCode, text: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], shown(text).into_owned()).into_response()
 }
 
 #[cfg(test)]

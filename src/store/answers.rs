@@ -10,12 +10,15 @@ use crate::index::{Engine, EngineError, FacetValue, Hit, Order, Within};
 use crate::query::filter::{Actor, Filter, TargetType, Value};
 use crate::query::{FacetField, Highlights, Pattern, Query, ValueField, filter::Action, highlights};
 use crate::seq::Seq;
+use crate::text::fold;
 
 /// A page, with all that stands around its rows, has at most this many bytes: it ends early and says so by `more`.
 pub const PAGE_BYTES_MAX: usize = 16 << 20;
 /// What may stand around the rows: a cursor of up to 64 KiB in three places, names of ignored parameters, watermarks.
 const AROUND_ROWS_BYTES_MAX: usize = 512 << 10;
 
+/// `find` looks at this many values, the most frequent ones.
+const FIND_MAX: usize = 10_000;
 /// Rows of a page that are in memory before they are written into it.
 const ROWS_READ_AT_ONCE: usize = 64;
 
@@ -207,6 +210,22 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
             };
             named.push(named_value);
         }
+        Ok(named)
+    }
+
+    /// Names those of the most frequent values that hold `find` in their spelling or name, or in what `also` tells of them.
+    pub fn name_found(
+        &self,
+        field: FacetField,
+        values: &[(FacetValue, u64)],
+        find: &str,
+        also: impl Fn(&NamedCount) -> Option<&str>,
+        within: Within,
+    ) -> Result<Vec<NamedCount>, EngineError> {
+        let find = fold(find);
+        let has = |text: Option<&str>| text.is_some_and(|text| fold(text).contains(&*find));
+        let mut named = self.name_top(field, values, FIND_MAX, within)?;
+        named.retain(|one| has(Some(&one.spelling)) || has(one.label.as_deref()) || has(also(one)));
         Ok(named)
     }
 
