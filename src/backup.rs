@@ -174,10 +174,7 @@ impl Job<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             read => latest(&inspect_slots(&read.map_err(at(&path))?)).cloned(),
         };
-        let name = |head: &Head| {
-            let origin = head.checkpoint.lines().next().unwrap_or_default();
-            format!("{origin} with {} events", head.size)
-        };
+        let name = |head: &Head| format!("{} with {} events", head.origin(), head.size);
         let is_earlier = there.as_ref().is_some_and(|there| {
             there.size <= head.size && there.checkpoint.lines().next() == head.checkpoint.lines().next()
         });

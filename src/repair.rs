@@ -19,10 +19,10 @@ use crate::log::{
     inspect_slots, latest, mend, read_strictly,
 };
 use crate::seq::Seq;
-use crate::tree::files::PUBLIC_KEY;
+use crate::tree::files::read_public_key;
 use crate::tree::tile_reader::TileError;
 use crate::tree::tiles::TILE_HASHES;
-use crate::tree::{Checkpoint, Frontier, Hash, TileReader, VerifierKey};
+use crate::tree::{Checkpoint, Frontier, Hash, LastTile, TileReader};
 use crate::verify::leaf_of;
 
 /// What a repair leaves for the next start to enter in the log.
@@ -31,7 +31,6 @@ pub const MARKER: &str = "repaired";
 pub const MARKER_BYTES_MAX: u64 = 1 << 20;
 /// HEAD is two slots of 4 KiB.
 const HEAD_BYTES_MAX: u64 = 8 << 10;
-const KEY_BYTES_MAX: u64 = 64 << 10;
 /// Copied at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -122,9 +121,9 @@ pub fn repair(
     for backup in backups {
         let theirs = read_head(disk, backup)?;
         if let (Some(own), Some(theirs)) = (&head, &theirs)
-            && origin(own) != origin(theirs)
+            && own.origin() != theirs.origin()
         {
-            let (found, expected) = (origin(theirs).to_owned(), origin(own).to_owned());
+            let (found, expected) = (theirs.origin().to_owned(), own.origin().to_owned());
             return Err(RepairError::OtherLog { backup: backup.clone(), found, expected });
         }
         if own.is_none() && theirs.as_ref().map(|head| head.size) > head.as_ref().map(|head| head.size) {
@@ -132,7 +131,7 @@ pub fn repair(
         }
     }
     let head = head.ok_or_else(|| RepairError::NoHead { dir: dir.to_owned() })?;
-    let key = read_key(disk, dir);
+    let key = read_public_key(&**disk, dir);
     if let (Some(key), Some(backup)) = (&key, &head_from)
         && Checkpoint::verified(&head.checkpoint, key).is_err()
     {
@@ -190,7 +189,7 @@ struct Leaves {
     reader: TileReader,
     /// All below this are what was signed.
     trusted: u64,
-    tile: Option<(u64, Vec<Hash>)>,
+    tile: LastTile,
 }
 
 impl Leaves {
@@ -208,7 +207,7 @@ impl Leaves {
             Ok::<_, TileError>(frontier.root())
         })();
         let trusted = if grown.is_ok_and(|root| root == head.root) { size } else { 0 };
-        Leaves { reader, trusted, tile: None }
+        Leaves { reader, trusted, tile: LastTile::default() }
     }
 
     /// The leaf that the tree has here, if that can be trusted.
@@ -217,12 +216,7 @@ impl Leaves {
     }
 
     fn stored(&mut self, seq: Seq, end: u64) -> Option<Hash> {
-        let number = seq.0 / TILE_HASHES;
-        if self.tile.as_ref().is_none_or(|(known, _)| *known != number) {
-            let width = end.checked_sub(number * TILE_HASHES)?.min(TILE_HASHES);
-            self.tile = Some((number, self.reader.tile(0, number, width).ok()?));
-        }
-        self.tile.as_ref()?.1.get((seq.0 % TILE_HASHES) as usize).copied()
+        self.tile.leaf(&self.reader, seq.0, end).ok().flatten()
     }
 }
 
@@ -417,11 +411,7 @@ impl Job<'_> {
             sources.push((Some(file.clone()), remains));
         }
         // One whose header is damaged can be read with another's.
-        let with_header = files.iter().position(|file| {
-            sources.iter().any(|(source, remains)| source.as_ref() == Some(file) && remains.place().is_some())
-        });
-        if let Some(good) = with_header {
-            let good = Remains::read(&**self.disk, &files[good], None).map_err(at(&files[good].path))?;
+        if let Some(good) = sources.iter().find_map(|(_, remains)| remains.header_only()) {
             for (source, remains) in &mut sources {
                 if let Some(file) = source.as_ref().filter(|_| remains.place().is_none()) {
                     *remains = Remains::read(&**self.disk, file, Some(&good)).map_err(at(&file.path))?;
@@ -659,15 +649,6 @@ fn read_head(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Option<Head>, RepairErr
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::FileTooLarge) => Ok(None),
         Err(error) => Err(at(&path)(error)),
     }
-}
-
-fn read_key(disk: &Arc<dyn Disk>, dir: &Path) -> Option<VerifierKey> {
-    let bytes = read_small(&**disk, &dir.join(PUBLIC_KEY), KEY_BYTES_MAX).ok()?;
-    std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok()
-}
-
-fn origin(head: &Head) -> &str {
-    head.checkpoint.lines().next().unwrap_or_default()
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> RepairError + use<> {

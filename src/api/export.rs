@@ -228,7 +228,7 @@ impl Rows<'_> {
                 let key = self.store.public_key().ok_or_else(|| io::Error::other("the log has no key"))?;
                 let order = ORDERS.iter().find(|(_, order)| *order == self.export.order);
                 let head = bundle::Head {
-                    origin: checkpoint.checkpoint.lines().next().unwrap_or_default(),
+                    origin: checkpoint.origin(),
                     key,
                     query: &self.export.query.to_string(),
                     order: order.map_or("", |(word, _)| word),

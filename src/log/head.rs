@@ -28,6 +28,11 @@ pub struct Head {
 }
 
 impl Head {
+    /// The log's name: the checkpoint's first line.
+    pub fn origin(&self) -> &str {
+        self.checkpoint.lines().next().unwrap_or_default()
+    }
+
     /// Takes size and root out of a C2SP checkpoint: the second and third line. `None` if it is not one.
     pub fn parse(checkpoint: &str) -> Option<Head> {
         let mut lines = checkpoint.split('\n');

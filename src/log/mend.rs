@@ -16,12 +16,11 @@ use super::commit::{COMMIT_BYTES, Commit};
 use super::dictionary;
 use super::frame::{self, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, FrameType};
 use super::header::{Form, HEADER_BYTES, Header};
-use super::recovery::SegmentScan;
-use super::scan::{BatchScan, Step};
+use super::scan::Step;
 use super::seal;
-use super::sealed::{Flaw, SealedError, SealedFile};
-use super::sealed_scan::SealedScan;
+use super::sealed::{SealedError, SealedFile};
 use super::sealing::{Packer, SEAL_LEVEL};
+use super::segment_scan::SegmentScan;
 use super::{Corrupt, VisitError};
 use crate::durable::{Disk, DiskFile, read_up_to, write_all};
 use crate::seq::Seq;
@@ -98,30 +97,11 @@ pub fn read_strictly(
 ) -> io::Result<(Option<SegmentPlace>, Seq, Option<Corrupt>)> {
     let first = file.first;
     let corrupt = |offset, seq, why: String| Some(Corrupt { segment: first, offset, seq, why });
-    let open = disk.open_read(&file.path)?;
-    let (header, mut scan) = if file.is_sealed {
-        match SealedFile::open(open, first) {
-            Ok(sealed) => (sealed.header.clone(), SegmentScan::Sealed(SealedScan::new(Arc::new(sealed)))),
-            Err(SealedError::Flaw(Flaw { at, seq, why })) => {
-                return Ok((None, first, corrupt(at, seq, why.to_owned())));
-            }
-            Err(SealedError::Io(error)) => return Err(error),
-        }
-    } else {
-        let mut head = vec![0; HEADER_BYTES];
-        let got = read_up_to(&*open, &mut head, 0)?;
-        match Header::decode(&head[..got], Form::Log) {
-            Ok(header) => {
-                let scan = BatchScan::new(open, &header)?;
-                (header, SegmentScan::Log(scan))
-            }
-            Err(error) => return Ok((None, first, corrupt(0, first, error.to_string()))),
-        }
+    let (header, mut scan) = match SegmentScan::open(disk.open_read(&file.path)?, first, file.is_sealed, None)? {
+        Ok(opened) => opened,
+        Err(flaw) => return Ok((None, first, Some(flaw))),
     };
     let place = Some(header.place());
-    if header.first_seq != first {
-        return Ok((place, first, corrupt(40, first, "the header's first_seq is not the file's name".to_owned())));
-    }
     let mut root = header.root_at_start;
     loop {
         let seq = scan.seq();
@@ -180,6 +160,12 @@ impl Remains {
         }
         remains.header.take_if(|header| header.first_seq != file.first);
         Ok(remains)
+    }
+
+    /// Only its header, if that is whole.
+    pub fn header_only(&self) -> Option<Remains> {
+        let header = self.header.clone()?;
+        Some(Remains { header: Some(header), ..Remains::nothing() })
     }
 
     /// Where it says that it belongs, if its header is whole.
@@ -410,12 +396,15 @@ impl Mended {
         self.header.place()
     }
 
+    fn payload(&self, head: &FrameHeader, range: &Range<usize>) -> &[u8] {
+        &self.log[range.start + FRAME_HEADER_BYTES..][..head.payload_len as usize]
+    }
+
     /// Shows its batches.
     pub fn show(&self, judge: &mut dyn Judge) -> Result<(), (Seq, VisitError)> {
         for (commit, events) in &self.batches {
             for (head, range) in events {
-                let payload = &self.log[range.start + FRAME_HEADER_BYTES..][..head.payload_len as usize];
-                judge.event(head.seq, head.frame_type, payload).map_err(|error| (head.seq, error))?;
+                judge.event(head.seq, head.frame_type, self.payload(head, range)).map_err(|error| (head.seq, error))?;
             }
             judge.commit(commit).map_err(|error| (commit.first_seq, error))?;
         }
@@ -480,12 +469,10 @@ impl Mended {
     }
 
     fn pack(&self, file: &Arc<dyn DiskFile>) -> io::Result<()> {
-        let ranges: Vec<&Range<usize>> =
-            self.batches.iter().flat_map(|(_, events)| events).map(|(_, range)| range).collect();
+        let events: Vec<&Framed> = self.batches.iter().flat_map(|(_, events)| events).collect();
         let dictionary = dictionary::train(self.header.first_seq, self.end, |seq, samples| {
-            let framed = &self.log[ranges[(seq.0 - self.header.first_seq.0) as usize].clone()];
-            let payload_len = frame::decode(framed, &self.header.salt).map_or(0, |head| head.payload_len as usize);
-            samples.extend_from_slice(&framed[FRAME_HEADER_BYTES..][..payload_len]);
+            let (head, range) = events[(seq.0 - self.header.first_seq.0) as usize];
+            samples.extend_from_slice(self.payload(head, range));
             Ok::<(), io::Error>(())
         })?;
         let mut packer = Packer::new(file, &self.header, &dictionary, SEAL_LEVEL)?;

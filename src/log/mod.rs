@@ -22,6 +22,7 @@ mod seal;
 mod sealed;
 mod sealed_scan;
 mod sealing;
+mod segment_scan;
 mod segments;
 mod writer;
 

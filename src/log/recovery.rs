@@ -13,14 +13,14 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::commit::Commit;
-use super::frame::FrameHeader;
 use super::head::{self, Head, HeadFile, SLOT_BYTES, Slots};
 use super::header::{Form, HEADER_BYTES, Header, HeaderError};
 use super::reader::Reader;
-use super::scan::{BatchScan, Step};
+use super::scan::Step;
 use super::sealed::{Flaw, SealedError, SealedFile};
 use super::sealed_scan::SealedScan;
 use super::sealing::Sealer;
+use super::segment_scan::SegmentScan;
 use super::segments::{
     Active, Offsets, OldSegment, SealedInfo, Shared, Table, sealed_path, segment_path, temporary_path,
 };
@@ -86,12 +86,6 @@ enum Leftover {
 struct Names {
     has_log: bool,
     has_sealed: bool,
-}
-
-/// A scan through one segment of either form.
-pub(super) enum SegmentScan {
-    Log(BatchScan),
-    Sealed(SealedScan),
 }
 
 /// What a scan over the last segments learned.
@@ -476,17 +470,10 @@ impl Recovery {
             // What we trust must have come from the disk, not from pages that a failed sync left behind.
             found.file.forget_cache().map_err(at(&path))?;
         }
-        if found.sealed.is_none() {
-            return BatchScan::new(Arc::clone(&found.file), &found.header).map(SegmentScan::Log).map_err(at(&path));
-        }
-        match SealedFile::open(Arc::clone(&found.file), first) {
-            Ok(sealed) => Ok(SegmentScan::Sealed(SealedScan::new(Arc::new(sealed)))),
-            // It was whole when the segments were found, a moment ago.
-            Err(SealedError::Flaw(Flaw { at, seq, why })) => {
-                Err(Corrupt { segment: first, offset: at, seq, why: why.to_owned() }.into())
-            }
-            Err(SealedError::Io(source)) => Err(OpenError::Io { path, source }),
-        }
+        let opened = SegmentScan::open(Arc::clone(&found.file), first, found.sealed.is_some(), None);
+        // It was whole when the segments were found, a moment ago.
+        let (_, scan) = opened.map_err(at(&path))??;
+        Ok(scan)
     }
 
     /// Goes through one segment to its end, its torn tail or its corruption.
@@ -718,46 +705,6 @@ impl Found {
             bytes: self.bytes,
             salt: self.header.salt,
             sealed: self.sealed.map(|(_, info)| info),
-        }
-    }
-}
-
-impl SegmentScan {
-    pub fn step(&mut self) -> io::Result<Step> {
-        match self {
-            SegmentScan::Log(scan) => scan.step(),
-            SegmentScan::Sealed(scan) => scan.step(),
-        }
-    }
-
-    /// Where the next batch begins in the file; in a sealed one, its block.
-    pub fn at(&self) -> u64 {
-        match self {
-            SegmentScan::Log(scan) => scan.at,
-            SegmentScan::Sealed(scan) => scan.at,
-        }
-    }
-
-    /// The next event.
-    pub fn seq(&self) -> Seq {
-        match self {
-            SegmentScan::Log(scan) => scan.seq,
-            SegmentScan::Sealed(scan) => scan.seq,
-        }
-    }
-
-    /// The events of the batch that the last step answered.
-    pub fn each_event<E>(&self, mut each: impl FnMut(&FrameHeader, &[u8]) -> Result<(), E>) -> Result<(), E> {
-        match self {
-            SegmentScan::Log(scan) => scan.events().try_for_each(|(head, payload)| each(head, payload)),
-            SegmentScan::Sealed(scan) => scan.events().try_for_each(|(head, payload)| each(head, payload)),
-        }
-    }
-
-    fn undo_batch(&mut self) {
-        match self {
-            SegmentScan::Log(scan) => scan.undo_batch(),
-            SegmentScan::Sealed(scan) => scan.undo_batch(),
         }
     }
 }

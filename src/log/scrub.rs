@@ -5,19 +5,14 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::Corrupt;
 use super::VisitError;
-use super::header::{Form, HEADER_BYTES, Header};
 use super::reader::Reader;
-use super::recovery::SegmentScan;
-use super::scan::{BatchScan, Step};
-use super::sealed::{Flaw, SealedError, SealedFile};
-use super::sealed_scan::SealedScan;
+use super::scan::Step;
 use super::sealing::LeafCheck;
+use super::segment_scan::SegmentScan;
 use super::segments::{SegmentInfo, sealed_path, segment_path};
-use crate::durable::read_up_to;
 use crate::seq::Seq;
 
 /// What was read and found to be as it was written.
@@ -120,27 +115,9 @@ impl Reader {
         let corrupt = |offset, seq, why: String| ScrubError::Damaged(Corrupt { segment: first, offset, seq, why });
         let file = shared.disk.open_read(&path).map_err(failed_at(0, first))?;
         file.forget_cache().map_err(failed_at(0, first))?;
-        let (header, mut scan) = match segment.sealed {
-            Some(_) => {
-                let sealed = SealedFile::open(file, first).map_err(|error| match error {
-                    SealedError::Flaw(Flaw { at, seq, why }) => corrupt(at, seq, why.to_owned()),
-                    SealedError::Io(source) => failed_at(0, first)(source),
-                })?;
-                (sealed.header.clone(), SegmentScan::Sealed(SealedScan::new(Arc::new(sealed))))
-            }
-            None => {
-                let mut head = vec![0; HEADER_BYTES];
-                let got = read_up_to(&*file, &mut head, 0).map_err(failed_at(0, first))?;
-                let header =
-                    Header::decode(&head[..got], Form::Log).map_err(|error| corrupt(0, first, error.to_string()))?;
-                let len = if segment.is_active { segment.bytes } else { file.len().map_err(failed_at(0, first))? };
-                let scan = BatchScan::up_to(file, &header, len).map_err(failed_at(0, first))?;
-                (header, SegmentScan::Log(scan))
-            }
-        };
-        if header.first_seq != first {
-            return Err(corrupt(40, first, "the header's first_seq is not the file's name".to_owned()));
-        }
+        let len = segment.is_active.then_some(segment.bytes);
+        let (header, mut scan) =
+            SegmentScan::open(file, first, segment.sealed.is_some(), len).map_err(failed_at(0, first))??;
         let mut root = header.root_at_start;
         loop {
             let (at, seq) = (scan.at(), scan.seq());

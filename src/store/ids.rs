@@ -72,8 +72,11 @@ impl Ids {
     /// Adds an event.
     pub fn insert(&self, hash: u64, seq: Seq) {
         let mut runs = self.runs.lock();
-        let run_events_max = RUN_EVENTS_MIN.max(runs.iter().map(|run| run.seqs.len()).sum::<usize>() / RUN_PART);
-        if runs.last().is_none_or(|run| run.seqs.len() >= run_events_max) {
+        let is_full = |run: &Run| {
+            run.seqs.len() >= RUN_EVENTS_MIN
+                && run.seqs.len() >= runs.iter().map(|run| run.seqs.len()).sum::<usize>() / RUN_PART
+        };
+        if runs.last().is_none_or(is_full) {
             runs.push(Run { last: seq, seqs: HashMap::default(), more: Vec::new() });
         }
         let run = runs.last_mut().expect("one was just made");

@@ -18,8 +18,6 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 use tracing::{error, info, warn};
 
 use crate::durable::Disk;
@@ -33,6 +31,7 @@ use crate::index::{EngineError, Within};
 use crate::seq::Seq;
 use crate::store::ids::Ids;
 use crate::store::watermarks::Watermarks;
+use crate::store::worker::step_back;
 
 /// The hot index is committed at most this often.
 const TICK: Duration = Duration::from_millis(100);
@@ -46,8 +45,6 @@ const SPANS_WAITING_MAX: usize = 2;
 const BUILDERS: usize = 2;
 /// So many spans wait to be merged, at most; then indexing waits for the merger. A bulk load outruns it for a while.
 const SPANS_MAX: usize = 512;
-/// How much the merger steps back behind those who serve people: the kernel gives it a tenth of their time.
-const MERGER_NICE: i32 = 10;
 /// Events added to the hot index between two looks at the clock.
 const EVENTS_PER_LOOK: u64 = 256;
 
@@ -599,8 +596,7 @@ impl Shared {
 
     /// The merger thread.
     fn merge_spans(&self) {
-        // Where the system does not allow it, merging competes with everything else; nothing is wrong with that.
-        let _ = setpriority_process(Some(gettid()), MERGER_NICE);
+        step_back();
         while !self.is_stopping() {
             let spans = self.spans.load_full();
             let Some(group) = self.next_merge(&spans) else {

@@ -3,22 +3,20 @@
 use crate::index::source::leaf_hash_of;
 use crate::log::{FrameType, VisitError};
 use crate::seq::Seq;
-use crate::tree::tiles::TILE_HASHES;
-use crate::tree::{Hash, TileReader};
+use crate::tree::{LastTile, TileReader};
 
 /// Holds events against `tree/L0`, a tile at a time.
 pub struct Leaves<'a> {
     tree: &'a TileReader,
     /// The tree is read up to here.
     end: Seq,
-    /// The tile at hand: its number and its hashes.
-    tile: Option<(u64, Vec<Hash>)>,
+    tile: LastTile,
 }
 
 impl<'a> Leaves<'a> {
     /// Against this tree, which is complete up to `end`.
     pub fn new(tree: &'a TileReader, end: Seq) -> Leaves<'a> {
-        Leaves { tree, end, tile: None }
+        Leaves { tree, end, tile: LastTile::default() }
     }
 
     /// Whether the frame of `seq` is an event with the leaf that the tree has there.
@@ -38,24 +36,12 @@ impl<'a> Leaves<'a> {
                 )));
             }
         };
-        let in_tree = self.in_tree(seq)?;
-        match leaf == in_tree {
-            true => Ok(()),
-            false => Err(VisitError::Corrupt(format!("the leaf of event {seq} is not the one in tree/L0"))),
+        let in_tree =
+            self.tile.leaf(self.tree, seq.0, self.end.0).map_err(|error| VisitError::Failed(Box::new(error)))?;
+        match in_tree {
+            Some(in_tree) if in_tree == leaf => Ok(()),
+            Some(_) => Err(VisitError::Corrupt(format!("the leaf of event {seq} is not the one in tree/L0"))),
+            None => Err(VisitError::Corrupt(format!("the tree was to be read up to {} only", self.end))),
         }
-    }
-
-    fn in_tree(&mut self, seq: Seq) -> Result<Hash, VisitError> {
-        let number = seq.0 / TILE_HASHES;
-        let tile = match self.tile.take().filter(|(known, _)| *known == number) {
-            Some(tile) => tile,
-            None => {
-                let width = self.end.0.saturating_sub(number * TILE_HASHES).min(TILE_HASHES);
-                let hashes = self.tree.tile(0, number, width).map_err(|error| VisitError::Failed(Box::new(error)))?;
-                (number, hashes)
-            }
-        };
-        let leaf = self.tile.insert(tile).1.get((seq.0 % TILE_HASHES) as usize).copied();
-        leaf.ok_or_else(|| VisitError::Corrupt(format!("the tree was to be read up to {} only", self.end)))
     }
 }

@@ -55,6 +55,7 @@ use crate::json::Json;
 use crate::log::{self, Corrupt, Head, HeadFile, OpenError, Recovered};
 use crate::repair;
 use crate::seq::Seq;
+use crate::tree::files::read_public_key;
 use crate::tree::{SignerKey, TileReader, VerifierKey};
 use arrivals::{Arrivals, Promise};
 use cursor::Cursors;
@@ -269,7 +270,7 @@ impl Store {
             true => None,
             false => Some(signing_key(&*disk, &settings, &opened.report, &tree)?),
         };
-        let public_key = key.as_ref().map(|key| key.public().clone()).or_else(|| signing::read_public(&*disk, &dir));
+        let public_key = key.as_ref().map(|key| key.public().clone()).or_else(|| read_public_key(&*disk, &dir));
         let signed = opened.head.clone();
         let dispute: Arc<Mutex<Option<String>>> = Arc::default();
         let publisher = match (&refusal, key) {

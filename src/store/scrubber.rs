@@ -11,8 +11,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 use tracing::{error, info, warn};
 
 use crate::clock;
@@ -23,7 +21,7 @@ use crate::store::indexer::Indexer;
 use crate::store::integrity::{Found, Record, Round};
 use crate::store::leaves::Leaves;
 use crate::store::watermarks::Watermarks;
-use crate::store::worker::{Stop, Worker, panic_text};
+use crate::store::worker::{Stop, Worker, panic_text, step_back};
 use crate::tree::files::NOTES;
 use crate::tree::note::NOTE_BYTES_MAX;
 use crate::tree::tile_reader::TileError;
@@ -38,8 +36,6 @@ const FIRST_ROUND_AFTER: Duration = Duration::from_secs(3600);
 const LOOK: Duration = Duration::from_secs(1);
 /// After a panic, or when the tree could not be read, this long.
 const RETRY: Duration = Duration::from_secs(60);
-/// How much it steps back behind those who serve people: as the merger does.
-const NICE: i32 = 10;
 /// How often a line says how far it is, in events.
 const PROGRESS_EVENTS: u64 = 10_000_000;
 /// A half-written slot of HEAD is looked at again, so often and so much later.
@@ -112,8 +108,7 @@ enum Paused {
 
 impl Scrub<'_> {
     fn run(mut self) {
-        // Where the system does not allow it, scrubbing competes with everything else; it is slow anyway.
-        let _ = setpriority_process(Some(gettid()), NICE);
+        step_back();
         let started_ms = clock::now_ms();
         while !self.stop.is_set() {
             if !self.is_due(started_ms) {

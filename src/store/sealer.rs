@@ -11,8 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 use tracing::warn;
 
 use crate::durable::Disk;
@@ -21,7 +19,7 @@ use crate::log::{FrameType, SealError, SegmentInfo};
 use crate::seq::Seq;
 use crate::store::leaves::Leaves;
 use crate::store::watermarks::Watermarks;
-use crate::store::worker::{Stop, Worker, panic_text};
+use crate::store::worker::{Stop, Worker, panic_text, step_back};
 use crate::tree::TileReader;
 
 /// A look at the table of segments, which costs nothing; a finished segment can wait that long.
@@ -30,14 +28,12 @@ const LOOK: Duration = Duration::from_millis(200);
 /// disk that is full may be cleared soon, a segment that does not match its tree will not match it in a minute.
 const RETRY: Duration = Duration::from_secs(60);
 const RETRY_MAX: Duration = Duration::from_secs(3600);
-/// How much it steps back behind those who serve people: as the merger does.
-const NICE: i32 = 10;
 
 /// The sealer thread, from outside. Dropping it ends the thread.
 pub struct Sealer {
     worker: Worker,
     #[cfg(test)]
-    shared: Arc<Shared>,
+    tools: Arc<Tools>,
 }
 
 /// What the thread works with.
@@ -56,28 +52,24 @@ pub struct Tools {
     pub dir: PathBuf,
 }
 
-struct Shared {
-    tools: Tools,
-}
-
 impl Sealer {
     /// Starts the thread.
     pub fn start(tools: Tools) -> io::Result<Sealer> {
-        let shared = Arc::new(Shared { tools });
-        let seen = shared.clone();
+        let tools = Arc::new(tools);
+        let seen = tools.clone();
         let worker = Worker::start("sealer", move |stop| seen.run(stop))?;
         Ok(Sealer {
             worker,
             #[cfg(test)]
-            shared,
+            tools,
         })
     }
 
     /// Seals the oldest segment at once, after the thread was stopped.
     #[cfg(test)]
     pub fn seal_next(&self) -> Result<(), String> {
-        let segment = self.shared.tools.log.next().ok_or("nothing is there to be sealed")?;
-        self.shared.seal(&segment, &AtomicBool::new(false)).map_err(|error| error.to_string())
+        let segment = self.tools.log.next().ok_or("nothing is there to be sealed")?;
+        self.tools.seal(&segment, &AtomicBool::new(false)).map_err(|error| error.to_string())
     }
 
     /// Ends the thread soon: what it has begun is removed.
@@ -86,21 +78,20 @@ impl Sealer {
     }
 }
 
-impl Shared {
+impl Tools {
     fn run(&self, stop: &Stop) {
-        // Where the system does not allow it, sealing competes with everything else; nothing is wrong with that.
-        let _ = setpriority_process(Some(gettid()), NICE);
+        step_back();
         let mut retry = RETRY;
         while !stop.is_set() {
-            let Some(segment) = self.tools.log.next() else {
+            let Some(segment) = self.log.next() else {
                 stop.wait(LOOK);
                 continue;
             };
             let why = match catch_unwind(AssertUnwindSafe(|| self.seal(&segment, stop.flag()))) {
                 Ok(Ok(())) => {
                     retry = RETRY;
-                    let sealed = self.tools.source.reader().sealed();
-                    self.tools.marks.raise(|marks| marks.sealed = marks.sealed.max(sealed));
+                    let sealed = self.source.reader().sealed();
+                    self.marks.raise(|marks| marks.sealed = marks.sealed.max(sealed));
                     continue;
                 }
                 Ok(Err(NotSealed::Log(SealError::Stopped { .. }))) => return,
@@ -120,16 +111,16 @@ impl Shared {
 
     fn seal(&self, segment: &SegmentInfo, stop: &AtomicBool) -> Result<(), NotSealed> {
         self.check_room(segment)?;
-        let mut leaves = Leaves::new(&self.tools.tree, segment.end);
+        let mut leaves = Leaves::new(&self.tree, segment.end);
         let mut is_the_leaf = |seq: Seq, frame_type: FrameType, payload: &[u8]| leaves.check(seq, frame_type, payload);
-        Ok(self.tools.log.seal(segment.first, stop, &mut is_the_leaf)?)
+        Ok(self.log.seal(segment.first, stop, &mut is_the_leaf)?)
     }
 
     /// Sealing gives back more than it takes, so it may go below the room that appends must leave, which is when it helps
     /// most. It takes no more than the `.log` has, and leaves as much again to everybody else.
     fn check_room(&self, segment: &SegmentInfo) -> Result<(), NotSealed> {
         // Not knowing is no reason to wait: a full disk shows itself at the write.
-        let Ok(space) = self.tools.disk.space(&self.tools.dir) else { return Ok(()) };
+        let Ok(space) = self.disk.space(&self.dir) else { return Ok(()) };
         let wanted = segment.bytes.saturating_mul(2);
         match space.free < wanted {
             true => Err(NotSealed::NoRoom { free: space.free, wanted }),

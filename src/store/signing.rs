@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use crate::durable::{self, Disk, read_small};
 use crate::event::row::push_hex;
 use crate::log::Head;
-use crate::tree::files::{PUBLIC_KEY, REPLACED_KEYS, SIGNING_KEY};
+use crate::tree::files::{PUBLIC_KEY, REPLACED_KEYS, SIGNING_KEY, read_public_key};
 use crate::tree::tile_reader::TileError;
 use crate::tree::{Checkpoint, KeyKind, Note, NoteError, SignerKey, TileReader, VerifierKey};
 
@@ -142,15 +142,9 @@ pub fn load_or_make(
     Ok(key)
 }
 
-/// The public half, if the directory has one: what a store that signs nothing shows.
-pub fn read_public(disk: &dyn Disk, dir: &Path) -> Option<VerifierKey> {
-    let bytes = read_small(disk, &dir.join(PUBLIC_KEY), SMALL_FILE_MAX).ok()?;
-    std::str::from_utf8(&bytes).ok()?.trim_end().parse().ok()
-}
-
 /// Notes that the old key signed stay what they are: it is written down that it was replaced on purpose.
 fn remember_replaced(disk: &dyn Disk, dir: &Path, new: &SignerKey) -> io::Result<()> {
-    let Some(old) = read_public(disk, dir).filter(|old| old != new.public()) else { return Ok(()) };
+    let Some(old) = read_public_key(disk, dir).filter(|old| old != new.public()) else { return Ok(()) };
     let mut keys = read_replaced(disk, dir)?;
     if !keys.contains(&old) {
         keys.push(old);

@@ -8,6 +8,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use rustix::process::setpriority_process;
+use rustix::thread::gettid;
 use tracing::error;
 
 /// What the thread looks at: whether it was asked to end.
@@ -80,6 +82,15 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// How much the threads that tidy up step back behind those that somebody waits for.
+const NICE: i32 = 10;
+
+/// The calling thread steps back behind those that somebody waits for. Where the system does not allow it, they compete;
+/// nothing is wrong with that.
+pub fn step_back() {
+    let _ = setpriority_process(Some(gettid()), NICE);
 }
 
 /// What a caught panic said.

@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 pub mod files;
+pub mod last_tile;
 pub mod leaf;
 pub mod merkle;
 pub mod note;
@@ -17,6 +18,7 @@ pub mod tile_reader;
 pub mod tiles;
 
 pub use checkpoint::Checkpoint;
+pub use last_tile::LastTile;
 pub use leaf::{Leaf, commit, tenant_tag};
 pub use merkle::{Frontier, Hash, empty_root, leaf_hash, node_hash};
 pub use note::{KeyKind, Note, NoteError, SignerKey, VerifierKey};

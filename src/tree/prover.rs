@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use lru::LruCache;
 
+use super::last_tile::LastTile;
 use super::merkle::Hash;
 use super::proof::inclusion_path;
 use super::tile_reader::{TileError, TileReader};
@@ -19,14 +20,13 @@ pub struct Prover<'a> {
     size: u64,
     /// By first leaf and the one behind the last.
     kept: LruCache<(u64, u64), Hash>,
-    /// The tile of leaves that was asked for last.
-    tile: Option<(u64, Vec<Hash>)>,
+    tile: LastTile,
 }
 
 impl<'a> Prover<'a> {
     /// In the tree of so many leaves, which the files must hold.
     pub fn new(tree: &'a TileReader, size: u64) -> Prover<'a> {
-        Prover { tree, size, kept: LruCache::new(HASHES_KEPT), tile: None }
+        Prover { tree, size, kept: LruCache::new(HASHES_KEPT), tile: LastTile::default() }
     }
 
     /// As [`TileReader::inclusion`].
@@ -50,7 +50,7 @@ impl<'a> Prover<'a> {
         let hash = match is_in_tile {
             true => {
                 let first = tile * TILE_HASHES;
-                let hashes = self.tile(tile)?;
+                let hashes = self.tile.hashes(self.tree, tile, self.size)?;
                 let (from, to) = ((range.start - first) as usize, (range.end - first) as usize);
                 hashes.get(from..to).map(subtree_root).ok_or(TileError::Missing { level: 0, from: key.0, to: key.1 })?
             }
@@ -58,14 +58,6 @@ impl<'a> Prover<'a> {
         };
         self.kept.put(key, hash);
         Ok(hash)
-    }
-
-    fn tile(&mut self, tile: u64) -> Result<&[Hash], TileError> {
-        let hashes = match self.tile.take().filter(|(known, _)| *known == tile) {
-            Some((_, hashes)) => hashes,
-            None => self.tree.tile(0, tile, (self.size - tile * TILE_HASHES).min(TILE_HASHES))?,
-        };
-        Ok(&self.tile.insert((tile, hashes)).1)
     }
 }
 

@@ -89,7 +89,7 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
         }
     }
     report.key = key.as_ref().map(ToString::to_string);
-    report.origin = latest(&slots).and_then(|head| head.checkpoint.lines().next()).map(str::to_owned);
+    report.origin = latest(&slots).map(|head| head.origin().to_owned());
     if let (Some(key), Some(origin)) = (&key, &report.origin)
         && origin != key.name()
     {
