@@ -214,7 +214,7 @@ fn parts(page: &Page, look: &Look<'_>, badge: &Badge, outcome: &Outcome, outside
         div id="results" data-url=(look.state.query_string()) data-total=[answer.map(|answer| answer.total)]
             data-seen=[answer.map(|answer| answer.searchable.0.cast_signed() - 1)] data-title=(title) {
             (filters::chips(look, bar.facets))
-            (seal::notice(badge))
+            (seal::notice(look, badge))
             (content)
         }
     };
@@ -238,8 +238,7 @@ fn title(look: &Look<'_>, words: &str) -> String {
 
 fn badge(page: &Page, now_ms: i64) -> Badge {
     let store = &page.app.store;
-    let check = seal::last_check(store);
-    seal::badge(store.marks(), store.signing_fault(), check.as_ref(), now_ms)
+    seal::badge(store.marks(), store.signing_fault(), seal::checked(&store.integrity()), now_ms)
 }
 
 fn tree_head(page: &Page, outside: &Outside) -> TreeHead {
@@ -351,6 +350,7 @@ pub async fn entry(Shared(page): Shared<Page>, Path(name): Path<String>, uri: Ur
             let title = format!("{}, {}, Audit log", shown(&opened.entry.event.action), shown(&name));
             let main = html! {
                 div class="head" { h1 { code { (shown(&opened.entry.event.action)) } } }
+                (seal::notice(&look, &badge(&page, visit.now_ms)))
                 section class="card list one" id="entries" tabindex="-1" aria-labelledby="h-ent" {
                     h2 class="vh" id="h-ent" { "Entry" }
                     (detail::body(&look, &opened, &Highlights::default(), &tree_head(&page, &outside)))
