@@ -387,7 +387,8 @@ test('a damaged log is told on every page, with its place and the way to the rep
   const world = await damaged();
   for (const script of [true, false]) {
     await withPage({ script }, async (page) => {
-      await page.goto(world.at('range=all'));
+      // The oldest entries are those that cannot be read.
+      await page.goto(world.at('range=24h'));
       assert.match(await page.innerText('#integrity'), /Check failed/);
       assert.match(await page.innerText('.note.bad[role=alert]'), /segment 0 at byte 4096/);
       await leads(page, script, () => page.click('.strip a:has-text("Contacts")'));

@@ -4,7 +4,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { damaged, demoEvents, endAll, ROOT, visit, withPage, World } from './world.mjs';
+import { damaged, demoEvents, endAll, ROOT, until, visit, withPage, World } from './world.mjs';
 
 const isForReadme = process.argv.includes('--readme');
 const out = isForReadme ? join(ROOT, 'docs') : (process.argv[2] ?? join(ROOT, 'tests/browser/shots'));
@@ -55,14 +55,16 @@ const STATES = [
   ['live', 'live=1'],
   ['waiting', 'live=1', wait],
   ['found', '', find],
-  ['damaged', 'range=all', undefined, false, damaged],
+  ['damaged', 'range=24h', undefined, false, damaged],
   ['keys', '', (page) => page.keyboard.press('?')],
   ['entry', undefined],
 ];
 
 const README = [['page-light', 'light'], ['page-dark', 'dark']];
 
-const world = await World.start(demoEvents(12_000, 7));
+// Read again at once, so that the badge has something to tell.
+const world = await World.start(demoEvents(12_000, 7), { ANNALS_SCRUB_PERIOD_S: '1' });
+await until(async () => (await world.json('/v1/log')).integrity.checked?.events === 12_000, 'everything to be read again');
 const { events } = await world.json('/v1/events?limit=1&q=change:role');
 try {
   for (const theme of ['light', 'dark']) {
