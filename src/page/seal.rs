@@ -157,7 +157,7 @@ pub fn notice(look: &Look<'_>, badge: &Badge) -> Markup {
                 div class="note bad" role="alert" {
                     (icon("alert"))
                     span {
-                        b { "The integrity check failed." } " " (shown(why)) "."
+                        b { "The integrity check failed:" } " " (shown(why)) "."
                         @if *findings > 1 { " " (count(*findings)) " things were found in all." }
                     }
                     a href={ (look.root) (REPORT) } { "Open report" }
@@ -165,7 +165,7 @@ pub fn notice(look: &Look<'_>, badge: &Badge) -> Markup {
             }
             Badge::Sealing { fault: Some(fault), .. } => {
                 div class="note" role="alert" {
-                    (icon("alert")) span { b { "New entries are not signed." } " " (shown(fault)) }
+                    (icon("alert")) span { b { "New entries are not signed:" } " " (shown(fault)) "." }
                 }
             }
             Badge::Verified { .. } | Badge::Sealing { fault: None, .. } | Badge::NotChecked { .. } => {}

@@ -74,6 +74,7 @@ try {
           const [name] = README.find(([, other]) => other === theme);
           await visit(page, world.at());
           if (theme === 'light') await open(page);
+          await page.evaluate(() => scrollTo(0, 0));
           await page.screenshot({ path: join(out, `${name}.png`) });
           return;
         }
