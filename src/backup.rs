@@ -18,14 +18,14 @@ use crate::tree::files::{NOTES, PUBLIC_KEY, REPLACED_KEYS};
 const CHUNK_BYTES: usize = 1 << 20;
 /// HEAD is two slots of 4 KiB.
 const HEAD_BYTES_MAX: u64 = 8 << 10;
-/// The largest of the small files; a checkpoint has at most 64 KiB.
-const SMALL_FILE_MAX: u64 = 64 << 10;
+/// The largest of the small files: saved views may have so much.
+const SMALL_FILE_MAX: u64 = 8 << 20;
 /// A segment that is sealed while it is looked for is looked for again, at most so often.
 const LOOKS: u32 = 20;
 /// Between two such looks.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Small files that belong to the log.
-const SMALL_FILES: [&str; 4] = [PUBLIC_KEY, REPLACED_KEYS, "promised", "cursor.key"];
+/// Small files that belong to the log, and the page's saved views, which nothing else could bring back.
+const SMALL_FILES: [&str; 5] = [PUBLIC_KEY, REPLACED_KEYS, "promised", "cursor.key", "views.json"];
 
 /// What was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -191,24 +191,10 @@ pub fn actor_choices(look: &Look<'_>, menu: &Menu, find: Option<&str>) -> Markup
     };
     html! {
         div class="scroll" data-facet="actor" {
-            @for value in &menu.unseen { (unseen("actor", value)) }
-            @for choice in &menu.choices {
-                label class=(opt(choice)) {
-                    input type="checkbox" name="actor" value=(choice.value) checked[choice.is_chosen];
-                    (sign(&choice.named.value.parent, choice.named.label.as_deref(), &choice.named.value.value))
-                    span class="nm" {
-                        @let id = choice.named.spelling.split_once('/').map_or("", |(_, id)| id);
-                        @match choice.named.label.as_deref().filter(|label| !label.is_empty()) {
-                            Some(label) => {
-                                (cut(&shown(label), CELL_CHARACTERS)) " " span class="sub" {
-                                    (cut(&shown(choice.named.email.as_deref().unwrap_or(id)), CELL_CHARACTERS))
-                                }
-                            }
-                            None => (cut(&shown(id), CELL_CHARACTERS)),
-                        }
-                    }
-                    span class="n num" { (count(choice.named.count)) }
-                }
+            @for (title, unseen_values, choices) in sections(menu, find) {
+                @if let Some(title) = title { p class="cap" { (title) } }
+                @for value in unseen_values { (unseen("actor", value)) }
+                @for choice in choices { (actor_choice(choice)) }
             }
             @if menu.choices.is_empty() && menu.unseen.is_empty() && menu.values.is_some() {
                 p class="cap" { "Nobody" }
@@ -216,6 +202,37 @@ pub fn actor_choices(look: &Look<'_>, menu: &Menu, find: Option<&str>) -> Markup
         }
         (foot(&words, Some("actor")))
     }
+}
+
+fn actor_choice(choice: &Choice) -> Markup {
+    html! {
+        label class=(opt(choice)) {
+            input type="checkbox" name="actor" value=(choice.value) checked[choice.is_chosen];
+            (sign(&choice.named.value.parent, choice.named.label.as_deref(), &choice.named.value.value))
+            span class="nm" {
+                @let id = choice.named.spelling.split_once('/').map_or("", |(_, id)| id);
+                @match choice.named.label.as_deref().filter(|label| !label.is_empty()) {
+                    Some(label) => {
+                        (cut(&shown(label), CELL_CHARACTERS))
+                        @let more = choice.named.email.as_deref().unwrap_or(id);
+                        @if more != label { " " span class="sub" { (cut(&shown(more), CELL_CHARACTERS)) } }
+                    }
+                    None => (cut(&shown(id), CELL_CHARACTERS)),
+                }
+            }
+            span class="n num" { (count(choice.named.count)) }
+        }
+    }
+}
+
+/// The chosen values, then the others; with headings where something was looked for.
+fn sections<'a>(menu: &'a Menu, find: Option<&str>) -> [(Option<&'static str>, &'a [String], &'a [Choice]); 2] {
+    let (chosen, others) = menu.choices.split_at(menu.choices.partition_point(|choice| choice.is_chosen));
+    let title = |words, is_empty: bool| find.filter(|_| !is_empty).map(|_| words);
+    [
+        (title("Selected", menu.unseen.is_empty() && chosen.is_empty()), &menu.unseen, chosen),
+        (title("Best matches", others.is_empty()), &[], others),
+    ]
 }
 
 /// A round sign with letters for people, a square one for all others.
@@ -363,12 +380,15 @@ pub fn type_choices(menu: &Menu, find: Option<&str>) -> Markup {
     };
     html! {
         div class="scroll" data-facet="target_type" {
-            @for value in &menu.unseen { (unseen("target_type", value)) }
-            @for choice in &menu.choices {
-                label class=(opt(choice)) {
-                    input type="checkbox" name="target_type" value=(choice.value) checked[choice.is_chosen];
-                    span class="nm" { (cut(&type_name(&choice.named.spelling), CELL_CHARACTERS)) }
-                    span class="n num" { (count(choice.named.count)) }
+            @for (title, unseen_values, choices) in sections(menu, find) {
+                @if let Some(title) = title { p class="cap" { (title) } }
+                @for value in unseen_values { (unseen("target_type", value)) }
+                @for choice in choices {
+                    label class=(opt(choice)) {
+                        input type="checkbox" name="target_type" value=(choice.value) checked[choice.is_chosen];
+                        span class="nm" { (cut(&type_name(&choice.named.spelling), CELL_CHARACTERS)) }
+                        span class="n num" { (count(choice.named.count)) }
+                    }
                 }
             }
             @if menu.choices.is_empty() && menu.unseen.is_empty() && menu.values.is_some() {
@@ -382,6 +402,10 @@ pub fn type_choices(menu: &Menu, find: Option<&str>) -> Markup {
 fn date_menu(look: &Look<'_>, bar: &Bar<'_>) -> Markup {
     let (state, tz, now_ms) = (look.state, look.tz, look.now_ms);
     let (from, to) = state.range.bounds(now_ms);
+    // Shows the same to everybody, at any time: neither clock nor zone of whoever opens it matter.
+    let end = to.unwrap_or_else(|| now_ms.max(from.map_or(now_ms, |from| from.saturating_add(1))));
+    let fixed = Range::Between { from, to: Some(end) };
+    let fixed = State { range: fixed, tz: Some(tz), is_live: false, ..state.clone() };
     let from = from.or(bar.oldest_ms).map(|ms| format::field(tz, ms)).unwrap_or_default();
     let to = match state.range {
         Range::Between { to: None, .. } => String::new(),
@@ -434,6 +458,10 @@ fn date_menu(look: &Look<'_>, bar: &Bar<'_>) -> Markup {
                     }
                 }
                 (bar.error("from")) (bar.error("to"))
+                a class="opt" href=(look.href(&fixed)) data-copy="link" {
+                    (small("link")) span class="needs-js" { "Copy link with fixed times" }
+                    span class="no-js" { "Link with fixed times" }
+                }
                 (foot(tz.name(), Some("date")))
             }
         }

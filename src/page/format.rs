@@ -79,6 +79,20 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// `1.3 GB`, `490 MB`, `12 KB`: two digits that matter.
+pub fn size(bytes: u128) -> String {
+    let (unit, name) = match bytes {
+        0..1_000_000 => (1_000, "KB"),
+        1_000_000..1_000_000_000 => (1_000_000, "MB"),
+        _ => (1_000_000_000, "GB"),
+    };
+    let tenths = (bytes * 10).div_ceil(unit);
+    match tenths {
+        0..100 => format!("{}.{} {name}", tenths / 10, tenths % 10),
+        _ => format!("{} {name}", count(u64::try_from(tenths / 10).unwrap_or(u64::MAX))),
+    }
+}
+
 /// `1 entry`, `2 entries`
 pub fn plural(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
@@ -167,6 +181,16 @@ mod tests {
     fn counts_have_separators_and_names_have_initials() {
         for (n, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (48_213_907, "48,213,907")] {
             assert_eq!(count(n), text);
+        }
+        for (bytes, text) in [
+            (0, "0.0 KB"),
+            (1, "0.1 KB"),
+            (12_345, "12 KB"),
+            (490_000_000, "490 MB"),
+            (1_300_000_000, "1.3 GB"),
+            (5_200_000_000_000, "5,200 GB"),
+        ] {
+            assert_eq!(size(bytes), text);
         }
         assert_eq!(
             (initials("Maya Lindqvist"), initials("さくら 李"), initials("")),

@@ -23,6 +23,32 @@ const LATE_MS: i64 = 60_000;
 /// Facts out of the payload that stand in a row without changes.
 const FACTS_MAX: usize = 2;
 
+/// How late the entries of a page are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lateness {
+    /// Few or none: each of these is marked.
+    Some,
+    /// Most: it is said once, below the list, as of a log that was brought in from elsewhere.
+    Most,
+    /// All.
+    All,
+}
+
+impl Lateness {
+    fn of(rows: &[Row]) -> Lateness {
+        let late = rows.iter().filter(|row| is_late(&row.entry.event, row.entry.received_ms)).count();
+        match late {
+            _ if 2 * late <= rows.len() => Lateness::Some,
+            _ if late < rows.len() => Lateness::Most,
+            _ => Lateness::All,
+        }
+    }
+}
+
+fn is_late(event: &Event, received_ms: u64) -> bool {
+    received_ms.cast_signed().saturating_sub(event.time.ms) >= LATE_MS
+}
+
 /// The card with strip, table and pager.
 pub fn card(look: &Look<'_>, answer: &Answer, head: &detail::TreeHead) -> Markup {
     html! {
@@ -30,9 +56,9 @@ pub fn card(look: &Look<'_>, answer: &Answer, head: &detail::TreeHead) -> Markup
             h2 class="vh" id="h-ent" { "Entries" }
             (strip(look, &answer.facets))
             @if answer.rows.rows.is_empty() && answer.linked.is_empty() {
-                (blank(look, answer))
+                (blank(look, answer, &head.api_url))
             } @else {
-                (table(look, html! {
+                (table(look, Lateness::of(&answer.rows.rows), html! {
                     @for row in &answer.linked {
                         tr class="cut" role="row" { td role="cell" colspan="6" { "Linked entry" } }
                         (row_with_detail(look, row, answer, head))
@@ -88,7 +114,7 @@ pub fn strip(look: &Look<'_>, facets: &Facets) -> Markup {
 }
 
 /// The table around some rows.
-pub fn table(look: &Look<'_>, rows: Markup) -> Markup {
+fn table(look: &Look<'_>, lateness: Lateness, rows: Markup) -> Markup {
     let (order, label, other, arrow) = match look.state.sort {
         Sort::Desc => ("descending", "newest first", Sort::Asc, "sort"),
         Sort::Asc => ("ascending", "oldest first", Sort::Desc, "sort-up"),
@@ -96,7 +122,7 @@ pub fn table(look: &Look<'_>, rows: Markup) -> Markup {
     let has_zone = look.prefs.tz.or(look.state.tz).is_some();
     let clock = if has_zone { format!("{} time", format::city(look.tz)) } else { "UTC".to_owned() };
     html! {
-        table class="log" role="table" aria-label={ "Audit log entries, " (label) } {
+        table class={ "log" @if lateness != Lateness::Some { " brought" } } role="table" aria-label={ "Audit log entries, " (label) } {
             colgroup { col class="x"; col class="t"; col class="a"; col class="v"; col class="g"; col class="c"; }
             thead role="rowgroup" {
                 tr role="row" {
@@ -149,19 +175,17 @@ fn look_time(look: &Look<'_>, event: &Event) -> String {
 /// Both clocks; and the time of arrival where it is another.
 fn times(look: &Look<'_>, event: &Event, received_ms: u64) -> Markup {
     let utc = crate::clock::rfc3339_ms(event.time.ms);
-    let late = received_ms.cast_signed().saturating_sub(event.time.ms) >= LATE_MS;
+    let received = is_late(event, received_ms)
+        .then(|| format!("received {}", local_seconds(look.tz, received_ms.cast_signed(), look.now_ms)));
     // 2026-11-20T13:32:07.412Z; years of more than four digits are not written by anybody.
     let (date, time) = utc.split_once('T').unwrap_or((&utc, ""));
     let (year, day) = date.split_at_checked(5).unwrap_or(("", date));
     let (second, ms) = time.strip_suffix('Z').unwrap_or(time).split_once('.').unwrap_or((time, ""));
     html! {
-        time class="l1" datetime=(utc) {
+        time class="l1" datetime=(utc) title=[received.as_deref()] {
             (look_time(look, event)) span class="ms" { (millis(event.time.ms)) }
-            @if late {
-                @let received = local_seconds(look.tz, received_ms.cast_signed(), look.now_ms);
-                " " span class="late" title={ "received " (received) } {
-                    "late" span class="vh" { ", received " (received) }
-                }
+            @if let Some(received) = &received {
+                " " span class="late" { "late" span class="vh" { ", " (received) } }
             }
         }
         span class="l2 mono" { span class="yr" { (year) } (day) " " (second) span class="yr" { "." (ms) } "Z" }
@@ -356,6 +380,11 @@ fn pager(look: &Look<'_>, answer: &Answer) -> Markup {
                     b class="num" { (count(first)) " to " (count(last)) }
                 }
                 " of " b class="num" { (count(answer.total)) } " " (if answer.total == 1 { "entry" } else { "entries" })
+                @match Lateness::of(&rows.rows) {
+                    Lateness::Some => {}
+                    Lateness::Most => ", most received later than they happened",
+                    Lateness::All => ", all received later than they happened",
+                }
             }
             span class="grow" {}
             nav class="sizes" aria-label="Entries per page" {
@@ -384,7 +413,7 @@ fn step(look: &Look<'_>, id: &str, state: Option<&State>, label: Markup) -> Mark
 }
 
 /// Why there are no rows, and where some are.
-fn blank(look: &Look<'_>, answer: &Answer) -> Markup {
+fn blank(look: &Look<'_>, answer: &Answer, api_url: &str) -> Markup {
     if answer.searchable.0 == 0 {
         return html! {
             div class="blank" {
@@ -392,7 +421,7 @@ fn blank(look: &Look<'_>, answer: &Answer) -> Markup {
                 h2 { "Nothing recorded yet" }
                 p { "Entries appear here as soon as an application sends one. From a shell:" }
                 pre class="json" tabindex="0" role="region" aria-label="How to send an entry" {
-                    "curl -X POST …/v1/events -H 'content-type: application/json' \\\n  -d '{\"actor\": {\"id\": \"u_1\"}, \"action\": \"user.invited\"}'"
+                    "curl -X POST " (api_url) "/v1/events -H 'content-type: application/json' \\\n  -d '{\"actor\": {\"id\": \"u_1\"}, \"action\": \"user.invited\"}'"
                 }
             }
         };

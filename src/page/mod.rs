@@ -4,8 +4,9 @@
 //!
 //! What script may rely on: `#filters` is the form, `#results` everything below it with `data-url` (the canonical query
 //! string), `data-total`, `data-title` and `data-seen` (the last seq that was searched, where a tail goes on);
-//! `/_results` answers both, `/_facet/…` the inside of a menu, `/_detail/{id}` the row below an entry, `/_tail` rows as
-//! they come. Rows are `tr.e` with `data-id` and `data-seq`, `#e{seq}`, their details `#e{seq}-d`. What needs script
+//! `/_results` answers both and the title row, `/_facet/…` the inside of a menu, `/_detail/{id}` the row below an entry,
+//! `/_tail` rows as they come. The first three are always 200, a refusal as well: it is HTML with `data-status` on
+//! `#results`, or plain text. Rows are `tr.e` with `data-id` and `data-seq`, `#e{seq}`, their details `#e{seq}-d`. What needs script
 //! has the class `needs-js` and shows when `html` has the class `js`. `body` has `data-root` (the way to the page),
 //! `data-tz` (the viewer's zone, absent until one is chosen) and `data-now`.
 
@@ -49,7 +50,7 @@ use axum::routing::{get, post};
 use crate::api::App;
 use crate::durable::Disk;
 pub use respond::PAGE_PATH;
-use respond::see_other;
+use respond::{Meant, see_other};
 use views::Views;
 
 /// The longest form that is taken, bytes.
@@ -125,7 +126,7 @@ async fn count_and_harden(Shared(page): Shared<Page>, request: Request, next: Ne
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let timer = page.app.metrics.start(route);
     let mut response = next.run(request).await;
-    timer.finish(response.status());
+    timer.finish(response.extensions().get().map_or(response.status(), |Meant(status)| *status));
     respond::harden(&mut response, &page.policy);
     response
 }

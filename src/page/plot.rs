@@ -20,10 +20,10 @@ const HEIGHT: f64 = 71.8;
 const LOWEST: f64 = 1.5;
 /// Part of a bucket's width that its bar takes.
 const BAR_WIDTH: f64 = 0.78;
-/// A label further right than this, percent, has no room on a phone.
-const LAST_LABEL: f64 = 88.0;
-/// And one further right than this has none anywhere.
-const NO_LABEL: f64 = 94.0;
+/// A label further right than this, percent, has no room on a phone: the longest takes a fifth of its chart.
+const LAST_LABEL: f64 = 79.0;
+/// And one further right than this ends with the chart instead of beginning at its mark.
+const END_LABEL: f64 = 92.0;
 /// Rows of the table: days, or larger units.
 const TABLE_DAYS_MAX: i64 = 100;
 
@@ -86,7 +86,7 @@ fn plot(look: &Look<'_>, chart: &Chart) -> Markup {
     };
     let ticks = chart.axis.ticks(look.tz);
     html! {
-        svg class="plot" height="96" aria-hidden="true" focusable="false" {
+        svg class="plot" height="96" aria-hidden="true" focusable="false" data-end=(name(edges[buckets])) {
             line x1="0" x2="100%" y1="42.1" y2="42.1" {}
             line x1="0" x2="100%" y1="6.2" y2="6.2" {}
             line class="day" x1="0" x2="100%" y1="78" y2="78" {}
@@ -103,7 +103,8 @@ fn plot(look: &Look<'_>, chart: &Chart) -> Markup {
                 @let x = *index as f64 * width;
                 @let class = if x > LAST_LABEL { "last" } else if nth % 2 == 1 { "odd" } else { "" };
                 line class="day" x1={ (format!("{x:.3}")) "%" } x2={ (format!("{x:.3}")) "%" } y1="78" y2="83" {}
-                @if x <= NO_LABEL { text class=(class) x={ (format!("{:.3}", x + 0.35)) "%" } y="93" { (label) } }
+                @if x <= END_LABEL { text class=(class) x={ (format!("{:.3}", x + 0.35)) "%" } y="93" { (label) } }
+                @else { text class=(class) x="100%" y="93" text-anchor="end" { (label) } }
             }
             text x="100%" y="2.2" text-anchor="end" { (count(top)) " / " (chart.axis.unit()) }
         }

@@ -38,6 +38,20 @@ pub fn harden(response: &mut Response, policy: &HeaderValue) {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
+/// What an answer would have as its status if it were no part of a page. Fetched parts are always 200: for any other
+/// status a browser writes an error into its console, and a query that is half typed is no error of the page. Metrics
+/// count this one.
+#[derive(Clone, Copy)]
+pub struct Meant(pub StatusCode);
+
+/// An answer for script, as a 200.
+pub fn fetched(mut response: Response) -> Response {
+    let meant = Meant(response.status());
+    *response.status_mut() = StatusCode::OK;
+    response.extensions_mut().insert(meant);
+    response
+}
+
 /// A page or a fragment.
 pub fn html(status: StatusCode, markup: Markup, request: &HeaderMap) -> Response {
     let text = markup.into_string();

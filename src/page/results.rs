@@ -119,12 +119,13 @@ pub async fn page(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) -> R
     let look = visit.look(&page, "");
     let badge = badge(&page, visit.now_ms);
     let (status, parts) = parts(&page, &look, &badge, &outcome, &outside);
+    let views = page.views.list();
     let main = html! {
-        (shell::head(&look, &badge, &page.views.list(), &token))
+        (shell::head(&look, &badge, &views, &token))
         (parts.bar) (parts.results)
         (shell::keys())
     };
-    let frame = Frame { title: &parts.title, token: Some(&token) };
+    let frame = Frame { title: &parts.title, token: Some(&token), views: &views };
     let mut response = respond::html(status, shell::document(&look, &frame, main), &headers);
     if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -138,8 +139,12 @@ pub async fn fragment(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) 
     let outcome = ask(&page, &visit).await;
     let outside = Outside::of(&headers, &page.settings);
     let look = visit.look(&page, "");
-    let (status, parts) = parts(&page, &look, &badge(&page, visit.now_ms), &outcome, &outside);
-    respond::html(status, html! { (parts.bar) (parts.results) }, &headers)
+    let badge = badge(&page, visit.now_ms);
+    let (status, parts) = parts(&page, &look, &badge, &outcome, &outside);
+    // The page set the cookie; without one its forms could not be sent anyway.
+    let token = prefs::token(&headers).unwrap_or_default();
+    let head = shell::head(&look, &badge, &page.views.list(), &token);
+    respond::fetched(respond::html(status, html! { (head) (parts.bar) (parts.results) }, &headers))
 }
 
 /// What page and fragment share.
@@ -184,6 +189,7 @@ fn parts(page: &Page, look: &Look<'_>, badge: &Badge, outcome: &Outcome, outside
             let head = tree_head(page, outside);
             let content = html! {
                 (behind(page, look, answer.searchable))
+                (shell::exporting(look, answer.total, &answer.rows.rows))
                 @if let Some(chart) = &answer.chart { (plot::card(look, answer.total, chart)) }
                 (list::card(look, answer, &head))
             };
@@ -211,10 +217,10 @@ fn parts(page: &Page, look: &Look<'_>, badge: &Badge, outcome: &Outcome, outside
         oldest_ms: answer.and_then(|answer| answer.oldest_ms),
     };
     let results = html! {
-        div id="results" data-url=(look.state.query_string()) data-total=[answer.map(|answer| answer.total)]
+        div id="results" data-url=(look.state.query_string()) data-status=(status.as_u16()) data-total=[answer.map(|answer| answer.total)]
             data-seen=[answer.map(|answer| answer.searchable.0.cast_signed() - 1)] data-title=(title) {
             (filters::chips(look, bar.facets))
-            (seal::notice(badge))
+            (seal::notice(look, badge))
             (content)
         }
     };
@@ -238,8 +244,7 @@ fn title(look: &Look<'_>, words: &str) -> String {
 
 fn badge(page: &Page, now_ms: i64) -> Badge {
     let store = &page.app.store;
-    let check = seal::last_check(store);
-    seal::badge(store.marks(), store.signing_fault(), check.as_ref(), now_ms)
+    seal::badge(store.marks(), store.signing_fault(), seal::checked(&store.integrity()), now_ms)
 }
 
 fn tree_head(page: &Page, outside: &Outside) -> TreeHead {
@@ -277,7 +282,7 @@ pub async fn facet(Shared(page): Shared<Page>, Path(facet): Path<String>, uri: U
     let visit = Visit::of(&uri, &headers);
     let asked = match visit.asked(&page) {
         Ok(asked) => asked,
-        Err(faults) => return refused(&faults),
+        Err(faults) => return respond::fetched(refused(&faults)),
     };
     let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let find = pairs.filter(|(name, _)| name == "find").map(|(_, value)| value.into_owned()).next().unwrap_or_default();
@@ -304,10 +309,15 @@ pub async fn facet(Shared(page): Shared<Page>, Path(facet): Path<String>, uri: U
         Ok(Some(Found::Actors(menu))) => filters::actor_choices(&look, &menu, find),
         Ok(Some(Found::Actions(facets))) => filters::action_choices(&look, &facets, find),
         Ok(Some(Found::Types(menu))) => filters::type_choices(&menu, find),
-        Ok(None) => return plain(StatusCode::NOT_FOUND, "There is no such menu.".to_owned()),
-        Err(error) => return plain(error.status(), shown(error.detail()).into_owned()),
+        Ok(None) => return respond::fetched(plain(StatusCode::NOT_FOUND, "There is no such menu.".to_owned())),
+        Err(error) => return respond::fetched(unanswered(&error)),
     };
     respond::html(StatusCode::OK, markup, &headers)
+}
+
+/// What is said where the store has no answer and no page can show it.
+fn unanswered(error: &ApiError) -> Response {
+    plain(error.status(), shown(error.detail()).into_owned())
 }
 
 /// `GET /admin/audit-log/_detail/{id}`
@@ -315,7 +325,7 @@ pub async fn detail(Shared(page): Shared<Page>, Path(id): Path<String>, uri: Uri
     let visit = Visit::of(&uri, &headers);
     let (opened, marks) = match open(&page, &visit, &id).await {
         Ok(opened) => opened,
-        Err(error) => return plain(error.status(), shown(error.detail()).into_owned()),
+        Err(error) => return respond::fetched(unanswered(&error)),
     };
     let outside = Outside::of(&headers, &page.settings);
     let markup = detail::row(&visit.look(&page, ""), &opened, &marks, &tree_head(&page, &outside));
@@ -351,6 +361,7 @@ pub async fn entry(Shared(page): Shared<Page>, Path(name): Path<String>, uri: Ur
             let title = format!("{}, {}, Audit log", shown(&opened.entry.event.action), shown(&name));
             let main = html! {
                 div class="head" { h1 { code { (shown(&opened.entry.event.action)) } } }
+                (seal::notice(&look, &badge(&page, visit.now_ms)))
                 section class="card list one" id="entries" tabindex="-1" aria-labelledby="h-ent" {
                     h2 class="vh" id="h-ent" { "Entry" }
                     (detail::body(&look, &opened, &Highlights::default(), &tree_head(&page, &outside)))
@@ -375,7 +386,7 @@ pub async fn entry(Shared(page): Shared<Page>, Path(name): Path<String>, uri: Ur
             (error.status(), "Entry, Audit log".to_owned(), main)
         }
     };
-    let frame = Frame { title: &title, token: None };
+    let frame = Frame { title: &title, token: None, views: &[] };
     respond::html(status, shell::document(&look, &frame, main), &headers)
 }
 

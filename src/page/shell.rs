@@ -2,14 +2,16 @@
 
 use maud::{DOCTYPE, Markup, html};
 
+use super::answer::Row;
 use super::assets;
-use super::format::{cut, offset, shown};
+use super::format::{cut, offset, plural, shown, size};
 use super::icons::{icon, small, sprite};
 use super::look::Look;
 use super::prefs::Theme;
 use super::seal::{self, Badge};
 use super::state::State;
 use super::views::{BUILT_IN, NAME_CHARACTERS_MAX, View};
+use crate::export::csv::{CsvOptions, write_row};
 
 /// Seconds after which a live page without script is loaded again.
 const RELOAD_S: u32 = 10;
@@ -20,6 +22,8 @@ pub struct Frame<'a> {
     pub title: &'a str,
     /// The token that forms carry; none where there are no forms.
     pub token: Option<&'a str>,
+    /// The saved views.
+    pub views: &'a [View],
 }
 
 /// The whole document.
@@ -60,7 +64,7 @@ pub fn document(look: &Look<'_>, frame: &Frame<'_>, main: Markup) -> Markup {
                         }
                     }
                     span class="grow" {}
-                    @if let Some(token) = frame.token { (display(look, token)) }
+                    @if let Some(token) = frame.token { (display(look, token, frame.views)) }
                 }
                 main class="wrap" { (main) }
                 p class="vh" id="say" role="status" aria-live="polite" {}
@@ -71,7 +75,7 @@ pub fn document(look: &Look<'_>, frame: &Frame<'_>, main: Markup) -> Markup {
 }
 
 /// Theme, rows, zone, keys: a form that posts.
-fn display(look: &Look<'_>, token: &str) -> Markup {
+fn display(look: &Look<'_>, token: &str, views: &[View]) -> Markup {
     let prefs = look.prefs;
     html! {
         details class="menu" name="m" id="m-display" {
@@ -116,10 +120,7 @@ fn display(look: &Look<'_>, token: &str) -> Markup {
                     }
                     div class="foot" { span { "Kept in a cookie" } button class="btn sm" type="submit" { "Apply" } }
                 }
-                div class="only-xs" {
-                    p class="cap" { "Views" }
-                    @for (name, query) in BUILT_IN { a class="opt" href={ (look.root) "?" (query) } { (name) } }
-                }
+                div class="only-xs" { (views_panel(look, views, token)) }
             }
         }
     }
@@ -161,8 +162,33 @@ pub fn export_href(state: &State, extension: &str) -> String {
     format!("export.{extension}?{}", state.filters_only().query_string())
 }
 
+/// An export of more entries is announced, with its size, when it begins.
+const EXPORT_TOLD_FROM: u64 = 1_000_000;
+
+/// What script shows when a large export begins. Its size is that of the rows at hand as CSV, times all that match.
+pub fn exporting(look: &Look<'_>, total: u64, rows: &[Row]) -> Markup {
+    if total <= EXPORT_TOLD_FROM || rows.is_empty() {
+        return html! {};
+    }
+    let options = CsvOptions { tz: look.tz, bom: true };
+    let mut csv = Vec::new();
+    for Row { entry, .. } in rows {
+        write_row(entry, &look.catalogue.category_of(&entry.event.action), &options, &mut csv);
+    }
+    let bytes = u128::from(total) * csv.len() as u128 / rows.len() as u128;
+    html! {
+        div class="note info" id="exporting" hidden {
+            (icon("file"))
+            span {
+                b { "Export started." } " " (plural(total, "entry", "entries")) ", as CSV about " (size(bytes))
+                ", as they are now. You can keep working on this page."
+            }
+            a href=(export_href(look.state, "jsonl")) download { "JSON Lines instead" }
+        }
+    }
+}
+
 fn views_menu(look: &Look<'_>, views: &[View], token: &str) -> Markup {
-    let filters = look.state.filters_only().query_string();
     html! {
         details class="menu opt2" name="m" id="m-views" {
             summary class="btn" aria-label="Saved views" {
@@ -170,41 +196,45 @@ fn views_menu(look: &Look<'_>, views: &[View], token: &str) -> Markup {
                     use href="#down" {}
                 }
             }
-            div class="panel r" {
-                div class="scroll" {
-                    p class="cap" { "Built in" }
-                    @for (name, query) in BUILT_IN {
-                        a class="opt" href={ "?" (query) } aria-current=[(query == filters).then_some("true")] {
-                            (name)
+            div class="panel r" { (views_panel(look, views, token)) }
+        }
+    }
+}
+
+/// What is in the menu of views; on the narrowest screens it stands in the display menu.
+fn views_panel(look: &Look<'_>, views: &[View], token: &str) -> Markup {
+    let filters = look.state.filters_only().query_string();
+    html! {
+        div class="scroll" {
+            p class="cap" { "Built in" }
+            @for (name, query) in BUILT_IN {
+                a class="opt" href={ "?" (query) } aria-current=[(query == filters).then_some("true")] { (name) }
+            }
+            @if !views.is_empty() { p class="cap" { "Saved" } }
+            @for view in views {
+                @let name = cut(&shown(&view.name), NAME_CHARACTERS_MAX).into_owned();
+                div class="saved" {
+                    a class="opt" href={ "?" (view.query) } aria-current=[(view.query == filters).then_some("true")] {
+                        (name)
+                    }
+                    form method="post" action={ "views/" (view.id) "/delete" } {
+                        input type="hidden" name="csrf" value=(token);
+                        input type="hidden" name="back" value=(filters);
+                        button class="btn sm ghost" type="submit" aria-label={ "Remove the view " (name) } {
+                            (small("x"))
                         }
                     }
-                    @if !views.is_empty() { p class="cap" { "Saved" } }
-                    @for view in views {
-                        @let name = cut(&shown(&view.name), NAME_CHARACTERS_MAX).into_owned();
-                        div class="saved" {
-                            a class="opt" href={ "?" (view.query) } aria-current=[(view.query == filters).then_some("true")] {
-                                (name)
-                            }
-                            form method="post" action={ "views/" (view.id) "/delete" } {
-                                input type="hidden" name="csrf" value=(token);
-                                input type="hidden" name="back" value=(filters);
-                                button class="btn sm ghost" type="submit" aria-label={ "Remove the view " (name) } {
-                                    (small("x"))
-                                }
-                            }
-                        }
-                    }
-                    p class="cap" { "This view as a file" }
-                    a class="opt" href=(export_href(look.state, "jsonl")) download { "JSON Lines" }
-                }
-                form class="foot" method="post" action="views" {
-                    input type="hidden" name="csrf" value=(token);
-                    input type="hidden" name="query" value=(filters);
-                    input type="text" name="name" required maxlength=(NAME_CHARACTERS_MAX) placeholder="Name"
-                        aria-label="Name of the view" autocomplete="off";
-                    button class="btn sm" type="submit" { "Save this view" }
                 }
             }
+            p class="cap" { "This view as a file" }
+            a class="opt" href=(export_href(look.state, "jsonl")) download { "JSON Lines" }
+        }
+        form class="foot" method="post" action="views" {
+            input type="hidden" name="csrf" value=(token);
+            input type="hidden" name="query" value=(filters);
+            input type="text" name="name" required maxlength=(NAME_CHARACTERS_MAX) placeholder="Name"
+                aria-label="Name of the view" autocomplete="off";
+            button class="btn sm" type="submit" { "Save this view" }
         }
     }
 }
@@ -228,5 +258,27 @@ pub fn keys() -> Markup {
                 span { @for key in keys { kbd { (key) } } (what) }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Tz;
+
+    use super::*;
+    use crate::event::Catalogue;
+    use crate::page::prefs::Prefs;
+    use crate::query::Highlights;
+
+    #[test]
+    fn a_large_export_is_announced_with_number_and_size() {
+        let (state, prefs) = (State::default(), Prefs::default());
+        let catalogue = Catalogue::builtin();
+        let look = Look { state: &state, tz: Tz::UTC, now_ms: 0, catalogue, prefs: &prefs, root: "" };
+        let rows = [Row { entry: crate::page::samples::entry(), marks: Highlights::default() }];
+        assert_eq!(exporting(&look, EXPORT_TOLD_FROM, &rows).into_string(), "");
+        let note = exporting(&look, 2_104_551, &rows).into_string();
+        assert!(note.contains("2,104,551 entries, as CSV about 427 MB"), "{note}");
+        assert!(note.contains("hidden") && note.contains("export.jsonl"), "{note}");
     }
 }

@@ -3,7 +3,7 @@
 
 import { test } from 'node:test';
 
-import { assert, demo, readFileSync, realEvents, rowIds, shared, total, visit, withPage, World } from './world.mjs';
+import { assert, demo, readFileSync, real, rowIds, total, visit, withPage } from './world.mjs';
 
 /** RFC 4180, strictly: quotes are doubled, and a field is quoted as a whole or not at all. */
 function parse(text) {
@@ -83,7 +83,7 @@ test('the CSV is the list: made-up events, two filters and a zone', async () => 
 test('the CSV is the list: oldest first', async () => compare(await demo(), 'action=billing&range=all&sort=asc', 'Europe/Berlin'));
 
 test('the CSV is the list: real events', async (t) => {
-  const world = await shared('real', async () => { const events = realEvents(); return events && World.start(events); });
+  const world = await real();
   if (!world) return t.skip('the real events are not there');
   await compare(world, 'range=all', 'America/New_York');
 });

@@ -4,9 +4,7 @@
 
 import { test } from 'node:test';
 
-import { assert, demo, IS_SOAK, PAGE, realEvents, shared, theBrowser, World } from './world.mjs';
-
-const real = () => shared('real', async () => { const events = realEvents(); return events && World.start(events); });
+import { assert, demo, IS_SOAK, PAGE, real, theBrowser } from './world.mjs';
 
 /** How many values of a menu are followed; in the long run all. */
 const VALUES_MAX = IS_SOAK ? Infinity : 8;

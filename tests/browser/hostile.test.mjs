@@ -3,7 +3,7 @@
 
 import { test } from 'node:test';
 
-import { assert, axe, realEvents, rowIds, shared, shows, until, visit, WIDTHS, withPage, World } from './world.mjs';
+import { assert, axe, real, rowIds, shared, shows, until, visit, WIDTHS, withPage, World } from './world.mjs';
 
 const MARKUP = `"><img src=x onerror="document.title='owned'"><script>document.title='owned'</script><svg onload=alert(1)>&lt;b&gt;'"`;
 const BIDI = 'admin\u202etxt.exe\u2066 \u200b\u2028\ufeffend';
@@ -130,11 +130,11 @@ test('long values keep the page in its width', async () => {
 });
 
 test('real events, which others wrote: pages of them, open, in two widths', async (t) => {
-  const real = await shared('real', async () => { const events = realEvents(); return events && World.start(events); });
-  if (!real) return t.skip('the real events are not there');
+  const world = await real();
+  if (!world) return t.skip('the real events are not there');
   for (const width of [320, 1280]) {
     await withPage({ width }, async (page) => {
-      await visit(page, real.at('range=all'));
+      await visit(page, world.at('range=all'));
       for (let turn = 0; turn < 4; turn += 1) {
         await isHarmless(page);
         for (let nth = 0; nth < 3; nth += 1) await page.locator('tr.e .tw').nth(turn * 7 + nth).click();

@@ -4,7 +4,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { demoEvents, endAll, ROOT, visit, withPage, World } from './world.mjs';
+import { damaged, demoEvents, endAll, ROOT, until, visit, withPage, World } from './world.mjs';
 
 const isForReadme = process.argv.includes('--readme');
 const out = isForReadme ? join(ROOT, 'docs') : (process.argv[2] ?? join(ROOT, 'tests/browser/shots'));
@@ -19,12 +19,28 @@ async function drag(page) {
   await page.mouse.move(box.x + box.width * 0.67, box.y + 50, { steps: 4 });
 }
 
-async function open(page, nth = 2) {
-  await page.locator('.tw').nth(nth).click();
+/** An entry with a before and an after. */
+async function open(page) {
+  await page.locator('tr.e:has(del):has(ins) .tw').first().click();
   await page.waitForSelector('tr.d');
 }
 
-/** Name, address, what to do there, and whether the whole page is in the picture. */
+async function find(page) {
+  await menu('m-actor')(page);
+  await page.locator('#m-actor .scroll input').nth(3).check();
+  await page.waitForURL(/actor=/);
+  await page.fill('[name=find_actor]', 'ma');
+  await page.waitForFunction(() => /that match/.test(document.querySelector('#m-actor .foot').textContent));
+}
+
+/** Entries that come while one is being read. */
+async function wait(page) {
+  await open(page);
+  await world.send([1, 2].map(() => ({ actor: { id: 'u_81', name: 'Maya Lindqvist' }, action: 'contact.viewed' })));
+  await page.waitForSelector('a.fresh');
+}
+
+/** Name, address, what to do there, whether the whole page is in the picture, and of which server. */
 const STATES = [
   ['list', ''],
   ['open', '', open, true],
@@ -37,13 +53,18 @@ const STATES = [
   ['no-match', 'q=nothingofthekind'],
   ['wrong', 'range=2d'],
   ['live', 'live=1'],
+  ['waiting', 'live=1', wait],
+  ['found', '', find],
+  ['damaged', 'range=24h', undefined, false, damaged],
   ['keys', '', (page) => page.keyboard.press('?')],
   ['entry', undefined],
 ];
 
 const README = [['page-light', 'light'], ['page-dark', 'dark']];
 
-const world = await World.start(demoEvents(12_000, 7));
+// Read again at once, so that the badge has something to tell.
+const world = await World.start(demoEvents(12_000, 7), { ANNALS_SCRUB_PERIOD_S: '1' });
+await until(async () => (await world.json('/v1/log')).integrity.checked?.events === 12_000, 'everything to be read again');
 const { events } = await world.json('/v1/events?limit=1&q=change:role');
 try {
   for (const theme of ['light', 'dark']) {
@@ -52,15 +73,14 @@ try {
         if (isForReadme) {
           const [name] = README.find(([, other]) => other === theme);
           await visit(page, world.at());
-          if (theme === 'light') {
-            await page.locator('tr.e:has(del):has(ins) .tw').first().click();
-            await page.waitForSelector('tr.d');
-          }
+          if (theme === 'light') await open(page);
+          await page.evaluate(() => scrollTo(0, 0));
           await page.screenshot({ path: join(out, `${name}.png`) });
           return;
         }
-        for (const [name, query, act, isWhole] of STATES) {
-          await visit(page, query === undefined ? `${world.at()}entries/${events[0].id}` : world.at(query));
+        for (const [name, query, act, isWhole, other] of STATES) {
+          const at = (await other?.())?.at(query) ?? (query === undefined ? `${world.at()}entries/${events[0].id}` : world.at(query));
+          await visit(page, at);
           await act?.(page);
           await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
           await page.screenshot({ path: join(out, `${name}-${width}-${theme}.png`), fullPage: Boolean(isWhole) });

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -137,13 +137,35 @@ export function shared(name, make) {
   return worlds.get(name);
 }
 
+/** Real events, looked at only; nothing where they are not there. */
+export const real = () => shared('real', async () => { const events = realEvents(); return events && World.start(events); });
+
+/** A server that has read everything again and found a segment that rotted. */
+export const damaged = () =>
+  shared('damaged', async () => {
+    const world = await World.start('', { ANNALS_SEGMENT_EVENTS: '64', ANNALS_SCRUB_PERIOD_S: '1' });
+    // What is sent together lies in one segment.
+    const events = demoEvents(200).split('\n');
+    while (events.length > 0) await world.send(events.splice(0, 50).join('\n'));
+    const segments = () => readdirSync(join(world.dir, 'data/log')).filter((name) => name.endsWith('.seg'));
+    await until(() => segments().length > 0, 'a sealed segment');
+    const path = join(world.dir, 'data/log', segments()[0]);
+    const bytes = readFileSync(path);
+    bytes[4_100] ^= 1;
+    // A sealed segment is read-only: another file takes its place.
+    writeFileSync(`${path}.rot`, bytes);
+    renameSync(`${path}.rot`, path);
+    await until(async () => (await world.json('/v1/log')).integrity.state === 'failed', 'the damage to be found');
+    return world;
+  });
+
 /** Made-up events, looked at only. */
 export const demo = () => shared('demo', () => World.start(demoEvents(IS_SOAK ? 20_000 : 3_000)));
 
 /** Closes what is shared. */
 export async function endAll() {
   await (await browser)?.close();
-  for (const world of worlds.values()) await (await world)?.end();
+  for (const world of worlds.values()) await (await world.catch(() => undefined))?.end();
 }
 
 // Scripts that are no tests use the same verbs and end by themselves.
@@ -167,7 +189,7 @@ export async function withPage(options, run) {
   const complaints = [];
   const complain = (text) => expected.some((pattern) => pattern.test(text)) || complaints.push(text);
   const listen = (page) => {
-    page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complain(`console: ${message.text()}`));
+    page.on('console', (message) => ['error', 'warning'].includes(message.type()) && complain(`console: ${message.text()} ${message.location().url}`));
     page.on('pageerror', (error) => complain(`uncaught: ${error.stack}`));
     page.on('requestfailed', (request) => {
       const why = request.failure()?.errorText;

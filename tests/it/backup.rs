@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::data;
 use crate::forge;
+use crate::visitor::{PAGE, Visitor, attribute};
 use crate::world::{World, refused, wait_for};
 
 /// Small segments, so that several are finished and sealed while the copies are taken.
@@ -60,6 +61,11 @@ fn every_copy_taken_while_events_come_is_a_whole_log_and_the_next_one_copies_wha
     world.load(data::demo_events(300).lines());
     let key = key_of(&world);
     wait_signed(&world, 300);
+    let visitor = Visitor::of(&world);
+    let html = visitor.page("");
+    let token = attribute(&html[html.find("name=\"csrf\"").expect("a form")..], "value");
+    let view = [("name", "Kept with the log"), ("query", "action=billing"), ("csrf", &token)];
+    visitor.post(&format!("{PAGE}views"), &view).expect_status(303);
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -110,6 +116,7 @@ fn every_copy_taken_while_events_come_is_a_whole_log_and_the_next_one_copies_wha
     wanted.truncate(size as usize);
     assert_eq!(restored.feed(&[], 1_000), wanted);
     assert_eq!(key_of(&restored), key);
+    assert!(Visitor::of(&restored).page("").contains("Kept with the log"), "a saved view is lost");
     restored.post(&json!({"id": "goes-on", "actor": "system", "action": "backup.goes_on"})).expect_status(201);
     restored.terminate();
     world.terminate();

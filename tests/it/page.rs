@@ -62,8 +62,10 @@ fn a_wrong_value_is_a_400_that_names_it_and_keeps_the_rest() {
         ("q=maya&range=2d", "range", "90d"),
         ("q=maya&limit=7", "limit", "200"),
     ] {
-        for path in [format!("{PAGE}?{query}"), format!("{PAGE}_results?{query}")] {
-            let html = visitor.get(&path).expect_status(400).text();
+        // The part that script asks for is a 200: a browser would note any other status as an error of the page.
+        for (path, status) in [(format!("{PAGE}?{query}"), 400), (format!("{PAGE}_results?{query}"), 200)] {
+            let html = visitor.get(&path).expect_status(status).text();
+            assert!(html.contains("data-status=\"400\""), "{path}");
             assert!(unescape(&html).contains(words), "{path}: {words} is not said");
             assert!(field == "limit" || html.contains(&format!("id=\"err-{field}\"")), "{path}");
             let q = attribute(&html[html.find("name=\"q\"").expect("the search field")..], "value");
@@ -73,6 +75,21 @@ fn a_wrong_value_is_a_400_that_names_it_and_keeps_the_rest() {
                 "a choice is lost: {path}"
             );
         }
+    }
+    for (path, words) in [
+        ("_facet/actor?q=actr%3Aa&find=ma", "did you mean actor"),
+        ("_detail/nothing", "there is no entry"),
+        ("_facet/nothing", "no such menu"),
+    ] {
+        let answer = visitor.get(&format!("{PAGE}{path}")).expect_status(200);
+        assert!(answer.content_type.starts_with("text/plain"), "script tells a refusal by its type: {path}");
+        assert!(answer.text().contains(words), "{path}: {}", answer.text());
+    }
+    // Who watches the server sees what they meant.
+    let metrics = world.get("/metrics").text();
+    for (route, status) in [("_results", 400), ("_facet/{facet}", 400), ("_detail/{id}", 404)] {
+        let name = format!("annals_http_requests_total{{route=\"{PAGE}{route}\",status=\"{status}\"}}");
+        assert!(metrics.contains(&name), "{name}");
     }
 }
 
@@ -312,7 +329,9 @@ fn every_answer_carries_the_policy_and_pages_stay_small() {
         assert_eq!(cache == "no-store", !path.contains("_assets"), "{path}: {cache}");
     }
     assert!(!html.contains(" style=") && !html.contains("<style") && !html.contains(" onclick"));
-    assert!(html.matches("<script").all(|_| html.contains("<script type=\"module\" src=\"_assets/")));
+    assert!(
+        html.matches("<script").all(|_| html.contains("<script type=\"module\" blocking=\"render\" src=\"_assets/"))
+    );
     let packing = Visitor::at(world.url(), &[("accept-encoding", "gzip")]);
     for path in &paths[..2] {
         let answer = packing.get(path).ok();
@@ -486,10 +505,63 @@ fn the_tail_brings_rows_and_resumes() {
 }
 
 #[test]
+fn a_link_with_fixed_times_shows_the_same_whoever_opens_it_and_whenever() {
+    let world = World::start();
+    world.post(&json!({"id": "now", "actor": "system", "action": "a.b"})).expect_status(201);
+    world.settle();
+    let visitor = Visitor::of(&world);
+    for query in ["", "action=other&live=1&open=now&range=24h&sort=asc", "range=all", "from=2026-01-01T00%3A00%3A00Z"] {
+        let html = visitor.page(query);
+        let menu = &html[html.find("id=\"m-date\"").expect("the menu")..];
+        let link = &menu[..menu.find("data-copy=\"link\"").expect("the link")];
+        let href = attribute(&link[link.rfind("<a").expect("its tag")..], "href");
+        for part in ["to=", "tz=UTC"] {
+            assert!(href.contains(part), "{query}: {href}");
+        }
+        assert!(!href.contains("range=") && !href.contains("live="), "{query}: {href}");
+        assert_eq!(href.contains("open=now"), query.contains("open=now"), "{query}: {href}");
+        // What comes later is not in it.
+        let before = total(&visitor.get(&resolve(PAGE, &href)).expect_status(200).text());
+        assert_eq!(before, total(&html), "{query}");
+        world.post(&json!({"actor": "system", "action": "a.b"})).expect_status(201);
+        world.settle();
+        assert_eq!(total(&visitor.get(&resolve(PAGE, &href)).expect_status(200).text()), before, "{query}: {href}");
+    }
+}
+
+#[test]
+fn an_entry_that_came_late_is_marked_unless_most_of_the_page_did() {
+    let world = World::start();
+    let visitor = Visitor::of(&world);
+    let ago = |hours: i64| annals::clock::rfc3339_ms(annals::clock::now_ms().cast_signed() - hours * 3_600_000);
+    let post = |event: Value| world.post(&event).expect_status(201);
+    let is_marked = |html: &str| html.contains("class=\"late\"") && !html.contains("class=\"log brought\"");
+    post(json!({"id": "fresh-1", "actor": "system", "action": "a.b"}));
+    post(json!({"id": "fresh-2", "actor": "system", "action": "a.b"}));
+    world.settle();
+    assert!(!visitor.page("").contains("class=\"late\""));
+    post(json!({"id": "late-1", "time": ago(2), "actor": "system", "action": "a.b"}));
+    world.settle();
+    let html = visitor.page("");
+    assert!(is_marked(&html) && html.contains(", received ") && !html.contains("received later"), "{html}");
+    // Brought in from elsewhere: said once.
+    for n in 2..5 {
+        post(json!({"id": format!("late-{n}"), "time": ago(n), "actor": "system", "action": "a.b"}));
+    }
+    world.settle();
+    let html = visitor.page("");
+    assert!(!is_marked(&html) && html.contains(", most received later than they happened"), "{html}");
+    assert_eq!(html.matches("title=\"received ").count(), 4, "both times of each are there");
+    let html = visitor.page("q=late");
+    assert!(html.contains(", all received later than they happened"), "{html}");
+}
+
+#[test]
 fn an_empty_log_says_so_and_an_empty_answer_says_where_to_look() {
     let world = World::start();
     let visitor = Visitor::of(&world);
-    assert!(visitor.page("").contains("Nothing recorded yet"));
+    let html = visitor.page("");
+    assert!(html.contains("Nothing recorded yet") && html.contains(&format!("curl -X POST {}/v1/events", world.url())));
     world.load(demo_events(300).lines());
     // All of it happened long ago: the default range has nothing, all time has.
     let html = visitor.page("action=contacts");

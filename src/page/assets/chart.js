@@ -2,13 +2,14 @@
 // same for one bucket without this; the grips lie in a layer of their own, since the chart itself is hidden from who cannot
 // see it.
 
-import { $, counted, make } from './html.js';
-import { cancel as stop, depth, go, onShown, query } from './nav.js';
+import { $, $$, counted, make } from './html.js';
+import { cancel as stop, depth, go, isPlain, onShown } from './nav.js';
 
 /** So far the pointer may move and it is still a click, px. */
 const CLICK_PX = 4;
 const BARS_HEIGHT = 78;
 const TIP = { width: 216, height: 38 };
+const APPLY = 'Enter to apply, Esc to cancel';
 
 let chart;
 /** How far the range was narrowed when a click began. */
@@ -19,9 +20,15 @@ export function start() {
   document.addEventListener('annals:chart', build);
   addEventListener('resize', () => chart && draw(chart.isActive));
   document.addEventListener('click', settle, true);
-  document.addEventListener('dblclick', (event) => event.target.closest('.plot') && back(clickedAt));
+  document.addEventListener('dblclick', ({ target }) => target.closest('.plot') && back(clickedAt));
   // What is dragged is the range, not a link or the text around.
   document.addEventListener('mousedown', (event) => event.target.closest('svg.plot') && event.preventDefault());
+  document.addEventListener('pointerdown', press);
+  document.addEventListener('pointerover', hover);
+  // Listened to outside of the drawing: one that listens to focus would take it.
+  document.addEventListener('keydown', keyed);
+  document.addEventListener('focusin', ({ target }) => isGrip(target) && draw(true));
+  document.addEventListener('focusout', (event) => isGrip(event.target) && !isGrip(event.relatedTarget) && !chart.drag && reset());
 }
 
 /** One step back out of what was narrowed; seen from a depth, if a click has narrowed it since. */
@@ -38,27 +45,26 @@ export function cancel() {
   return true;
 }
 
+const isGrip = (element) => Boolean(chart?.grips.includes(element));
+
 function build() {
-  const plot = $('svg.plot');
   chart = undefined;
-  if (!plot) return;
-  const bars = [...plot.querySelectorAll(':scope > a')];
+  $('svg.layer')?.remove();
+  const plot = $('svg.plot');
+  const bars = plot ? $$('a', plot) : [];
   if (bars.length === 0) return;
+  const names = bars.map((bar) => {
+    // The browser's own tip would lie over ours.
+    const title = $('title', bar);
+    title?.remove();
+    return (bar.dataset.tip ??= title.textContent).split(/, (.*)/);
+  });
   const band = make('rect', { class: 'brush', y: 0, height: BARS_HEIGHT });
   const grips = ['Start of the range', 'End of the range'].map(grip);
   const tip = make('g', {}, make('rect', { class: 'tip', y: -46, rx: 5, ...TIP }), make('text', { class: 'tipt', y: -30 }), make('text', { class: 'tips', y: -15 }));
   const layer = make('svg', { class: 'plot layer', height: 96, focusable: 'false', role: 'group', 'aria-label': 'Range in the chart' }, band, ...grips, tip);
-  const shell = make('div', { class: 'over' });
-  Object.assign(shell.style, { position: 'relative' });
-  Object.assign(layer.style, { position: 'absolute', inset: '0', pointerEvents: 'none' });
-  plot.replaceWith(shell);
-  shell.append(plot, layer);
-  chart = { plot, layer, bars, band, grips, tip, range: [0, bars.length], isActive: false };
-  plot.addEventListener('pointerdown', press);
-  // Listened to outside of the drawing: one that listens to focus would take it.
-  shell.addEventListener('keydown', keyed);
-  shell.addEventListener('focusin', () => draw(true));
-  shell.addEventListener('focusout', (event) => !layer.contains(event.relatedTarget) && !chart.drag && reset());
+  plot.after(layer);
+  chart = { plot, bars, names, band, grips, tip, range: [0, bars.length], isActive: false };
   draw(false);
 }
 
@@ -69,19 +75,17 @@ function grip(label) {
   return make('g', { class: 'slider', role: 'slider', tabindex: 0, 'aria-label': label, 'aria-valuemin': 0 }, hit, line, handle);
 }
 
-/** Bucket borders count from 0 to the number of bars. */
+/** Where a bucket border stands, px. Borders count from 0 to the number of bars. */
+const x = (border) => (border / chart.bars.length) * chart.plot.getBoundingClientRect().width;
+const ends = () => chart.range.toSorted((a, b) => a - b);
+
 function draw(isActive) {
-  const { bars, band, grips, tip, range, plot } = chart;
+  const { bars, names, band, grips, range } = chart;
   chart.isActive = isActive;
-  const width = plot.getBoundingClientRect().width;
-  const x = (border) => (border / bars.length) * width;
-  const [from, to] = [...range].sort((a, b) => a - b);
-  const [start, end] = [moment(from), moment(to)];
-  const day = start.slice(0, start.lastIndexOf(' ') + 1);
-  // A day is only said once.
-  const words = `${start} to ${end.startsWith(day) ? end.slice(day.length) : end}`;
+  const [from, to] = ends();
   band.setAttribute('x', x(from));
   band.setAttribute('width', x(to) - x(from));
+  band.style.display = isActive ? '' : 'none';
   grips.forEach((grip, nth) => {
     grip.style.transform = `translateX(${x(range[nth])}px)`;
     grip.setAttribute('aria-valuemax', bars.length);
@@ -90,15 +94,29 @@ function draw(isActive) {
     grip.style.pointerEvents = isActive ? 'auto' : 'none';
     grip.style.opacity = isActive ? 1 : 0;
   });
-  for (const part of [band, tip]) part.style.display = isActive ? '' : 'none';
-  const [box, first, second] = tip.children;
-  first.textContent = isActive ? `${words}, ${counted(total(from, to))}` : '';
-  second.textContent = isActive ? 'Enter to apply, Esc to cancel' : '';
-  const room = Math.max(TIP.width, isActive ? first.getComputedTextLength() + 24 : 0);
-  const left = Math.min(Math.max((x(from) + x(to) - room) / 2, 0), Math.max(width - room, 0));
+  const total = names.slice(from, to).reduce((sum, [, words]) => sum + Number(words.replace(/\D/g, '')), 0);
+  tell(from, to, isActive && `${span(from, to)}, ${counted(total)}`, APPLY);
+}
+
+/** The tip over a stretch of the chart, in two lines; no words, no tip. */
+function tell(from, to, ...words) {
+  const [box, ...lines] = chart.tip.children;
+  chart.tip.style.display = words[0] ? '' : 'none';
+  if (!words[0]) return;
+  lines.forEach((line, nth) => (line.textContent = words[nth]));
+  const room = Math.max(TIP.width, lines[0].getComputedTextLength() + 24);
+  const left = Math.max(Math.min((x(from) + x(to) - room) / 2, x(chart.bars.length) - room), 0);
   box.setAttribute('x', left);
   box.setAttribute('width', room);
-  for (const line of [first, second]) line.setAttribute('x', left + room / 2);
+  for (const line of lines) line.setAttribute('x', left + room / 2);
+}
+
+/** Over a bar: which bucket it is and how many entries it has. */
+function hover({ target }) {
+  if (!chart || chart.isActive) return;
+  const nth = chart.bars.indexOf(target.closest?.('svg.plot a'));
+  if (nth < 0) tell(0, 0);
+  else tell(nth, nth + 1, span(nth, nth + 1), chart.names[nth][1]);
 }
 
 function reset() {
@@ -109,19 +127,15 @@ function reset() {
 }
 
 const of = (bar) => new URLSearchParams(bar.getAttribute('href').slice(1));
-const title = (bar) => $('title', bar).textContent;
-const total = (from, to) => chart.bars.slice(from, to).reduce((sum, bar) => sum + Number(title(bar).match(/([\d,]+) entr/)[1].replaceAll(',', '')), 0);
 
-/** A border as the page writes moments, in the zone of the page. */
-function moment(border) {
-  const { bars } = chart;
-  const at = border < bars.length ? of(bars[border]).get('from') : of(bars[border - 1]).get('to');
-  const long = { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
-  const timeZone = new URLSearchParams(query()).get('tz') ?? document.body.dataset.tz ?? 'UTC';
-  const parts = new Intl.DateTimeFormat('en-GB', { ...long, timeZone }).formatToParts(new Date(at));
-  const part = Object.fromEntries(parts.map(({ type, value }) => [type, value]));
-  const seconds = part.second === '00' ? '' : `:${part.second}`;
-  return `${part.day} ${part.month.slice(0, 3)} ${part.hour}:${part.minute}${seconds}`;
+/** A border as the server wrote it, in the zone of the page. */
+const moment = (border) => chart.names[border]?.[0] ?? chart.plot.dataset.end;
+
+/** From one border to another; a day is only said once. */
+function span(from, to) {
+  const [start, end] = [moment(from), moment(to)];
+  const day = start.slice(0, start.lastIndexOf(' ') + 1);
+  return `${start} to ${end.startsWith(day) ? end.slice(day.length) : end}`;
 }
 
 function borderAt(clientX, round) {
@@ -131,7 +145,7 @@ function borderAt(clientX, round) {
 }
 
 function press(event) {
-  if (event.button !== 0 || !event.isPrimary || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (!chart || event.target.closest('svg.plot') !== chart.plot || !event.isPrimary || !isPlain(event)) return;
   const start = event.clientX;
   const drag = new AbortController();
   const { signal } = drag;
@@ -156,7 +170,7 @@ function press(event) {
 /** The end of a drag is no click on a bar; a click on one is a step in, and the second half of a double click is nothing. */
 function settle(event) {
   const bar = event.target.closest?.('svg.plot a');
-  if (!bar || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+  if (!bar || !isPlain(event)) return;
   event.preventDefault();
   if (chart.wasDragged || event.detail > 1) return;
   clickedAt = depth();
@@ -164,8 +178,8 @@ function settle(event) {
 }
 
 function keyed(event) {
+  if (!isGrip(event.target)) return;
   const nth = chart.grips.indexOf(event.target);
-  if (nth < 0) return;
   const { range, bars } = chart;
   const far = event.shiftKey ? 10 : 1;
   const moves = { ArrowLeft: -far, ArrowDown: -far, ArrowRight: far, ArrowUp: far, Home: -Infinity, End: Infinity };
@@ -176,12 +190,11 @@ function keyed(event) {
     event.target.blur();
   } else return;
   event.preventDefault();
-  event.stopPropagation();
   if (event.key !== 'Escape') draw(true);
 }
 
 function apply() {
-  const [from, to] = [...chart.range].sort((a, b) => a - b);
+  const [from, to] = ends();
   if (from === to) return reset();
   const wanted = of(chart.bars[from]);
   wanted.set('to', of(chart.bars[to - 1]).get('to'));

@@ -56,11 +56,8 @@ const isFirstPage = (params) => !params.has('before') && !params.has('after') &&
 /** Follows what the address says. */
 function sync() {
   stop();
-  const params = new URLSearchParams(query());
-  const to = params.get('to');
-  const isOver = Boolean(to) && Date.parse(to) < Date.now();
-  drawButton(new URLSearchParams(params), isOver);
-  if (!params.has('live') || isOver || !$('#results')?.dataset.total) return;
+  // The button is no link where a range that is over has nothing live.
+  if (!new URLSearchParams(query()).has('live') || !$('a#live') || !$('#results').dataset.total) return;
   const seen = $('#results').dataset.seen ?? Math.max(-1, ...$$('#entries tr.e').map((row) => Number(row.dataset.seq)));
   tail = { last: seen, buffer: [], waiting: [], backoff_ms: BACKOFF_MS.first, said: 0, unsaid: 0 };
   tail.counts = setInterval(refresh, COUNTS_MS, tail);
@@ -200,9 +197,12 @@ async function refresh(mine) {
   }
   const newer = $('#results', content);
   if (mine !== tail || newer.dataset.url !== query() || !newer.dataset.total) return;
-  for (const part of ['.strip', '#shown']) {
-    const [old, other] = [$(`#results ${part}`), $(part, newer)];
-    if (old && other && !old.contains(document.activeElement)) old.replaceWith(other);
+  for (const part of ['#integrity', '.strip', '#shown']) {
+    const [old, other] = [$(part), $(part, content)];
+    if (!old || !other || old.contains(document.activeElement)) continue;
+    const { scrollLeft } = old;
+    old.replaceWith(other);
+    other.scrollLeft = scrollLeft;
   }
   const rows = $$('#entries tr.e').length;
   const shown = $('#shown b');
@@ -222,27 +222,4 @@ async function refresh(mine) {
 function label(words) {
   const text = $('#live .txt');
   if (text) text.textContent = words;
-}
-
-/** The button follows the address; a range that is over has nothing live. */
-function drawButton(params, isOver) {
-  let button = $('#live');
-  if (!button) return;
-  if (button.matches('span') !== isOver) {
-    const attributes = isOver
-      ? { 'aria-disabled': 'true', title: 'The range ended in the past' }
-      : { role: 'button', 'aria-label': 'Live tail' };
-    const other = make(isOver ? 'span' : 'a', { class: 'btn', id: 'live', ...attributes }, make('span', { class: 'pulse' }), make('span', { class: 'txt' }, 'Live'));
-    if (isOver) other.append(make('span', { class: 'vh' }, ', not available: the range ended in the past'));
-    button.replaceWith(other);
-    button = other;
-  }
-  if (isOver) return;
-  const isLive = params.has('live');
-  for (const name of ['open', 'before', 'after', 'live']) params.delete(name);
-  if (!isLive) params.set('live', '1');
-  params.sort();
-  button.setAttribute('href', `?${params}`);
-  button.setAttribute('aria-pressed', isLive);
-  label('Live');
 }

@@ -1,7 +1,7 @@
 // Where the page's script begins: says that it runs, starts the parts, and gives single keys their meaning. Every key does
 // what a link or a field on the page does as well.
 
-import { $, $$, make } from './html.js';
+import { $, $$, make, say } from './html.js';
 import * as chart from './chart.js';
 import * as live from './live.js';
 import * as menus from './menus.js';
@@ -34,6 +34,7 @@ document.documentElement.classList.add('js');
 for (const part of [menus, rows, chart, live]) part.start();
 if ($('#results')) nav.start();
 document.addEventListener('keydown', pressed);
+document.addEventListener('click', tellSize);
 const pager = new IntersectionObserver((seen) => {
   for (const { isIntersecting, target } of seen) if (isIntersecting) nav.fetchAhead(target);
 });
@@ -44,6 +45,14 @@ function watchPager() {
   pager.disconnect();
   const older = $('a#older');
   if (older) pager.observe(older);
+}
+
+/** A large export takes its time: that it began, and how large it is, is said. */
+function tellSize({ target }) {
+  const note = $('#exporting');
+  if (!note || !target.closest?.('a[href^="export."]')) return;
+  note.hidden = false;
+  say($('span', note).textContent);
 }
 
 let g_ms = 0;

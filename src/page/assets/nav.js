@@ -35,6 +35,7 @@ export function start() {
   const known = history.state ?? {};
   history.replaceState({ ...known, n: ++number }, '');
   here = { n: number, form: $('#filters')?.cloneNode(true) };
+  scrollStrip(0);
   if (known.y) scrollTo(0, known.y);
   if (known.focus) $(known.focus)?.focus({ preventScroll: true });
   addEventListener('pagehide', remember);
@@ -88,7 +89,7 @@ export async function go(wanted, { replace = false, depth = 0, top = 'list', qui
   } else {
     history.replaceState({ ...history.state, n: here.n, depth }, '', address($('#results', content).dataset.url));
   }
-  show($('#filters', content), $('#results', content));
+  show(content);
   refocus(focus);
   if (top === 'list' && $('#entries')?.getBoundingClientRect().top < 0) $('#entries').scrollIntoView();
   if (top === 'entries') toEntries();
@@ -117,7 +118,7 @@ function remember() {
 function keep(place) {
   if (!here) return;
   places.delete(here.n);
-  places.set(here.n, { ...here, ...place, results: $('#results') });
+  places.set(here.n, { ...here, ...place, head: $('.head'), results: $('#results') });
   if (places.size > PLACES_MAX) places.delete(places.keys().next().value);
 }
 
@@ -132,7 +133,8 @@ async function restore(event) {
   const { y = 0, focus } = known ?? to;
   for (const menu of $$('details.menu[open]')) menu.open = false;
   if (known?.form) {
-    show(known.form.cloneNode(true), known.results, true);
+    const content = make('div', {}, known.head, known.form.cloneNode(true), known.results);
+    show(content, true);
   } else if (!(await go(location.search.slice(1), { replace: true, top: 'keep', depth: to.depth }))) {
     return;
   }
@@ -141,13 +143,27 @@ async function restore(event) {
   announce();
 }
 
-function show(form, results, isBack = false) {
+function show(content, isBack = false) {
+  const [head, form, results] = ['.head', '#filters', '#results'].map((part) => $(part, content));
+  const left = $('.strip')?.scrollLeft ?? 0;
   here.form = form.cloneNode(true);
-  $('#results').replaceWith(results);
   mend($('#filters'), form, isBack);
+  $('.head').replaceWith(head);
+  $('#results').replaceWith(results);
   document.title = results.dataset.title;
-  mendHead(results.dataset.url);
+  $('#m-display [name=back]').value = results.dataset.url;
+  $('#m-display .only-xs').replaceChildren(...$('#m-views .panel').cloneNode(true).children);
+  scrollStrip(left);
   for (const run of listeners) run();
+}
+
+/** The chosen tab is in sight; the strip moves only as far as that takes. */
+function scrollStrip(left) {
+  const strip = $('.strip');
+  if (!strip) return;
+  strip.scrollLeft = left;
+  const tab = $('[aria-current]', strip);
+  if (tab) strip.scrollLeft = Math.min(Math.max(left, tab.offsetLeft + tab.offsetWidth + 8 - strip.clientWidth), tab.offsetLeft - 8);
 }
 
 /** The form stays where it is, so that typing goes on in the same field and an open menu stays open. */
@@ -196,6 +212,7 @@ function mendPanel(panel, newer) {
     }
     if (same) copy(same, input, ['aria-invalid', 'aria-describedby']);
   }
+  for (const link of $$('[data-copy]', panel)) copy($('[data-copy]', newer), link, ['href']);
   if (!$('.find input', panel)?.value) $('.foot span', panel).textContent = $('.foot span', newer).textContent;
 }
 
@@ -204,19 +221,6 @@ function copy(from, to, names) {
     if (from.hasAttribute(name)) to.setAttribute(name, from.getAttribute(name));
     else to.removeAttribute(name);
   }
-}
-
-/** The title row is no part of the fragment; its links follow the filters. */
-function mendHead(url) {
-  const filters = new URLSearchParams(url);
-  for (const name of ['open', 'before', 'after', 'live']) filters.delete(name);
-  for (const link of $$('a[href^="export."]')) link.href = `${link.getAttribute('href').split('?')[0]}?${filters}`;
-  for (const link of $$('#m-views a[href^="?"]')) {
-    if (link.getAttribute('href') === `?${filters}`) link.setAttribute('aria-current', 'true');
-    else link.removeAttribute('aria-current');
-  }
-  for (const field of $$('#m-views [name=query], #m-views [name=back]')) field.value = filters;
-  for (const field of $$('#m-display [name=back]')) field.value = url;
 }
 
 /** How an element is found again after its surroundings were replaced. */
