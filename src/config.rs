@@ -16,6 +16,10 @@ use crate::tree::{KeyKind, NoteError, VerifierKey};
 const FILE: &str = "annals.toml";
 /// Free bytes below this are pointless: a batch and a span need room. It may be 0 to switch the check off.
 const FREE_BYTES_FLOOR: u64 = 64 << 20;
+/// A file descriptor each, of which a process is given thousands.
+const CONNECTIONS_MAX_DEFAULT: usize = 4_096;
+/// With less, pages and pollers would wait for each other.
+const CONNECTIONS_MAX_FLOOR: usize = 16;
 /// Patience of a person; a proxy in front of us has more.
 const QUESTION_MS_DEFAULT: u64 = 5_000;
 /// With less no question would ever be answered.
@@ -43,8 +47,15 @@ pub struct Config {
     pub data: PathBuf,
     /// Address and port to listen on; port 0 picks one. Default `127.0.0.1:7400`. `ANNALS_LISTEN`.
     pub listen: SocketAddr,
-    /// Serve without keys; only on loopback. Default false. `ANNALS_NO_AUTH`.
+    /// Serve without asking for keys; only on loopback. Default false. `ANNALS_NO_AUTH`.
     pub no_auth: bool,
+    /// A file with the certificate and its chain, in PEM: the server then speaks TLS. Read again when it changes. Default none.
+    /// `ANNALS_TLS_CERT`.
+    pub tls_cert: Option<PathBuf>,
+    /// The file with its private key; set with `tls_cert`. `ANNALS_TLS_KEY`.
+    pub tls_key: Option<PathBuf>,
+    /// Connections at a time; more wait to be taken. Default 4,096, at least 16. `ANNALS_CONNECTIONS_MAX`.
+    pub connections_max: usize,
     /// Bytes that must stay free on the disk: below it events get 507 while reads go on. Default: 1 GiB or 5 % of the
     /// disk, whichever is more. 0 switches it off; else at least 64 MiB. `ANNALS_FREE_BYTES_MIN`.
     pub free_bytes_min: Option<u64>,
@@ -102,6 +113,9 @@ pub struct Layer {
     pub data: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
     pub no_auth: Option<bool>,
+    pub tls_cert: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub connections_max: Option<usize>,
     pub free_bytes_min: Option<u64>,
     pub accept_clock: Option<bool>,
     pub read_only: Option<bool>,
@@ -152,9 +166,9 @@ pub enum ConfigError {
         /// Where and what.
         why: String,
     },
-    /// Access control does not exist yet, so the only way to run is on purpose without it.
-    #[error("there are no keys yet: start with --no-auth, which works on a loopback address only")]
-    NoAuthNeeded,
+    /// TLS takes a certificate and its key.
+    #[error("tls_cert and tls_key are set together or not at all")]
+    HalfATls,
     /// Who cosigns is an address and a key.
     #[error("witness and witness_key are set together or not at all")]
     HalfAWitness,
@@ -180,6 +194,9 @@ impl Layer {
             data: read("ANNALS_DATA").map(PathBuf::from),
             listen: parsed("ANNALS_LISTEN", "an address and port such as 127.0.0.1:7400").parse()?,
             no_auth: parsed("ANNALS_NO_AUTH", "1, true, 0 or false").flag()?,
+            tls_cert: read("ANNALS_TLS_CERT").map(PathBuf::from),
+            tls_key: read("ANNALS_TLS_KEY").map(PathBuf::from),
+            connections_max: parsed("ANNALS_CONNECTIONS_MAX", "a number of connections").parse()?,
             free_bytes_min: parsed("ANNALS_FREE_BYTES_MIN", "a number of bytes").parse()?,
             accept_clock: parsed("ANNALS_ACCEPT_CLOCK", "1, true, 0 or false").flag()?,
             read_only: parsed("ANNALS_READ_ONLY", "1, true, 0 or false").flag()?,
@@ -219,6 +236,9 @@ impl Layer {
             data: self.data.or(below.data),
             listen: self.listen.or(below.listen),
             no_auth: self.no_auth.or(below.no_auth),
+            tls_cert: self.tls_cert.or(below.tls_cert),
+            tls_key: self.tls_key.or(below.tls_key),
+            connections_max: self.connections_max.or(below.connections_max),
             free_bytes_min: self.free_bytes_min.or(below.free_bytes_min),
             accept_clock: self.accept_clock.or(below.accept_clock),
             read_only: self.read_only.or(below.read_only),
@@ -248,6 +268,13 @@ impl Config {
         if let Some(bytes) = free_bytes_min.filter(|bytes| (1..FREE_BYTES_FLOOR).contains(bytes)) {
             changed(format!("free_bytes_min is {bytes}, raised to its minimum of {FREE_BYTES_FLOOR} bytes"));
             free_bytes_min = Some(FREE_BYTES_FLOOR);
+        }
+        let mut connections_max = layer.connections_max.unwrap_or(CONNECTIONS_MAX_DEFAULT);
+        if connections_max < CONNECTIONS_MAX_FLOOR {
+            changed(format!(
+                "connections_max is {connections_max}, raised to its minimum of {CONNECTIONS_MAX_FLOOR} connections"
+            ));
+            connections_max = CONNECTIONS_MAX_FLOOR;
         }
         let mut question_ms = layer.question_ms.unwrap_or(QUESTION_MS_DEFAULT);
         if question_ms < QUESTION_MS_FLOOR {
@@ -284,6 +311,9 @@ impl Config {
             data: layer.data.unwrap_or_else(|| PathBuf::from("data")),
             listen: layer.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7400))),
             no_auth: layer.no_auth.unwrap_or(false),
+            tls_cert: layer.tls_cert,
+            tls_key: layer.tls_key,
+            connections_max,
             free_bytes_min,
             accept_clock: layer.accept_clock.unwrap_or(false),
             read_only: layer.read_only.unwrap_or(false),
@@ -336,17 +366,27 @@ impl Config {
         if let Some(origin) = origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError::FrameOrigin(origin.clone()));
         }
-        Ok(page::Settings { base_url: self.base_url.clone(), trusts_proxy: self.trust_proxy, frame_origins: origins })
+        Ok(page::Settings {
+            base_url: self.base_url.clone(),
+            speaks_tls: self.tls_cert.is_some(),
+            trusts_proxy: self.trust_proxy,
+            frame_origins: origins,
+        })
+    }
+
+    /// The files with certificate and key, if TLS is spoken.
+    pub fn tls_files(&self) -> Option<(&Path, &Path)> {
+        self.tls_cert.as_deref().zip(self.tls_key.as_deref())
     }
 
     /// Refuses to serve in a way that would let strangers in.
     pub fn check_access(&self) -> Result<(), ConfigError> {
-        if !self.no_auth {
-            return Err(ConfigError::NoAuthNeeded);
+        if self.tls_cert.is_some() != self.tls_key.is_some() {
+            return Err(ConfigError::HalfATls);
         }
-        match self.listen.ip().is_loopback() {
-            true => Ok(()),
-            false => Err(ConfigError::NotLoopback(self.listen)),
+        match self.no_auth && !self.listen.ip().is_loopback() {
+            true => Err(ConfigError::NotLoopback(self.listen)),
+            false => Ok(()),
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod query;
 pub mod verify;
 pub mod witness;
 // floor 3
+pub mod auth;
 pub mod index;
 pub mod repair;
 // floor 4

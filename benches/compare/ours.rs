@@ -73,7 +73,7 @@ fn append(store: &Store, work: &Workload) {
     let mut lines = work.lines().peekable();
     let mut under_way = VecDeque::new();
     while lines.peek().is_some() {
-        let intake = store.intake();
+        let intake = store.intake(None);
         let drafts = lines.by_ref().take(BATCH).map(|line| validate(&line, &intake).expect("a generated event"));
         let append = Append { drafts: drafts.collect(), skip_conflicts: false, kind: Kind::Event };
         under_way.push_back(store.append(append).expect("the queue has room"));

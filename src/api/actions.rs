@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 
@@ -11,10 +10,10 @@ use super::params::Params;
 use super::{App, EngineChoice, ask, json};
 use crate::clock::rfc3339_ms;
 use crate::event::{ActionInfo, Catalogue};
-use crate::index::{Engine, FacetValue, Order, Within};
+use crate::index::{Engine, FacetValue, Order, Within, choice};
 use crate::json::write_string;
 use crate::query::{FacetField, Node, Query};
-use crate::store::{Answers, choice};
+use crate::store::Answers;
 use crate::text::fold;
 use crate::wire::{array, put};
 
@@ -28,7 +27,7 @@ struct Seen {
     last_ms: Option<i64>,
 }
 
-pub async fn actions(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn actions(app: App, uri: Uri) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
     let catalogue = app.store.catalogue().clone();
     let body = ask(&app, EngineChoice::Index, move |answers, view| {

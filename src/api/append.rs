@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -49,7 +48,7 @@ struct Options {
     wait_searchable: bool,
 }
 
-pub async fn append(State(app): State<App>, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+pub async fn append(app: App, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let options = Options {
         on_error: params
@@ -115,7 +114,7 @@ fn check(
     let items = ingest::split(&body, format).map_err(|faults| ApiError::faults(&faults))?;
     let mut drafts = Vec::with_capacity(items.len());
     let mut faults = Vec::new();
-    for (item, verdict) in items.iter().zip(ingest::validate_all(&items, &app.store.intake())) {
+    for (item, verdict) in items.iter().zip(ingest::validate_all(&items, &app.store.intake(app.caller.tenant()))) {
         match verdict {
             Ok(draft) => drafts.push((item.line, draft)),
             Err(found) if faults.len() < FAULTS_MAX || skip => {
@@ -209,7 +208,7 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
     })
 }
 
-fn is_ndjson(headers: &HeaderMap) -> Result<bool, ApiError> {
+pub(super) fn is_ndjson(headers: &HeaderMap) -> Result<bool, ApiError> {
     let whole = header_text(headers, "content-type")?.unwrap_or("application/json");
     match whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "application/json" => Ok(false),

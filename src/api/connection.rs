@@ -2,21 +2,17 @@
 //! the body any more: then nobody but the connection itself can end it.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
-/// A listener whose connections can be hung up.
-pub struct Connections<L>(pub L);
-
-/// A connection of it.
+/// A stream that can be hung up.
 pub struct Connection<S> {
     stream: S,
     line: Line,
@@ -31,15 +27,23 @@ struct Shared {
     /// Guards who is to be woken; held to put it there or take it.
     waker: Mutex<Option<Waker>>,
     is_closed: watch::Sender<bool>,
+    peer: Option<IpAddr>,
 }
 
 impl Line {
-    fn new() -> Line {
+    /// Of a connection from this address.
+    pub fn new(peer: Option<IpAddr>) -> Line {
         Line(Arc::new(Shared {
+            peer,
             is_hung_up: AtomicBool::new(false),
             waker: Mutex::new(None),
             is_closed: watch::Sender::new(false),
         }))
+    }
+
+    /// The address of the other end.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.0.peer
     }
 
     /// Ends the connection, whatever is still to be sent.
@@ -57,23 +61,10 @@ impl Line {
     }
 }
 
-impl<L: Listener> Listener for Connections<L> {
-    type Io = Connection<L::Io>;
-    type Addr = L::Addr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        let (stream, address) = self.0.accept().await;
-        (Connection { stream, line: Line::new() }, address)
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.0.local_addr()
-    }
-}
-
-impl<L: Listener> Connected<IncomingStream<'_, Connections<L>>> for Line {
-    fn connect_info(stream: IncomingStream<'_, Connections<L>>) -> Line {
-        stream.io().line.clone()
+impl<S> Connection<S> {
+    /// A stream that this line hangs up.
+    pub fn new(stream: S, line: Line) -> Connection<S> {
+        Connection { stream, line }
     }
 }
 
@@ -151,7 +142,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (ours, _theirs) = tokio::io::duplex(16);
-            let line = Line::new();
+            let line = Line::new(None);
             let mut connection = Connection { stream: ours, line: line.clone() };
             let writing = tokio::spawn(async move { connection.write_all(&[0; 1_000]).await });
             // It writes what fits and waits.

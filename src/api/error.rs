@@ -6,6 +6,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tracing::error;
 
+use crate::auth::KeyError;
+use crate::durable;
 use crate::index::EngineError;
 use crate::ingest::{DecompressError, ItemFault};
 use crate::json::write_string;
@@ -48,6 +50,11 @@ impl ApiError {
         let mut error = ApiError::new(StatusCode::BAD_REQUEST, code, detail);
         error.place.parameter = Some(name.to_owned());
         error
+    }
+
+    /// 401: who is it?
+    pub fn unauthorized(detail: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }
 
     /// 404 for an entry.
@@ -198,6 +205,14 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            // A browser asks its user; a program reads the first.
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"annals\""));
+            headers.append(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"annals\", charset=\"UTF-8\""),
+            );
+        }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -278,6 +293,21 @@ impl From<CursorError> for ApiError {
             CursorError::OtherCall | CursorError::Mismatch => "cursor_mismatch",
         };
         ApiError::parameter("cursor", code, error.to_string())
+    }
+}
+
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> ApiError {
+        match &error {
+            KeyError::Bad { .. } | KeyError::Restriction(_) => {
+                ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_key", error.to_string())
+            }
+            KeyError::TooMany => ApiError::new(StatusCode::CONFLICT, "too_many_keys", error.to_string()),
+            KeyError::Io { source, .. } if durable::is_full(source) => {
+                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", error.to_string())
+            }
+            KeyError::Io { .. } | KeyError::Damaged { .. } => ApiError::internal(&error.to_string()),
+        }
     }
 }
 

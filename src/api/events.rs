@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::Response;
 
@@ -29,7 +29,7 @@ const SAME_ID_MAX: usize = 1_000;
 pub(super) const ORDERS: [(&str, Order); 4] =
     [("-time", Order::TimeDesc), ("time", Order::TimeAsc), ("-seq", Order::SeqDesc), ("seq", Order::SeqAsc)];
 
-pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let limit = params.take_limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     let order = params.take_word("order", &ORDERS)?;
@@ -85,7 +85,7 @@ pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, ApiError
     Ok(response)
 }
 
-pub async fn one(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn one(app: App, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let tenant = params.take("tenant")?;
     params.finish()?;
@@ -99,7 +99,7 @@ pub async fn find(app: &App, name: &str, tenant: Option<&str>) -> Result<Seq, Ap
         let expected = "a seq is @ and a whole number below 2^64";
         let seq = seq.parse().map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, "bad_value", expected))?;
         let seq = Seq(seq);
-        if seq >= app.store.marks().durable {
+        if seq >= app.store.marks().durable || !sees(app, seq).await? {
             return Err(missing());
         }
         return Ok(seq);
@@ -121,6 +121,15 @@ pub async fn find(app: &App, name: &str, tenant: Option<&str>) -> Result<Seq, Ap
             Err(ApiError::new(StatusCode::CONFLICT, "ambiguous", detail))
         }
     }
+}
+
+/// Whether the entry at `seq` is there for the caller.
+async fn sees(app: &App, seq: Seq) -> Result<bool, ApiError> {
+    if app.caller.sees_all() {
+        return Ok(true);
+    }
+    ask(app, EngineChoice::Index, move |answers, snapshot| Ok(snapshot.sight().matches(&answers.source.entry(seq)?)))
+        .await
 }
 
 /// Entries with exactly this id. The index compares folded, so each is looked at.

@@ -10,7 +10,6 @@ use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::Response;
 use chrono_tz::Tz;
@@ -28,14 +27,17 @@ use super::error::ApiError;
 use super::events::ORDERS;
 use super::params::Params;
 use super::proofs::{SIGNED_SOON, signed};
-use super::{App, accepts};
+use super::{App, EngineChoice, accepts, ask, own};
+use crate::event::Object;
 use crate::export::csv::{self, CsvOptions};
 use crate::export::{Format, bundle, ndjson};
-use crate::index::{Engine, EngineError, Order, Within};
+use crate::index::{Engine, EngineError, Narrowed, Order, Within};
+use crate::json::Json;
 use crate::log::Head;
 use crate::query::Query;
 use crate::seq::Seq;
 use crate::store::Store;
+use crate::store::own::number;
 use crate::tree::Prover;
 
 /// Bytes sent at a time.
@@ -76,10 +78,21 @@ pub enum How {
     Bundle(Head),
 }
 
+impl How {
+    /// Its word in `format=`.
+    fn word(&self) -> &'static str {
+        match self {
+            How::Csv(_) => "csv",
+            How::Ndjson => "ndjson",
+            How::Bundle(_) => "bundle",
+        }
+    }
+}
+
 type Chunks = mpsc::Sender<io::Result<Frame<Bytes>>>;
 
 /// `GET /v1/export`
-pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
+pub async fn export(app: App, uri: Uri, headers: HeaderMap) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let format = params.take_word("format", &FORMATS)?;
     let expected = "format is missing, expected csv, ndjson, bundle";
@@ -94,17 +107,25 @@ pub async fn export(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Res
         Format::Bundle => How::Bundle(signed_soon(&app).await?),
     };
     let name = format!("audit-log.{}", format.extension());
-    start(&app, File { query, order, how, name }, format.content_type(), &headers)
+    start(&app, File { query, order, how, name }, format.content_type(), &headers).await
 }
 
 /// Begins an export; its answer streams while a thread writes it. The name of the file has neither quotes nor controls.
-pub fn start(app: &App, export: File, content_type: &'static str, headers: &HeaderMap) -> Result<Response, ApiError> {
+pub async fn start(
+    app: &App,
+    export: File,
+    content_type: &'static str,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
     let is_gzip = accepts(headers, "gzip");
     let name = format!("attachment; filename=\"{}\"", export.name);
 
     let permit = permit(app)?;
+    // Before it is entered: an export has the entry about itself only if it is made again.
+    let searchable = app.store.marks().searchable;
+    enter(app, &export, searchable).await?;
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    let store = app.store.clone();
+    let (store, sight) = (app.store.clone(), app.sight());
     // A plain thread: an export may take minutes and should not hold one of the threads that questions share.
     let thread = std::thread::Builder::new().name("export".into()).spawn(move || {
         let _permit = permit;
@@ -112,11 +133,12 @@ pub fn start(app: &App, export: File, content_type: &'static str, headers: &Head
         let ended = catch_unwind(AssertUnwindSafe(|| match is_gzip {
             true => {
                 let mut out = GzEncoder::new(Out::new(sender.clone()), Compression::fast());
-                run(&store, &export, &mut out).and_then(|ended| out.finish()?.finish().map(|()| ended))
+                run(&store, &sight, &export, searchable, &mut out)
+                    .and_then(|ended| out.finish()?.finish().map(|()| ended))
             }
             false => {
                 let mut out = Out::new(sender.clone());
-                run(&store, &export, &mut out).and_then(|ended| out.finish().map(|()| ended))
+                run(&store, &sight, &export, searchable, &mut out).and_then(|ended| out.finish().map(|()| ended))
             }
         }))
         .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
@@ -144,6 +166,28 @@ pub fn start(app: &App, export: File, content_type: &'static str, headers: &Head
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
+}
+
+/// Who takes what away is entered before it is.
+async fn enter(app: &App, export: &File, searchable: Seq) -> Result<(), ApiError> {
+    if !own::is_named(app) {
+        return Ok(());
+    }
+    let (format, query) = (export.how.word(), export.query.clone());
+    let counted = query.clone();
+    let total = ask(app, EngineChoice::Index, move |answers, _| {
+        Ok(answers.engine.total(&counted, Within::below(searchable))?)
+    });
+    // What takes too long to count is exported all the same.
+    let rows = total.await.map_or(Json::Null, number);
+    let target = Object { kind: Some("export".into()), id: None, name: Some(export.name.clone()) };
+    let detail = vec![
+        ("format".to_owned(), own::text(format)),
+        ("query".to_owned(), own::text(query.to_string())),
+        ("rows".to_owned(), rows),
+        ("below_seq".to_owned(), number(searchable.0)),
+    ];
+    own::enter(app, "audit.exported", Some(target), Json::Object(detail)).await
 }
 
 /// The newest checkpoint, if possible of everything that is searchable now.
@@ -183,15 +227,16 @@ impl Ended {
     }
 }
 
-fn run(store: &Store, export: &File, out: &mut dyn Write) -> io::Result<Ended> {
+fn run(store: &Store, sight: &Query, export: &File, searchable: Seq, out: &mut dyn Write) -> io::Result<Ended> {
     let view = store.view();
+    let index = Narrowed::new(&*view, sight.clone());
     let snapshot = match &export.how {
-        How::Csv(_) | How::Ndjson => view.searchable(),
-        How::Bundle(checkpoint) => view.searchable().min(checkpoint.size),
+        How::Csv(_) | How::Ndjson => searchable,
+        How::Bundle(checkpoint) => searchable.min(checkpoint.size),
     };
     let rows = Rows { store, export, provers: Mutex::default() };
     out.write_all(&rows.head()?)?;
-    let mut hits = view.hits(&export.query, export.order, None, Within::below(snapshot)).map_err(io::Error::other)?;
+    let mut hits = index.hits(&export.query, export.order, None, Within::below(snapshot)).map_err(io::Error::other)?;
     let mut n = 0;
     loop {
         let group: Result<Vec<Seq>, EngineError> = hits.by_ref().take(GROUP_ROWS).map(|hit| Ok(hit?.seq)).collect();

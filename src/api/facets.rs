@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 use chrono_tz::Tz;
@@ -21,7 +20,7 @@ const TOP_DEFAULT: usize = 50;
 /// Actions shown in the tree unless `top` says otherwise.
 const TREE_DEFAULT: usize = 1_000;
 
-pub async fn facets(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn facets(app: App, uri: Uri) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let fields = fields(params.take("fields")?.as_deref().unwrap_or("actor,action,target_type"))?;
     let expected = format!("a number from 1 to {TOP_MAX}");
@@ -36,7 +35,7 @@ pub async fn facets(State(app): State<App>, uri: Uri) -> Result<Response, ApiErr
         let within = Within::below(view.searchable());
         let counts = answers.engine.counts(&filter.query, within, &fields)?;
         // Names come from the index whoever counted: one look-up for each value would be a scan of the log for each.
-        let names = Answers { engine: view, source: answers.source, catalogue: answers.catalogue };
+        let names = Answers { engine: view.index(), source: answers.source, catalogue: answers.catalogue };
         let mut answered = Vec::with_capacity(counts.facets.len());
         for facet in counts.facets {
             let default = if facet.field == FacetField::Action { TREE_DEFAULT } else { TOP_DEFAULT };

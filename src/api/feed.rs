@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
@@ -33,7 +32,7 @@ enum FeedFormat {
     Ndjson,
 }
 
-pub async fn feed(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn feed(app: App, uri: Uri) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let limit = params.take_limit(LIMIT_DEFAULT, LIMIT_MAX)?;
     let format = params

@@ -1,6 +1,5 @@
 //! `/healthz`: the process answers. `/readyz`: it can do its work, or why not.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
@@ -12,7 +11,7 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-pub async fn readyz(State(app): State<App>) -> Response {
+pub async fn readyz(app: App) -> Response {
     let store = &app.store;
     let missing = store.view().missing();
     let mut reasons = Vec::new();

@@ -1,5 +1,6 @@
 //! The HTTP API: every route on this page, a file per noun. A handler takes apart, calls once, puts together.
 
+pub mod access;
 mod actions;
 mod append;
 pub mod connection;
@@ -9,7 +10,9 @@ pub mod export;
 mod facets;
 mod feed;
 mod health;
+mod keys;
 mod metrics;
+pub mod own;
 mod params;
 mod parse;
 mod proofs;
@@ -18,6 +21,7 @@ mod sse;
 pub mod tail;
 pub mod witness;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +30,15 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 
-use crate::index::tantivy::view::View;
-use crate::index::{Engine, Patience};
+use crate::auth::{Caller, Failures, Sessions};
+use crate::clock;
+use crate::index::{Engine, Narrowed, Patience};
+use crate::query::{Env, Query};
+use crate::seq::Seq;
 use crate::store::{Answers, Store};
+use access::Door;
 use error::ApiError;
 pub use events::{find, row};
 pub use metrics::HttpMetrics;
@@ -44,6 +52,15 @@ pub struct App {
     pub store: Arc<Store>,
     /// Counts requests.
     pub metrics: Arc<HttpMetrics>,
+    /// Who asks. Handlers are given theirs.
+    pub caller: Arc<Caller>,
+    /// From where.
+    pub peer: Option<IpAddr>,
+    /// Whether keys are asked for.
+    pub door: Door,
+    /// Who signed in on the page.
+    pub sessions: Arc<Sessions>,
+    failures: Arc<Failures>,
     tails: Arc<tail::Tails>,
     /// Turns true when the server stops: who would wait does not any more.
     stop: watch::Receiver<bool>,
@@ -55,11 +72,30 @@ pub struct App {
 }
 
 impl App {
-    /// Over a store, for questions that take at most so long, until `stop` turns true.
-    pub fn new(store: Arc<Store>, question_time: Duration, stop: watch::Receiver<bool>) -> App {
+    /// Over a store, behind a door, for questions that take at most so long, until `stop` turns true.
+    pub fn new(store: Arc<Store>, door: Door, question_time: Duration, stop: watch::Receiver<bool>) -> App {
         let exports = Arc::new(Semaphore::new(export::EXPORTS_MAX));
         let bodies = Arc::new(Semaphore::new(append::BODIES_KIB_MAX));
-        App { store, metrics: Arc::default(), tails: Arc::default(), stop, question_time, exports, bodies }
+        let caller = Arc::new(Caller::nobody());
+        App {
+            store,
+            metrics: Arc::default(),
+            caller,
+            peer: None,
+            door,
+            sessions: Arc::default(),
+            failures: Arc::default(),
+            tails: Arc::default(),
+            stop,
+            question_time,
+            exports,
+            bodies,
+        }
+    }
+
+    /// What matches every entry that is there for the caller.
+    pub fn sight(&self) -> Query {
+        self.caller.sight(&Env { now_ms: clock::now_ms(), catalogue: self.store.catalogue() })
     }
 
     /// Returns when the server stops.
@@ -84,6 +120,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/export", get(export::export))
         .route("/v1/segments", get(segments::list))
         .route("/v1/segments/{first}", get(segments::one))
+        .route("/v1/keys", get(keys::list).post(keys::create).layer(DefaultBodyLimit::max(keys::BODY_BYTES_MAX)))
+        .route("/v1/keys/{id}", delete(keys::revoke))
         .route("/v1/log", get(proofs::log))
         .route("/v1/consistency", get(proofs::consistency))
         .route("/checkpoint", get(proofs::checkpoint))
@@ -93,8 +131,9 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics::metrics))
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state((app.clone(), &access::RULES[..]), access::guard))
         .layer(middleware::from_fn_with_state(app.clone(), count_and_harden))
-        // Bodies are read and limited by `append`, the only call that takes one.
+        // Bodies are read and limited by `append`; the other calls that take one have limits of their own.
         .layer(DefaultBodyLimit::disable())
         .with_state(app)
 }
@@ -139,22 +178,61 @@ const ENGINES: [(&str, EngineChoice); 2] = [("index", EngineChoice::Index), ("sc
 /// A scan is asked for to be compared with, not to be fast.
 const SCAN_TIME: Duration = Duration::from_secs(120);
 
-/// Runs a question on a thread that may block, over one snapshot of the index.
+/// What a question is asked over: as much of the log as is searchable at one moment, and as the caller sees.
+pub struct Snapshot<'a> {
+    index: Narrowed<'a>,
+    searchable: Seq,
+    sight: &'a Query,
+    patience: &'a Arc<Patience>,
+}
+
+impl Snapshot<'_> {
+    /// Everything below it is searched.
+    pub fn searchable(&self) -> Seq {
+        self.searchable
+    }
+
+    /// The index, whoever answers the question.
+    pub fn index(&self) -> &dyn Engine {
+        &self.index
+    }
+
+    /// Another engine over the same log, narrowed to what the caller sees.
+    pub fn narrowed<'e>(&self, engine: &'e dyn Engine) -> Narrowed<'e> {
+        Narrowed::new(engine, self.sight.clone())
+    }
+
+    /// How long the question may take.
+    pub fn patience(&self) -> &Arc<Patience> {
+        self.patience
+    }
+
+    /// What the caller sees.
+    pub fn sight(&self) -> &Query {
+        self.sight
+    }
+}
+
+/// Runs a question on a thread that may block, over one snapshot of what its caller sees.
 pub async fn ask<T: Send + 'static>(
     app: &App,
     engine: EngineChoice,
-    question: impl FnOnce(Answers<'_, dyn Engine>, &View) -> Result<T, ApiError> + Send + 'static,
+    question: impl FnOnce(Answers<'_, dyn Engine>, &Snapshot<'_>) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let store = app.store.clone();
+    app.still()?;
+    let (store, sight) = (app.store.clone(), app.sight());
     let question_time = app.question_time;
     let answered = tokio::task::spawn_blocking(move || {
         let view = store.view().patient(Arc::new(Patience::at_most(question_time)));
         let scan = store.scan(view.searchable()).patient(Arc::new(Patience::at_most(SCAN_TIME)));
+        let index = Narrowed::new(&view, sight.clone());
+        let scan = Narrowed::new(&scan, sight.clone());
+        let snapshot = Snapshot { index, searchable: view.searchable(), sight: &sight, patience: view.patience() };
         let engine: &dyn Engine = match engine {
-            EngineChoice::Index => &view,
+            EngineChoice::Index => snapshot.index(),
             EngineChoice::Scan => &scan,
         };
-        question(Answers { engine, source: store.source(), catalogue: store.catalogue() }, &view)
+        question(Answers { engine, source: store.source(), catalogue: store.catalogue() }, &snapshot)
     });
     answered.await.unwrap_or_else(|_| Err(ApiError::internal("a question panicked")))
 }

@@ -1,6 +1,5 @@
 //! `GET /v1/query/parse`: the tree that a query text and parameters make together, without asking it.
 
-use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
 
@@ -9,7 +8,7 @@ use super::params::Params;
 use super::{App, json};
 use crate::wire;
 
-pub async fn parse(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn parse(app: App, uri: Uri) -> Result<Response, ApiError> {
     let params = Params::of(&uri)?;
     // Off the connections' threads: each of up to 1,024 filters says what the query of 8 KiB would be without it.
     let answer = tokio::task::spawn_blocking(move || {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
@@ -22,12 +22,12 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// A new entry is signed within a second: so long one who asks for its proof waits.
 pub(super) const SIGNED_SOON: Duration = Duration::from_secs(2);
 
-pub async fn checkpoint(State(app): State<App>) -> Result<Response, ApiError> {
+pub async fn checkpoint(app: App) -> Result<Response, ApiError> {
     let head = signed(&app)?;
     Ok(text(head.checkpoint))
 }
 
-pub async fn log(State(app): State<App>) -> Result<Response, ApiError> {
+pub async fn log(app: App) -> Result<Response, ApiError> {
     let head = signed(&app)?;
     let (store, cosigned) = (&app.store, app.store.cosigned());
     let log_id = &store.report().log_id;
@@ -35,7 +35,7 @@ pub async fn log(State(app): State<App>) -> Result<Response, ApiError> {
     Ok(json(wire::log(log_id, key, &head.checkpoint, cosigned.as_deref(), &integrity, store.marks())))
 }
 
-pub async fn tile(State(app): State<App>, Path((level, tile)): Path<(String, String)>) -> Result<Response, ApiError> {
+pub async fn tile(app: App, Path((level, tile)): Path<(String, String)>) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("there is no such tile in the signed tree");
     let (tile, width) = tile_path::parse(&tile).ok_or_else(missing)?;
     let level = match level.as_str() {
@@ -66,12 +66,12 @@ pub async fn tile(State(app): State<App>, Path((level, tile)): Path<(String, Str
     Ok((headers, bytes).into_response())
 }
 
-pub async fn proof(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn proof(app: App, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
     let proven = prove(&app, &name, &uri).await?;
     Ok(text(proven.to_text()))
 }
 
-pub async fn evidence(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn evidence(app: App, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
     evidence_of(&app, &name, &uri).await
 }
 
@@ -83,7 +83,7 @@ pub async fn evidence_of(app: &App, name: &str, uri: &Uri) -> Result<Response, A
     Ok(json(wire::evidence(&evidence, &proven)))
 }
 
-pub async fn consistency(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn consistency(app: App, uri: Uri) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let any = |_: &u64| true;
     let from = params.take_as("from", "a size of the tree", any)?;

@@ -4,7 +4,7 @@
 use std::io;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
 use http_body::Frame;
@@ -24,13 +24,13 @@ use crate::wire;
 /// Bytes read and sent at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
-pub async fn list(State(app): State<App>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
     let segments = app.store.source().reader().segments();
     Ok(json(wire::segments(&segments, app.store.marks())))
 }
 
-pub async fn one(State(app): State<App>, Path(first): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+pub async fn one(app: App, Path(first): Path<String>, uri: Uri) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
     let missing = || ApiError::not_found(format!("there is no segment {first:?}"));
     let first = Seq(first.parse().map_err(|_| missing())?);

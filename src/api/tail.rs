@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Extension, State};
+use axum::extract::{ConnectInfo, Extension};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
 use axum::response::Response;
 use tokio::sync::Semaphore;
@@ -103,7 +103,7 @@ pub struct Request<'a> {
 
 /// `GET /v1/tail`
 pub async fn tail(
-    State(app): State<App>,
+    app: App,
     uri: Uri,
     version: Version,
     headers: HeaderMap,
@@ -305,6 +305,7 @@ impl Tail {
                 let to = view.searchable().min(from.plus(WINDOW_EVENTS)).max(from);
                 let within = Within { from, to };
                 let scan = Scan::new(answers.source.clone(), within).patient(view.patience().clone());
+                let scan = view.narrowed(&scan);
                 let engine = if to.0 - from.0 <= SCANNED_EVENTS { &scan } else { answers.engine };
                 match find(&Answers { engine, ..answers }, &query, within, &*messages) {
                     Err(EngineError::Rebuilding { .. }) => Ok(Looked::Rebuilding),

@@ -46,7 +46,7 @@ impl AppendArgs {
             "-" => Box::new(BufReader::new(io::stdin())),
             path => Box::new(BufReader::new(File::open(path).with_context(|| format!("cannot open {path}"))?)),
         };
-        let client = self.server.client();
+        let client = self.server.client()?;
         let mut progress = Progress::new("events sent");
         let mut sum = Sum::default();
         let sent = self.send_all(input, &client, &mut sum, &mut progress);

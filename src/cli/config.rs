@@ -23,6 +23,10 @@ Settings of `annals serve`. A flag wins over the environment, that over annals.t
 data            ANNALS_DATA            --data          the data directory; default ./data
 listen          ANNALS_LISTEN          --listen        address and port, port 0 picks one; default 127.0.0.1:7400
 no_auth         ANNALS_NO_AUTH         --no-auth       serve without keys, loopback only; default false
+tls_cert        ANNALS_TLS_CERT                        a file with the certificate and its chain, in PEM: then TLS is
+                                                       spoken; read again when it changes; default none
+tls_key         ANNALS_TLS_KEY                         the file with its private key; set with tls_cert
+connections_max ANNALS_CONNECTIONS_MAX                 connections at a time, more wait; default 4096, minimum 16
 free_bytes_min  ANNALS_FREE_BYTES_MIN                  bytes that must stay free, below it events get 507;
                                                        default 1 GiB or 5 % of the disk, whichever is more;
                                                        minimum 67108864, or 0 to switch it off

@@ -40,7 +40,7 @@ impl ExportArgs {
     pub fn run(self) -> anyhow::Result<()> {
         let format = if self.bundle.is_some() { "bundle" } else { &self.format };
         let params = [("format", format), ("q", &self.query), ("order", &self.order), ("tz", &self.tz)];
-        let mut answer = self.server.client().get("/v1/export", &params)?;
+        let mut answer = self.server.client()?.get("/v1/export", &params)?;
         let mut body = answer.body_mut().with_config().limit(u64::MAX).reader();
         let Some(path) = self.bundle.as_ref().or(self.out.as_ref()) else {
             copy(&mut body, &mut io::stdout().lock(), None)?;

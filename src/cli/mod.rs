@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod demo;
 mod export;
+mod key;
 mod progress;
 mod reindex;
 mod repair;
@@ -65,6 +66,9 @@ enum Verb {
     /// Print made-up VeloConnect events as NDJSON
     #[command(after_help = EXIT_CODES)]
     Demo(demo::Demo),
+    /// Make, list and revoke the keys of a running server
+    #[command(after_help = EXIT_CODES)]
+    Key(key::KeyArgs),
     /// Explain every setting, and show what they are now
     #[command(after_help = EXIT_CODES)]
     Config(config::ConfigArgs),
@@ -86,6 +90,7 @@ pub fn main() -> ExitCode {
         Verb::Verify(args) => return args.run(),
         Verb::Witness(args) => args.run(),
         Verb::Demo(args) => args.run(),
+        Verb::Key(args) => args.run(),
         Verb::Config(args) => args.run(),
     };
     match done {

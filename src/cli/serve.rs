@@ -104,7 +104,7 @@ fn append_demo(store: &Store) -> anyhow::Result<()> {
     for batch in lines.chunks(DEMO_BATCH) {
         let mut drafts = Vec::with_capacity(batch.len());
         for line in batch {
-            let draft = validate(line, &store.intake());
+            let draft = validate(line, &store.intake(None));
             drafts.push(draft.map_err(|faults| anyhow::anyhow!("a demo event is refused: {}", faults[0]))?);
         }
         let answer = store.append(Append { drafts, skip_conflicts: false, kind: Kind::Event })?;

@@ -49,6 +49,8 @@ pub enum FaultCode {
     BadNumber,
     /// A word that is none of the allowed ones.
     BadValue,
+    /// A tenant that the caller does not write.
+    OtherTenant,
 }
 
 impl FaultCode {
@@ -71,6 +73,7 @@ impl FaultCode {
             FaultCode::TimeRange => "time_range",
             FaultCode::BadNumber => "bad_number",
             FaultCode::BadValue => "bad_value",
+            FaultCode::OtherTenant => "other_tenant",
         }
     }
 }

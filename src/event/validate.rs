@@ -38,6 +38,8 @@ pub struct Intake<'a> {
     pub now_ms: u64,
     /// The tenant of an event that names none.
     pub tenant: &'a str,
+    /// No event may name another.
+    pub is_only_tenant: bool,
     /// Which names are forbidden or secret.
     pub catalogue: &'a Catalogue,
 }
@@ -215,7 +217,7 @@ impl Door<'_> {
             match key.as_str() {
                 "id" => said.id = self.word(value, &at, ID_BYTES_MAX),
                 "time" => said.time = self.time(value, &at),
-                "tenant" => said.tenant = self.word(value, &at, ID_BYTES_MAX),
+                "tenant" => said.tenant = self.tenant(value, &at),
                 "actor" => {
                     said.has_actor = true;
                     said.actor = self.party(value, &at);
@@ -485,6 +487,16 @@ impl Door<'_> {
         Some(text)
     }
 
+    fn tenant(&mut self, value: Json, at: &Path<'_>) -> Option<String> {
+        let tenant = self.word(value, at, ID_BYTES_MAX)?;
+        if self.intake.is_only_tenant && tenant != self.intake.tenant {
+            let message = format!("the tenant is {tenant:?}, and this key writes {:?} only", self.intake.tenant);
+            self.fault(FaultCode::OtherTenant, at, message);
+            return None;
+        }
+        Some(tenant)
+    }
+
     fn text(&mut self, value: Json, at: &Path<'_>, bytes_max: usize) -> Option<String> {
         let text = self.string(value, at)?;
         if text.len() > bytes_max {
@@ -590,7 +602,10 @@ mod tests {
     const LEAST: &str = r#"{"actor":{"id":"u_81"},"action":"contact.deleted"}"#;
 
     fn check(text: &str) -> Result<Draft, Vec<Fault>> {
-        validate(text, &Intake { now_ms: NOW_MS, tenant: "acme", catalogue: Catalogue::builtin() })
+        validate(
+            text,
+            &Intake { now_ms: NOW_MS, tenant: "acme", is_only_tenant: false, catalogue: Catalogue::builtin() },
+        )
     }
 
     fn body(text: &str) -> String {

@@ -4,6 +4,7 @@
 //! from the log and defines what is right. Nothing above this room may know which one runs. Answers are
 //! `Hit`s (where an entry stands); the rows themselves come from the log.
 
+mod narrowed;
 mod patience;
 pub mod scan;
 pub mod source;
@@ -12,11 +13,13 @@ pub mod tantivy;
 use std::borrow::Cow;
 use std::time::Duration;
 
+pub use narrowed::Narrowed;
 pub use patience::{Pace, Patience};
 
 use crate::event::{Entry, noun};
 use crate::log::ReadError;
-use crate::query::{FacetField, Node, Query, values};
+use crate::query::filter::{Action, Actor, Filter, TargetType, Value};
+use crate::query::{FacetField, Node, Pattern, Query, ValueField, values};
 use crate::seq::Seq;
 use crate::text;
 
@@ -198,6 +201,22 @@ pub fn facet_value(field: FacetField, entry: &Entry) -> Option<FacetValue> {
         FacetField::Tenant => Some(flat(Cow::Borrowed(&event.tenant))),
         FacetField::Outcome => Some(flat(Cow::Borrowed(event.outcome.as_str()))),
         FacetField::Source => event.source.as_deref().map(text::fold_value).map(flat),
+    }
+}
+
+/// The filter that chooses exactly one facet value.
+pub fn choice(field: FacetField, value: &FacetValue) -> Filter {
+    let exact = |text: &str| Pattern::Exact(text.to_owned());
+    match field {
+        FacetField::Actor => Filter::Actor(Actor {
+            id: exact(&format!("{}/{}", value.parent, value.value)),
+            typed: Some((value.parent.clone(), exact(&value.value))),
+        }),
+        FacetField::Action => Filter::Action(Action::Exact(value.value.clone())),
+        FacetField::TargetType => Filter::TargetType(TargetType(exact(&value.value))),
+        FacetField::Tenant => Filter::Value(Value { field: ValueField::Tenant, pattern: exact(&value.value) }),
+        FacetField::Outcome => Filter::Value(Value { field: ValueField::Outcome, pattern: exact(&value.value) }),
+        FacetField::Source => Filter::Value(Value { field: ValueField::Source, pattern: exact(&value.value) }),
     }
 }
 

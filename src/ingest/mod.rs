@@ -155,7 +155,12 @@ mod tests {
     fn a_bad_line_spoils_only_itself() {
         let body = b"{\"actor\":\"system\",\"action\":\"x\"}\n{\"actor\":\"\xff\"}\nnonsense\n{\"actor\":\"system\",\"action\":\"y\"}\n";
         let items = split(body, Format::Ndjson).unwrap();
-        let intake = Intake { now_ms: 1_795_181_527_412, tenant: "acme", catalogue: Catalogue::builtin() };
+        let intake = Intake {
+            now_ms: 1_795_181_527_412,
+            tenant: "acme",
+            is_only_tenant: false,
+            catalogue: Catalogue::builtin(),
+        };
         let verdicts: Vec<Result<(), &str>> = validate_all(&items, &intake)
             .into_iter()
             .map(|verdict| verdict.map(|_| ()).map_err(|faults| faults[0].code.as_str()))

@@ -30,6 +30,17 @@ pub struct Look<'a> {
     pub prefs: &'a Prefs,
     /// From the document's address to the page: empty, or `../`. So nothing depends on a prefix.
     pub root: &'static str,
+    /// What the visitor may do: what they may not is not offered.
+    pub rights: Rights,
+}
+
+/// What a visitor may do beside looking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Take the list away as a file.
+    pub export: bool,
+    /// Save and remove views.
+    pub save_views: bool,
 }
 
 impl Look<'_> {

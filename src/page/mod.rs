@@ -32,26 +32,31 @@ mod results;
 mod samples;
 mod seal;
 mod shell;
+mod sign_in;
 mod state;
 mod streams;
 mod tree;
 mod views;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Path, Request, State as Shared};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 
 use crate::api::App;
+use crate::api::access::{Need, Rule};
+use crate::auth::Scope;
 use crate::durable::Disk;
 pub use respond::PAGE_PATH;
 use respond::{Meant, see_other};
-use views::Views;
+use views::{View, Views};
 
 /// The longest form that is taken, bytes.
 const FORM_BYTES_MAX: usize = 64 << 10;
@@ -61,6 +66,8 @@ const FORM_BYTES_MAX: usize = 64 << 10;
 pub struct Settings {
     /// Where the server is seen from outside, if that is not where it listens.
     pub base_url: Option<String>,
+    /// It is reached over TLS, unless a proxy says otherwise.
+    pub speaks_tls: bool,
     /// `X-Forwarded-Host`, `-Proto` and `-Prefix` say where it is seen.
     pub trusts_proxy: bool,
     /// Origins whose pages may show this one in a frame.
@@ -87,6 +94,47 @@ impl Page {
     }
 }
 
+const READ: Need = Need::Scope(Scope::Read);
+const EXPORT: Need = Need::Scope(Scope::Export);
+
+/// What each route of [`router`] asks of its caller.
+pub const RULES: [Rule; 18] = [
+    (Method::GET, "/", Need::Nothing),
+    (Method::GET, "/admin/audit-log", Need::Nothing),
+    (Method::GET, "/admin/audit-log/", READ),
+    (Method::GET, "/admin/audit-log/_results", READ),
+    (Method::GET, "/admin/audit-log/_facet/{facet}", READ),
+    (Method::GET, "/admin/audit-log/_detail/{id}", READ),
+    (Method::GET, "/admin/audit-log/_tail", READ),
+    (Method::GET, "/admin/audit-log/_assets/{hash}/{name}", Need::Nothing),
+    (Method::GET, "/admin/audit-log/entries/{id}", READ),
+    (Method::GET, "/admin/audit-log/entries/{id}/proof.json", READ),
+    (Method::GET, "/admin/audit-log/export.csv", EXPORT),
+    (Method::GET, "/admin/audit-log/export.jsonl", EXPORT),
+    (Method::POST, "/admin/audit-log/views", Need::Whole(Scope::Read)),
+    (Method::POST, "/admin/audit-log/views/{id}/delete", Need::Whole(Scope::Read)),
+    (Method::POST, "/admin/audit-log/prefs", READ),
+    (Method::GET, "/admin/audit-log/sign-in", Need::Nothing),
+    (Method::POST, "/admin/audit-log/sign-in", Need::Nothing),
+    (Method::POST, "/admin/audit-log/sign-out", READ),
+];
+
+/// A handler's page is that of its caller.
+impl FromRequestParts<Page> for Page {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, page: &Page) -> Result<Page, Infallible> {
+        Ok(Page { app: App::from_request_parts(parts, &page.app).await?, ..page.clone() })
+    }
+}
+
+impl Page {
+    /// The saved views, for those who see the whole log: a view's name and filters may tell of what others do not see.
+    fn saved_views(&self) -> Vec<View> {
+        if self.app.caller.sees_all() { self.views.list() } else { Vec::new() }
+    }
+}
+
 /// All routes of the page.
 pub fn router(page: Page) -> Router {
     Router::new()
@@ -105,6 +153,9 @@ pub fn router(page: Page) -> Router {
         .route("/admin/audit-log/views", post(posts::save_view))
         .route("/admin/audit-log/views/{id}/delete", post(posts::remove_view))
         .route("/admin/audit-log/prefs", post(posts::prefs))
+        .route("/admin/audit-log/sign-in", get(sign_in::form).post(sign_in::sign_in))
+        .route("/admin/audit-log/sign-out", post(sign_in::sign_out))
+        .layer(middleware::from_fn_with_state(page.clone(), sign_in::guard))
         .layer(middleware::from_fn_with_state(page.clone(), count_and_harden))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .with_state(page)

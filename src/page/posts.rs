@@ -1,6 +1,6 @@
 //! The forms that change something: saved views and the viewer's choices. Each answers 303 back to where it came from.
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use chrono_tz::Tz;
@@ -13,16 +13,17 @@ use super::state::State;
 use super::views::SaveError;
 
 /// What is said to a form with another token than its cookie's.
-const NOT_OURS: &str = "This form did not come from the page, or is too old. Go back, load the page again, and repeat.";
+pub const NOT_OURS: &str =
+    "This form did not come from the page, or is too old. Go back, load the page again, and repeat.";
 
 /// What a form sent.
-struct Form {
+pub struct Form {
     pairs: Vec<(String, String)>,
 }
 
 impl Form {
     /// Reads a form, if it came from a page of ours.
-    fn read(body: &str, headers: &HeaderMap) -> Option<Form> {
+    pub fn read(body: &str, headers: &HeaderMap) -> Option<Form> {
         let form = Form { pairs: form_urlencoded::parse(body.as_bytes()).into_owned().collect() };
         let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
         let is_ours = !matches!(site, Some("cross-site" | "same-site"));
@@ -30,7 +31,8 @@ impl Form {
         (is_ours && has_token).then_some(form)
     }
 
-    fn get(&self, name: &str) -> &str {
+    /// The value of a field; empty if it is not there.
+    pub fn get(&self, name: &str) -> &str {
         self.pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
 
@@ -41,7 +43,7 @@ impl Form {
 }
 
 /// `POST /admin/audit-log/prefs`
-pub async fn prefs(Shared(page): Shared<Page>, headers: HeaderMap, body: String) -> Response {
+pub async fn prefs(page: Page, headers: HeaderMap, body: String) -> Response {
     let Some(form) = Form::read(&body, &headers) else {
         return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
     };
@@ -62,7 +64,7 @@ pub async fn prefs(Shared(page): Shared<Page>, headers: HeaderMap, body: String)
 }
 
 /// `POST /admin/audit-log/views`
-pub async fn save_view(Shared(page): Shared<Page>, headers: HeaderMap, body: String) -> Response {
+pub async fn save_view(page: Page, headers: HeaderMap, body: String) -> Response {
     let Some(form) = Form::read(&body, &headers) else {
         return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
     };
@@ -76,12 +78,7 @@ pub async fn save_view(Shared(page): Shared<Page>, headers: HeaderMap, body: Str
 }
 
 /// `POST /admin/audit-log/views/{id}/delete`
-pub async fn remove_view(
-    Shared(page): Shared<Page>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+pub async fn remove_view(page: Page, Path(id): Path<String>, headers: HeaderMap, body: String) -> Response {
     let Some(form) = Form::read(&body, &headers) else {
         return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
     };

@@ -100,7 +100,7 @@ impl Outside {
         // Several proxies make a list; the first one is the one that the viewer sees.
         let first = |name: &str| text(name).and_then(|list| list.split(',').next()).map(str::trim);
         let forwarded = |name: &str| if settings.trusts_proxy { first(name) } else { None };
-        let is_secure = forwarded("x-forwarded-proto") == Some("https");
+        let is_secure = forwarded("x-forwarded-proto").map_or(settings.speaks_tls, |scheme| scheme == "https");
         let host = forwarded("x-forwarded-host").or_else(|| text("host")).filter(|host| is_host(host));
         let prefix = forwarded("x-forwarded-prefix").filter(|prefix| is_prefix(prefix)).unwrap_or_default();
         let scheme = if is_secure { "https" } else { "http" };
@@ -141,6 +141,12 @@ mod tests {
         let trusting = Settings { trusts_proxy: true, ..Settings::default() };
         let based = Settings { base_url: Some("https://example.org/a/".into()), ..Settings::default() };
         assert_eq!(outside(&Settings::default(), &sent), "http://127.0.0.1:7400");
+        let own = Settings { speaks_tls: true, ..Settings::default() };
+        assert_eq!(outside(&own, &sent), "https://127.0.0.1:7400");
+        assert_eq!(
+            outside(&Settings { trusts_proxy: true, ..own }, &[("x-forwarded-proto", "http")]),
+            "http://localhost"
+        );
         assert_eq!(outside(&trusting, &sent), "https://audit.example.org/annals");
         assert_eq!(outside(&based, &sent), "https://example.org/a");
         assert_eq!(

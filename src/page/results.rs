@@ -1,6 +1,6 @@
 //! `GET` of the page, its fragments, and single entries: the same functions render them all.
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use chrono_tz::Tz;
@@ -13,16 +13,18 @@ use super::filters::{self, Bar};
 use super::format::{self, count, plural, shown};
 use super::icons::icon;
 use super::list;
-use super::look::Look;
+use super::look::{Look, Rights};
 use super::plot;
 use super::prefs::{self, Prefs};
 use super::respond::{self, Outside, plain, see_other};
 use super::seal::{self, Badge};
 use super::shell::{self, Frame};
+use super::sign_in;
 use super::state::{Fault, QUERY_STRING_BYTES_MAX, State};
 use super::tree::Conditions;
 use crate::api::error::ApiError;
 use crate::api::{self, EngineChoice};
+use crate::auth::Scope;
 use crate::clock;
 use crate::query::Highlights;
 use crate::seq::Seq;
@@ -65,9 +67,12 @@ impl Visit {
         Visit { state: read.state, faults, is_canonical, prefs, tz, now_ms: clock::now_ms().cast_signed() }
     }
 
-    fn look<'a>(&'a self, page: &'a Page, root: &'static str) -> Look<'a> {
+    /// How the page is to look for it; `root` is the way up to the page.
+    pub fn look<'a>(&'a self, page: &'a Page, root: &'static str) -> Look<'a> {
         let (state, prefs) = (&self.state, &self.prefs);
-        Look { state, tz: self.tz, now_ms: self.now_ms, catalogue: page.app.store.catalogue(), prefs, root }
+        let rights = Rights { export: page.app.caller.may(Scope::Export), save_views: page.app.caller.sees_all() };
+        let catalogue = page.app.store.catalogue();
+        Look { state, tz: self.tz, now_ms: self.now_ms, catalogue, prefs, root, rights }
     }
 
     /// What is asked of the store, or what of the address it cannot understand.
@@ -98,7 +103,7 @@ enum Outcome {
 }
 
 /// `GET /admin/audit-log/`
-pub async fn page(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn page(page: Page, uri: Uri, headers: HeaderMap) -> Response {
     let visit = Visit::of(&uri, &headers);
     if visit.faults.is_empty() && !visit.is_canonical {
         return see_other(&match visit.state.query_string() {
@@ -119,13 +124,14 @@ pub async fn page(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) -> R
     let look = visit.look(&page, "");
     let badge = badge(&page, visit.now_ms);
     let (status, parts) = parts(&page, &look, &badge, &outcome, &outside);
-    let views = page.views.list();
+    let views = page.saved_views();
     let main = html! {
         (shell::head(&look, &badge, &views, &token))
         (parts.bar) (parts.results)
         (shell::keys())
     };
-    let frame = Frame { title: &parts.title, token: Some(&token), views: &views };
+    let who = sign_in::who(&page, &headers);
+    let frame = Frame { title: &parts.title, token: Some(&token), who: who.as_deref(), views: &views };
     let mut response = respond::html(status, shell::document(&look, &frame, main), &headers);
     if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -134,7 +140,7 @@ pub async fn page(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) -> R
 }
 
 /// `GET /admin/audit-log/_results`
-pub async fn fragment(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn fragment(page: Page, uri: Uri, headers: HeaderMap) -> Response {
     let visit = Visit::of(&uri, &headers);
     let outcome = ask(&page, &visit).await;
     let outside = Outside::of(&headers, &page.settings);
@@ -278,7 +284,7 @@ fn behind(page: &Page, look: &Look<'_>, searchable: Seq) -> Markup {
 }
 
 /// `GET /admin/audit-log/_facet/{actor,action,target_type}?find=`
-pub async fn facet(Shared(page): Shared<Page>, Path(facet): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn facet(page: Page, Path(facet): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
     let visit = Visit::of(&uri, &headers);
     let asked = match visit.asked(&page) {
         Ok(asked) => asked,
@@ -321,7 +327,7 @@ fn unanswered(error: &ApiError) -> Response {
 }
 
 /// `GET /admin/audit-log/_detail/{id}`
-pub async fn detail(Shared(page): Shared<Page>, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn detail(page: Page, Path(id): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
     let visit = Visit::of(&uri, &headers);
     let (opened, marks) = match open(&page, &visit, &id).await {
         Ok(opened) => opened,
@@ -347,7 +353,7 @@ async fn open(page: &Page, visit: &Visit, id: &str) -> Result<(Opened, Highlight
 }
 
 /// `GET /admin/audit-log/entries/{id}` and `…/{id}.json`
-pub async fn entry(Shared(page): Shared<Page>, Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
+pub async fn entry(page: Page, Path(name): Path<String>, uri: Uri, headers: HeaderMap) -> Response {
     if let Some(id) = name.strip_suffix(".json")
         && let Ok(seq) = api::find(&page.app, id, None).await
     {
@@ -386,12 +392,12 @@ pub async fn entry(Shared(page): Shared<Page>, Path(name): Path<String>, uri: Ur
             (error.status(), "Entry, Audit log".to_owned(), main)
         }
     };
-    let frame = Frame { title: &title, token: None, views: &[] };
+    let frame = Frame { title: &title, token: None, who: None, views: &[] };
     respond::html(status, shell::document(&look, &frame, main), &headers)
 }
 
 /// `GET /admin/audit-log/entries/{id}/proof.json`: leaf, salt and body as they were hashed, and the way to the signed
 /// root.
-pub async fn proof(Shared(page): Shared<Page>, Path(id): Path<String>) -> Response {
+pub async fn proof(page: Page, Path(id): Path<String>) -> Response {
     api::evidence_of(&page.app, &id, &Uri::default()).await.unwrap_or_else(IntoResponse::into_response)
 }

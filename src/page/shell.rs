@@ -13,6 +13,8 @@ use super::state::State;
 use super::views::{BUILT_IN, NAME_CHARACTERS_MAX, View};
 use crate::export::csv::{CsvOptions, write_row};
 
+/// Characters of the name of who signed in.
+const WHO_CHARACTERS: usize = 24;
 /// Seconds after which a live page without script is loaded again.
 const RELOAD_S: u32 = 10;
 
@@ -22,6 +24,8 @@ pub struct Frame<'a> {
     pub title: &'a str,
     /// The token that forms carry; none where there are no forms.
     pub token: Option<&'a str>,
+    /// The name of who signed in, if somebody did.
+    pub who: Option<&'a str>,
     /// The saved views.
     pub views: &'a [View],
 }
@@ -64,12 +68,26 @@ pub fn document(look: &Look<'_>, frame: &Frame<'_>, main: Markup) -> Markup {
                         }
                     }
                     span class="grow" {}
-                    @if let Some(token) = frame.token { (display(look, token, frame.views)) }
+                    @if let Some(token) = frame.token {
+                        (display(look, token, frame.views))
+                        @if let Some(who) = frame.who { (sign_out(look, who, token)) }
+                    }
                 }
                 main class="wrap" { (main) }
                 p class="vh" id="say" role="status" aria-live="polite" {}
                 p class="vh" id="shout" role="alert" aria-live="assertive" {}
             }
+        }
+    }
+}
+
+/// Who signed in, and the way out.
+fn sign_out(look: &Look<'_>, who: &str, token: &str) -> Markup {
+    html! {
+        form class="signed" method="post" action={ (look.root) "sign-out" } {
+            input type="hidden" name="csrf" value=(token);
+            span title=(shown(who)) { (cut(&shown(who), WHO_CHARACTERS)) }
+            button class="btn sm ghost" type="submit" { "Sign out" }
         }
     }
 }
@@ -149,8 +167,10 @@ pub fn head(look: &Look<'_>, badge: &Badge, views: &[View], token: &str) -> Mark
                     }
                 }
                 (views_menu(look, views, token))
-                a class="btn primary" id="export" href=(export_href(state, "csv")) aria-label="Export CSV" download {
-                    (icon("file")) span class="txt" { "Export CSV" }
+                @if look.rights.export {
+                    a class="btn primary" id="export" href=(export_href(state, "csv")) aria-label="Export CSV" download {
+                        (icon("file")) span class="txt" { "Export CSV" }
+                    }
                 }
             }
         }
@@ -167,7 +187,7 @@ const EXPORT_TOLD_FROM: u64 = 1_000_000;
 
 /// What script shows when a large export begins. Its size is that of the rows at hand as CSV, times all that match.
 pub fn exporting(look: &Look<'_>, total: u64, rows: &[Row]) -> Markup {
-    if total <= EXPORT_TOLD_FROM || rows.is_empty() {
+    if total <= EXPORT_TOLD_FROM || rows.is_empty() || !look.rights.export {
         return html! {};
     }
     let options = CsvOptions { tz: look.tz, bom: true };
@@ -226,15 +246,19 @@ fn views_panel(look: &Look<'_>, views: &[View], token: &str) -> Markup {
                     }
                 }
             }
-            p class="cap" { "This view as a file" }
-            a class="opt" href=(export_href(look.state, "jsonl")) download { "JSON Lines" }
+            @if look.rights.export {
+                p class="cap" { "This view as a file" }
+                a class="opt" href=(export_href(look.state, "jsonl")) download { "JSON Lines" }
+            }
         }
-        form class="foot" method="post" action="views" {
-            input type="hidden" name="csrf" value=(token);
-            input type="hidden" name="query" value=(filters);
-            input type="text" name="name" required maxlength=(NAME_CHARACTERS_MAX) placeholder="Name"
-                aria-label="Name of the view" autocomplete="off";
-            button class="btn sm" type="submit" { "Save this view" }
+        @if look.rights.save_views {
+            form class="foot" method="post" action="views" {
+                input type="hidden" name="csrf" value=(token);
+                input type="hidden" name="query" value=(filters);
+                input type="text" name="name" required maxlength=(NAME_CHARACTERS_MAX) placeholder="Name"
+                    aria-label="Name of the view" autocomplete="off";
+                button class="btn sm" type="submit" { "Save this view" }
+            }
         }
     }
 }
@@ -267,6 +291,7 @@ mod tests {
 
     use super::*;
     use crate::event::Catalogue;
+    use crate::page::look::Rights;
     use crate::page::prefs::Prefs;
     use crate::query::Highlights;
 
@@ -274,7 +299,8 @@ mod tests {
     fn a_large_export_is_announced_with_number_and_size() {
         let (state, prefs) = (State::default(), Prefs::default());
         let catalogue = Catalogue::builtin();
-        let look = Look { state: &state, tz: Tz::UTC, now_ms: 0, catalogue, prefs: &prefs, root: "" };
+        let rights = Rights { export: true, save_views: true };
+        let look = Look { state: &state, tz: Tz::UTC, now_ms: 0, catalogue, prefs: &prefs, root: "", rights };
         let rows = [Row { entry: crate::page::samples::entry(), marks: Highlights::default() }];
         assert_eq!(exporting(&look, EXPORT_TOLD_FROM, &rows).into_string(), "");
         let note = exporting(&look, 2_104_551, &rows).into_string();

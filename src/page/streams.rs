@@ -1,13 +1,13 @@
 //! What never fits a page: the live tail and the exports, made by the API's own machinery under the page's filters.
 
-use axum::extract::{ConnectInfo, Extension, State as Shared};
+use axum::extract::{ConnectInfo, Extension};
 use axum::http::{HeaderMap, Uri, Version};
 use axum::response::{IntoResponse, Response};
 
 use super::Page;
 use super::answer::Row;
 use super::list;
-use super::look::Look;
+use super::look::{Look, Rights};
 use super::results::{Visit, refused};
 use super::state::{Sort, State};
 use crate::api::connection::Line;
@@ -20,7 +20,7 @@ use crate::query::highlights;
 
 /// `GET /admin/audit-log/_tail`: rows as they come, each as HTML in an event `entries` whose id is the entry's seq.
 pub async fn tail(
-    Shared(page): Shared<Page>,
+    page: Page,
     uri: Uri,
     version: Version,
     headers: HeaderMap,
@@ -40,7 +40,7 @@ pub async fn tail(
     let (state, prefs, tz, text) = (visit.state, visit.prefs, visit.tz, asked.conditions.text());
     let message = move |row: &crate::index::source::Row<'_>, catalogue: &Catalogue| {
         let now_ms = crate::clock::now_ms().cast_signed();
-        let look = Look { state: &state, tz, now_ms, catalogue, prefs: &prefs, root: "" };
+        let look = Look { state: &state, tz, now_ms, catalogue, prefs: &prefs, root: "", rights: Rights::default() };
         let html = match row.entry() {
             Ok(entry) => {
                 let marks = highlights(&text, &entry);
@@ -61,16 +61,16 @@ pub async fn tail(
 }
 
 /// `GET /admin/audit-log/export.csv`
-pub async fn csv(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) -> Response {
-    export(&page, &uri, &headers, Format::Csv, "csv")
+pub async fn csv(page: Page, uri: Uri, headers: HeaderMap) -> Response {
+    export(&page, &uri, &headers, Format::Csv, "csv").await
 }
 
 /// `GET /admin/audit-log/export.jsonl`
-pub async fn jsonl(Shared(page): Shared<Page>, uri: Uri, headers: HeaderMap) -> Response {
-    export(&page, &uri, &headers, Format::Ndjson, "jsonl")
+pub async fn jsonl(page: Page, uri: Uri, headers: HeaderMap) -> Response {
+    export(&page, &uri, &headers, Format::Ndjson, "jsonl").await
 }
 
-fn export(page: &Page, uri: &Uri, headers: &HeaderMap, format: Format, extension: &str) -> Response {
+async fn export(page: &Page, uri: &Uri, headers: &HeaderMap, format: Format, extension: &str) -> Response {
     let visit = Visit::of(uri, headers);
     let asked = match visit.asked(page) {
         Ok(asked) => asked,
@@ -89,7 +89,7 @@ fn export(page: &Page, uri: &Uri, headers: &HeaderMap, format: Format, extension
         },
         name: file_name(&visit.state, visit.now_ms, extension),
     };
-    match export::start(&page.app, file, format.content_type(), headers) {
+    match export::start(&page.app, file, format.content_type(), headers).await {
         Ok(response) => response,
         Err(error) => error.into_response(),
     }

@@ -122,13 +122,13 @@ impl Conditions {
     }
 }
 
-/// A node that says the same and is no facet filter to anybody: two negations are, and stay, no choice of values.
+/// A node that says the same and is no facet filter to anybody.
 fn opaque(node: Node) -> Node {
     if let Node::And(members) = node {
         return Node::And(members.into_iter().map(opaque).collect());
     }
     let has_facet = !Query { root: node.clone() }.split_facets().1.is_empty();
-    if has_facet { Node::Not(Box::new(Node::Not(Box::new(node)))) } else { node }
+    if has_facet { Node::Fixed(Box::new(node)) } else { node }
 }
 
 fn node(field: &'static str, value: &str, env: &Env<'_>) -> Result<Node, String> {

@@ -86,7 +86,7 @@ impl Query {
         match &self.root {
             Node::All => &[],
             Node::And(members) => members,
-            Node::Or(_) | Node::Not(_) | Node::Filter(_) => std::slice::from_ref(&self.root),
+            Node::Or(_) | Node::Not(_) | Node::Fixed(_) | Node::Filter(_) => std::slice::from_ref(&self.root),
         }
     }
 
@@ -156,14 +156,14 @@ fn facet_of(member: &Node) -> Option<FacetField> {
             let first = choices.first().and_then(filter_facet)?;
             choices.iter().all(|choice| filter_facet(choice) == Some(first)).then_some(first)
         }
-        Node::All | Node::And(_) | Node::Not(_) => None,
+        Node::All | Node::And(_) | Node::Not(_) | Node::Fixed(_) => None,
     }
 }
 
 fn filter_facet(node: &Node) -> Option<FacetField> {
     match node {
         Node::Filter(filter) => filter.facet(),
-        Node::All | Node::And(_) | Node::Or(_) | Node::Not(_) => None,
+        Node::All | Node::And(_) | Node::Or(_) | Node::Not(_) | Node::Fixed(_) => None,
     }
 }
 

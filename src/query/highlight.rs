@@ -82,7 +82,7 @@ impl Found {
     /// Asks the filters below a node that holds.
     fn collect(&mut self, node: &Node, view: &View<'_>) {
         match node {
-            Node::All | Node::Not(_) => {}
+            Node::All | Node::Not(_) | Node::Fixed(_) => {}
             Node::And(members) => members.iter().for_each(|member| self.collect(member, view)),
             Node::Or(members) => {
                 members.iter().filter(|member| member.holds(view)).for_each(|member| self.collect(member, view));

@@ -69,6 +69,8 @@ pub enum Node {
     Or(Vec<Node>),
     /// The member does not match.
     Not(Box<Node>),
+    /// Matches as its member does, and no facet takes it for its own filter: what the caller may not widen.
+    Fixed(Box<Node>),
     /// One condition.
     Filter(Filter),
 }
@@ -79,9 +81,17 @@ impl Query {
         Query { root: Node::All }
     }
 
-    /// Entries that match both: how a restriction narrows a query.
+    /// Entries that match both.
     pub fn and(self, other: Query) -> Query {
         Query { root: Node::and(vec![self.root, other.root]) }
+    }
+
+    /// Those of the entries that match a restriction, whatever a facet leaves out.
+    pub fn narrowed(self, restriction: &Query) -> Query {
+        match &restriction.root {
+            Node::All => self,
+            root => self.and(Query { root: Node::Fixed(Box::new(root.clone())) }),
+        }
     }
 
     /// Whether `entry` is an answer. This is what every index has to agree with.
@@ -98,7 +108,7 @@ impl Node {
             match member {
                 Node::All => {}
                 Node::And(inner) => flat.extend(inner),
-                Node::Or(_) | Node::Not(_) | Node::Filter(_) => flat.push(member),
+                Node::Or(_) | Node::Not(_) | Node::Fixed(_) | Node::Filter(_) => flat.push(member),
             }
         }
         match flat.len() {
@@ -115,7 +125,7 @@ impl Node {
             match member {
                 Node::All => return Node::All,
                 Node::Or(inner) => flat.extend(inner),
-                Node::And(_) | Node::Not(_) | Node::Filter(_) => flat.push(member),
+                Node::And(_) | Node::Not(_) | Node::Fixed(_) | Node::Filter(_) => flat.push(member),
             }
         }
         match flat.len() {
@@ -129,14 +139,14 @@ impl Node {
     pub fn negate(member: Node) -> Node {
         match member {
             Node::Not(inner) => *inner,
-            Node::All | Node::And(_) | Node::Or(_) | Node::Filter(_) => Node::Not(Box::new(member)),
+            Node::All | Node::And(_) | Node::Or(_) | Node::Fixed(_) | Node::Filter(_) => Node::Not(Box::new(member)),
         }
     }
 
-    /// Shows every filter of the tree to `each`, in the order they are printed.
+    /// Shows every filter that somebody wrote to `each`, in the order they are printed: not those of a restriction.
     pub fn each_filter<'a>(&'a self, each: &mut dyn FnMut(&'a Filter)) {
         match self {
-            Node::All => {}
+            Node::All | Node::Fixed(_) => {}
             Node::And(members) | Node::Or(members) => members.iter().for_each(|member| member.each_filter(each)),
             Node::Not(member) => member.each_filter(each),
             Node::Filter(filter) => each(filter),
@@ -149,6 +159,7 @@ impl Node {
             Node::All | Node::Filter(_) => 0,
             Node::And(members) | Node::Or(members) => 1 + members.iter().map(Node::depth).max().unwrap_or(0),
             Node::Not(member) => 1 + member.depth(),
+            Node::Fixed(member) => member.depth(),
         }
     }
 
@@ -158,6 +169,7 @@ impl Node {
             Node::And(members) => members.iter().all(|member| member.holds(view)),
             Node::Or(members) => members.iter().any(|member| member.holds(view)),
             Node::Not(member) => !member.holds(view),
+            Node::Fixed(member) => member.holds(view),
             Node::Filter(filter) => filter.matches(view),
         }
     }

@@ -21,6 +21,7 @@ impl Display for Node {
                 f.write_char('-')?;
                 grouped(member, f)
             }
+            Node::Fixed(member) => grouped(member, f),
             Node::Filter(filter) => filter.fmt(f),
         }
     }
@@ -40,7 +41,7 @@ fn joined(members: &[Node], separator: &str, f: &mut Formatter<'_>) -> fmt::Resu
 fn grouped(member: &Node, f: &mut Formatter<'_>) -> fmt::Result {
     match member {
         Node::And(_) | Node::Or(_) => write!(f, "({member})"),
-        Node::All | Node::Not(_) | Node::Filter(_) => member.fmt(f),
+        Node::All | Node::Not(_) | Node::Fixed(_) | Node::Filter(_) => member.fmt(f),
     }
 }
 

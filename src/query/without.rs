@@ -22,7 +22,7 @@ impl Node {
             Node::And(members) => Some(Node::and(rest(members))),
             Node::Or(members) => Some(Node::or(rest(members))),
             Node::Not(member) => member.without(below).map(Node::negate),
-            Node::All | Node::Filter(_) => unreachable!("a path ends at a node without members"),
+            Node::All | Node::Fixed(_) | Node::Filter(_) => unreachable!("a path ends at a node without members"),
         }
     }
 }

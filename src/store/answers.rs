@@ -7,8 +7,7 @@ use std::collections::{HashMap, HashSet};
 use crate::event::{Catalogue, noun};
 use crate::index::source::{Row, Source};
 use crate::index::{Engine, EngineError, FacetValue, Hit, Order, Within};
-use crate::query::filter::{Actor, Filter, TargetType, Value};
-use crate::query::{FacetField, Highlights, Pattern, Query, ValueField, filter::Action, highlights};
+use crate::query::{FacetField, Highlights, Query, highlights};
 use crate::seq::Seq;
 use crate::text::fold;
 
@@ -78,7 +77,7 @@ pub struct NamedCount {
 }
 
 /// Answers from one engine over one log.
-pub struct Answers<'a, E: Engine + ?Sized> {
+pub struct Answers<'a, E: Engine + ?Sized + 'a> {
     /// Finds.
     pub engine: &'a E,
     /// Reads.
@@ -272,22 +271,6 @@ pub const WINDOW_EVENTS: u64 = 262_144;
 pub fn write_row(row: &Row<'_>, catalogue: &Catalogue, out: &mut String) {
     let category = catalogue.category_of(&row.head.action);
     crate::event::row::write_row(row.seq, row.received_ms, &row.hash, &category, row.body, out);
-}
-
-/// The filter that chooses exactly one facet value.
-pub fn choice(field: FacetField, value: &FacetValue) -> Filter {
-    let exact = |text: &str| Pattern::Exact(text.to_owned());
-    match field {
-        FacetField::Actor => Filter::Actor(Actor {
-            id: exact(&format!("{}/{}", value.parent, value.value)),
-            typed: Some((value.parent.clone(), exact(&value.value))),
-        }),
-        FacetField::Action => Filter::Action(Action::Exact(value.value.clone())),
-        FacetField::TargetType => Filter::TargetType(TargetType(exact(&value.value))),
-        FacetField::Tenant => Filter::Value(Value { field: ValueField::Tenant, pattern: exact(&value.value) }),
-        FacetField::Outcome => Filter::Value(Value { field: ValueField::Outcome, pattern: exact(&value.value) }),
-        FacetField::Source => Filter::Value(Value { field: ValueField::Source, pattern: exact(&value.value) }),
-    }
 }
 
 /// A category of the action tree.

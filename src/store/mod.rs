@@ -11,6 +11,7 @@ mod indexer;
 pub mod integrity;
 mod leaves;
 pub mod metrics;
+pub mod own;
 mod promised;
 mod publisher;
 pub mod reserve;
@@ -36,14 +37,14 @@ use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
 pub use answers::{
-    Answers, FeedPage, NamedCount, PAGE_BYTES_MAX, Page, PageLimit, WINDOW_EVENTS, by_category, choice, write_row,
+    Answers, FeedPage, NamedCount, PAGE_BYTES_MAX, Page, PageLimit, WINDOW_EVENTS, by_category, write_row,
 };
 pub use metrics::StoreMetrics;
 pub use writer::{Answer, Append, AppendError, QUEUE_BYTES_MAX, QUEUE_REQUESTS_MAX, Receipt, Verdict};
 
 use crate::clock;
 use crate::durable::{self, Disk, Lock, LockError};
-use crate::event::{Catalogue, Context, DEFAULT_ID, Draft, Event, Intake, Kind, Outcome, Party, Time};
+use crate::event::{Catalogue, Intake, Kind};
 use crate::index::scan::Scan;
 use crate::index::source::Source;
 use crate::index::tantivy::counts::{CacheStats, CountCache, CountLimits};
@@ -62,6 +63,7 @@ use cursor::Cursors;
 use ids::Ids;
 use indexer::{Indexer, Setup};
 use integrity::{Integrity, Record};
+use own::{DEFAULT_TENANT, Own, number};
 use promised::PromisedFile;
 use publisher::{Desk, Publisher, Tip, newest_note};
 use reserve::Reserve;
@@ -536,9 +538,14 @@ impl Store {
         self.indexer.is_spanned(self.marks().durable)
     }
 
-    /// Intake rules as of now: what the door checks events against.
-    pub fn intake(&self) -> Intake<'_> {
-        Intake { now_ms: clock::now_ms(), tenant: DEFAULT_TENANT, catalogue: &self.catalogue }
+    /// Intake rules as of now: what the door checks events against. Who writes one tenant writes no other.
+    pub fn intake<'a>(&'a self, tenant: Option<&'a str>) -> Intake<'a> {
+        Intake {
+            now_ms: clock::now_ms(),
+            tenant: tenant.unwrap_or(DEFAULT_TENANT),
+            is_only_tenant: tenant.is_some(),
+            catalogue: &self.catalogue,
+        }
     }
 
     /// Stores what waits, writes HEAD and the last span, and ends all threads.
@@ -568,7 +575,7 @@ impl Store {
             ("bytes".into(), number(torn.bytes)),
         ]);
         // On a full disk, say, it may fail: the cut is in our log, and quarantine/ has the bytes.
-        if let Err(why) = self.enter(own_entry("log.recovered", detail)) {
+        if let Err(why) = self.enter(Own::of_server("log.recovered", detail)) {
             warn!("the recovery could not be entered in the log: {why}");
         }
         Ok(())
@@ -584,7 +591,8 @@ impl Store {
                 let files = mark.files.iter().map(|file| Json::String(file.as_str().into())).collect();
                 let detail =
                     Json::Object(vec![("files".into(), Json::Array(files)), ("events".into(), number(mark.events))]);
-                self.enter(own_entry_at("log.repaired", detail, mark.time_ms.cast_signed(), Some(&mark.id)))?;
+                let (time_ms, id) = (Some(mark.time_ms.cast_signed()), Some(mark.id.clone()));
+                self.enter(Own { time_ms, id, ..Own::of_server("log.repaired", detail) })?;
             }
             match marks.is_empty() {
                 true => Ok(()),
@@ -596,54 +604,13 @@ impl Store {
         }
     }
 
-    fn enter(&self, draft: Draft) -> Result<(), String> {
-        let append = Append { drafts: vec![draft], skip_conflicts: false, kind: Kind::Control };
+    fn enter(&self, own: Own) -> Result<(), String> {
+        let append = Append { drafts: vec![own.into_draft()], skip_conflicts: false, kind: Kind::Control };
         match self.append(append).map(oneshot::Receiver::blocking_recv) {
             Ok(Ok(Ok(_))) => Ok(()),
             Ok(Ok(Err(error))) | Err(error) => Err(error.to_string()),
             Ok(Err(_)) => Err("the writer stopped".into()),
         }
-    }
-}
-
-fn number(n: u64) -> Json {
-    Json::Number(n.to_string().into_boxed_str())
-}
-
-/// The tenant of an event that names none, until keys bring their own.
-pub const DEFAULT_TENANT: &str = "default";
-
-/// An entry that the server makes about itself, now.
-fn own_entry(action: &str, detail: Json) -> Draft {
-    own_entry_at(action, detail, clock::now_ms().cast_signed(), None)
-}
-
-/// The same, of another time; with an id of its own it is entered only once.
-fn own_entry_at(action: &str, detail: Json, ms: i64, id: Option<&str>) -> Draft {
-    let event = Event {
-        id: id.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned),
-        time: Time { ms, text: clock::rfc3339_ms(ms) },
-        tenant: DEFAULT_TENANT.into(),
-        actor: Party { kind: "system".into(), id: "annals".into(), name: None, email: None },
-        on_behalf_of: None,
-        source: Some("annals".into()),
-        action: action.into(),
-        outcome: Outcome::Success,
-        reason: None,
-        target: None,
-        related: Vec::new(),
-        changes: Vec::new(),
-        context: Context::default(),
-        subjects: Vec::new(),
-        detail: Some(detail),
-    };
-    Draft {
-        body: event.body(),
-        time_at: None,
-        defaults: if id.is_some() { 0 } else { DEFAULT_ID },
-        id: event.id,
-        tenant: event.tenant,
-        time_ms: Some(ms),
     }
 }
 

@@ -22,8 +22,8 @@ use proptest::test_runner::{RngSeed, TestCaseResult};
 
 use super::*;
 use crate::durable::os::OsDisk;
-use crate::event::{Entry, validate};
-use crate::index::{Engine, EngineError, FacetCounts, FacetValue, Hit, Order, Patience, facet_value};
+use crate::event::{DEFAULT_ID, Entry, validate};
+use crate::index::{Engine, EngineError, FacetCounts, FacetValue, Hit, Order, Patience, choice, facet_value};
 use crate::query::filter::TimeRange;
 use crate::query::samples::events::{self, Dice};
 use crate::query::samples::queries;
@@ -158,7 +158,7 @@ fn append_as(store: &Store, seeds: &[u64], make: fn(u64) -> String) -> Vec<Verdi
         .iter()
         .map(|seed| {
             let text = make(*seed);
-            validate(&text, &store.intake()).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"))
+            validate(&text, &store.intake(None)).unwrap_or_else(|faults| panic!("{text}\n{faults:?}"))
         })
         .collect();
     let append = Append { drafts, skip_conflicts: false, kind: Kind::Event };
@@ -489,6 +489,55 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(config(3))]
+
+    /// What lies outside a restriction is not there: not as a row, not in a total, a facet value, a bar or a first time.
+    #[test]
+    fn under_a_restriction_the_log_has_only_what_it_lets_through(
+        events in seeds(60..200),
+        queries in seeds(2..20),
+    ) {
+        let world = World::new(SPAN_EVENTS);
+        world.append(&events);
+        let view = world.await_searchable();
+        let entries = world.entries();
+        for &seed in &*queries {
+            let restriction = world.query(&entries, seed.rotate_left(17) ^ 0x5eed);
+            let query = world.query(&entries, seed);
+            let within = some_within(&mut Dice::new(!seed), view.searchable());
+            let narrowed = query.clone().narrowed(&restriction);
+            let allowed: Vec<&Entry> = entries
+                .iter()
+                .filter(|entry| within.from <= entry.seq && entry.seq < within.to && restriction.matches(entry))
+                .collect();
+            let said = format!("{query} under {restriction}");
+
+            let expected: Vec<Seq> = allowed.iter().filter(|entry| query.matches(entry)).map(|entry| entry.seq).collect();
+            let hits: Result<Vec<Hit>, EngineError> = view.hits(&narrowed, Order::SeqAsc, None, within).unwrap().collect();
+            let found: Vec<Seq> = hits.unwrap().into_iter().map(|hit| hit.seq).collect();
+            prop_assert_eq!(&found, &expected, "{}", said);
+            prop_assert_eq!(view.total(&narrowed, within).unwrap(), expected.len() as u64, "{}", said);
+
+            let time = |seq: &Seq| entries[seq.0 as usize].event.time.ms;
+            let ends = expected.iter().map(time).min().zip(expected.iter().map(time).max());
+            prop_assert_eq!(view.time_ends(&narrowed, within).unwrap(), ends, "{}", said);
+
+            let (rest, own) = query.split_facets();
+            for FacetCounts { field, values } in view.counts(&narrowed, within, &FacetField::ALL).unwrap().facets {
+                let others = own.iter().filter(|(other, _)| *other != field).map(|(_, node)| node.clone());
+                let others = Query { root: Node::and(std::iter::once(rest.clone()).chain(others).collect()) };
+                let mut expected: BTreeMap<FacetValue, u64> = BTreeMap::new();
+                for value in allowed.iter().filter(|entry| others.matches(entry)).filter_map(|entry| facet_value(field, entry)) {
+                    *expected.entry(value).or_default() += 1;
+                }
+                prop_assert_eq!(values, expected.into_iter().collect::<Vec<_>>(), "{:?} of {}", field, said);
+            }
+        }
+        world.store.close();
+    }
+}
+
+proptest! {
     #![proptest_config(config(4))]
 
     #[test]
@@ -740,7 +789,7 @@ fn check_unharmed(world: &World, events: &[u64], queries: &[u64], what: &str) {
 
 /// Whether an event with an id of its own is stored once more when it is sent again.
 fn is_taken_again(world: &World, seed: u64) -> bool {
-    let mut draft = validate(&events::event(seed), &world.store.intake()).unwrap();
+    let mut draft = validate(&events::event(seed), &world.store.intake(None)).unwrap();
     if draft.defaults & DEFAULT_ID != 0 {
         return false;
     }

@@ -51,6 +51,7 @@ impl Tree<'_> {
             Node::And(_) => "and",
             Node::Or(_) => "or",
             Node::Not(_) => "not",
+            Node::Fixed(_) => "and",
             Node::Filter(_) => "filter",
         };
         put(&mut self.out, format_args!("{{\"kind\":\"{kind}\""));
@@ -62,7 +63,7 @@ impl Tree<'_> {
         match node {
             Node::All => {}
             Node::And(members) | Node::Or(members) => self.members(members),
-            Node::Not(member) => self.members(slice::from_ref(member)),
+            Node::Not(member) | Node::Fixed(member) => self.members(slice::from_ref(member)),
             Node::Filter(filter) => self.filter(filter),
         }
         self.out.push('}');

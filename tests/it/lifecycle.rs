@@ -112,12 +112,10 @@ fn a_second_server_is_refused_and_told_the_first_ones_pid() {
 }
 
 #[test]
-fn it_runs_only_with_no_auth_and_only_on_loopback() {
+fn without_keys_it_serves_only_on_loopback() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let data = dir.path().join("data");
     let data = data.to_str().expect("UTF-8");
-    let said = refused(&["--data", data, "--listen", "127.0.0.1:0"]);
-    assert!(said.contains("--no-auth"), "{said:?}");
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let said = refused(&["--data", data, "--listen", address, "--no-auth"]);
         assert!(said.contains("loopback"), "{address}: {said:?}");

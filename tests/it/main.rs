@@ -1,6 +1,7 @@
 //! The integration tests: one binary, because each further one costs link time. `world` has the verbs, `answer` what comes
 //! back, `data` the events; the other files hold one subject each.
 
+mod access;
 mod answer;
 mod backup;
 mod bad_input;
@@ -21,6 +22,7 @@ mod highlight;
 mod idempotency;
 mod kill9;
 mod lifecycle;
+mod network;
 mod page;
 mod paging;
 mod power;

@@ -32,6 +32,10 @@ pub struct World {
     environment: Vec<(String, String)>,
     server: Option<Server>,
     agent: ureq::Agent,
+    /// One that is not redirected.
+    unled: ureq::Agent,
+    /// The admin's key of a server that asks for one.
+    key: Option<String>,
 }
 
 struct Server {
@@ -55,6 +59,22 @@ impl World {
         world
     }
 
+    /// A server that asks for keys; the world shows the admin's.
+    pub fn guarded() -> World {
+        let own = tempfile::tempdir().expect("a temporary directory");
+        let dir = own.path().join("data");
+        let key = format!("annals_first_{}", "a1".repeat(20));
+        let mut world = World::at(dir, Some(own), &[("ANNALS_BOOTSTRAP_ADMIN_KEY", &key)]);
+        world.key = Some(key);
+        world.restart();
+        world
+    }
+
+    /// The admin's key.
+    pub fn key(&self) -> &str {
+        self.key.as_deref().expect("a guarded world")
+    }
+
     /// A server over a directory that the test looks after.
     pub fn start_at(dir: &Path, environment: &[(&str, &str)]) -> World {
         let mut world = World::at(dir.to_owned(), None, environment);
@@ -69,7 +89,7 @@ impl World {
             .build()
             .new_agent();
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        World { dir, _own: own, environment, server: None, agent }
+        World { dir, _own: own, environment, server: None, agent, unled: patient_agent(), key: None }
     }
 
     /// The data directory.
@@ -93,8 +113,15 @@ impl World {
 
     /// A command that serves this directory on a free port; not started yet.
     pub fn serve_command(dir: &Path) -> Command {
+        let mut command = World::guarded_command(dir);
+        command.arg("--no-auth");
+        command
+    }
+
+    /// The same, asking for keys.
+    pub fn guarded_command(dir: &Path) -> Command {
         let mut command = Command::new(ANNALS);
-        command.arg("serve").arg("--data").arg(dir).args(["--listen", "127.0.0.1:0", "--no-auth"]);
+        command.arg("serve").arg("--data").arg(dir).args(["--listen", "127.0.0.1:0"]);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ANNALS_")) {
             command.env_remove(name);
         }
@@ -117,10 +144,12 @@ impl World {
     /// The same, but it may not become ready (a disk without space, say); it listens when this returns.
     pub fn restart_without_waiting(&mut self) {
         assert!(self.server.is_none(), "the server still runs");
-        let mut child = World::serve_command(&self.dir)
-            .envs(self.environment.iter().map(|(k, v)| (k, v)))
-            .spawn()
-            .expect("the server starts");
+        let command = match self.key {
+            Some(_) => World::guarded_command(&self.dir),
+            None => World::serve_command(&self.dir),
+        };
+        let mut child =
+            { command }.envs(self.environment.iter().map(|(k, v)| (k, v))).spawn().expect("the server starts");
         let stderr = Arc::new(Mutex::new(String::new()));
         let mut talk = child.stderr.take().expect("stderr is piped");
         let copy = Arc::clone(&stderr);
@@ -189,7 +218,28 @@ impl World {
     /// GET of a path (with its query string).
     pub fn get(&self, path: &str) -> Answer {
         let url = format!("{}{path}", self.url());
-        answer(self.agent.get(&url).call()).unwrap_or_else(|error| panic!("GET {url}: {error}"))
+        let mut request = self.agent.get(&url);
+        for (name, value) in self.shown() {
+            request = request.header(name, value);
+        }
+        answer(request.call()).unwrap_or_else(|error| panic!("GET {url}: {error}"))
+    }
+
+    /// Any request; it is not redirected.
+    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, ureq::Error> {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        match body {
+            b"" => answer(self.unled.run(request.body(()).expect("a request"))),
+            body => answer(self.unled.run(request.body(body).expect("a request"))),
+        }
+    }
+
+    /// The header with the key, if one is asked for.
+    fn shown(&self) -> Vec<(&str, &str)> {
+        self.key.iter().map(|key| ("x-api-key", key.as_str())).collect()
     }
 
     /// GET of a path with these parameters.
@@ -204,7 +254,7 @@ impl World {
 
     /// POST of some bytes to `/v1/events` plus this query string, which may break when the server dies.
     pub fn try_send(&self, query: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, ureq::Error> {
-        try_send(&self.agent, self.url(), query, headers, body)
+        try_send(&self.agent, self.url(), query, &[headers, &self.shown()].concat(), body)
     }
 
     /// POST of some bytes to `/v1/events`, which must get an answer.

@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::json;
 
+use super::client::Credentials;
 use super::start_log;
 use crate::event::row::push_hex;
 use crate::tree::note::NOTE_BYTES_MAX;
@@ -52,6 +53,8 @@ pub struct Verify {
     /// Chooses the same entries again
     #[arg(long)]
     seed: Option<u64>,
+    #[command(flatten)]
+    credentials: Credentials,
     /// Print what was learned as JSON
     #[arg(long)]
     json: bool,
@@ -98,7 +101,7 @@ impl Verify {
             seed: self.seed,
         };
         if self.target.starts_with("http://") || self.target.starts_with("https://") {
-            return server::verify(&self.target, &given);
+            return server::verify(&self.credentials.client(&self.target)?, &given);
         }
         let path = Path::new(&self.target);
         let kind = fs::metadata(path).context("it cannot be read")?;
@@ -229,6 +232,7 @@ pub fn directory_verdict(dir: &Path, key: Option<&str>, since: &[PathBuf]) -> an
         since: since.to_vec(),
         sample: 0,
         seed: None,
+        credentials: Credentials::default(),
         json: false,
     };
     let report = verify.verify().with_context(|| format!("cannot verify {}", dir.display()))?;

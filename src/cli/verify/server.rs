@@ -10,7 +10,7 @@ use rand::seq::index;
 use serde_json::Value;
 
 use super::Given;
-use crate::cli::client::{Client, Refusal, Server};
+use crate::cli::client::{Client, Refusal};
 use crate::cli::progress::Progress;
 use crate::durable;
 use crate::seq::Seq;
@@ -25,13 +25,12 @@ const SAMPLE_FINDINGS_MAX: usize = 10;
 const CHECKPOINT: &str = "/checkpoint";
 
 /// Fetches and checks.
-pub fn verify(url: &str, given: &Given) -> anyhow::Result<Report> {
-    let client = Server { url: url.to_owned() }.client();
+pub fn verify(client: &Client, given: &Given) -> anyhow::Result<Report> {
     let unmet = given.anchor.unmet().map(str::to_owned).into_iter().collect();
     let mut report = Report { unmet, ..Report::default() };
-    let key = key(&client, given, &mut report)?;
+    let key = key(client, given, &mut report)?;
     report.key = Some(key.to_string());
-    let Some(checkpoint) = checkpoint(&client, &key, &mut report)? else {
+    let Some(checkpoint) = checkpoint(client, &key, &mut report)? else {
         return Ok(report);
     };
     let size = checkpoint.checkpoint.size;
@@ -46,9 +45,9 @@ pub fn verify(url: &str, given: &Given) -> anyhow::Result<Report> {
         }
     }
     let mut sample = choose(given, size, &mut report)?;
-    let mut tiles = Tiles { client: &client, size, held: HashMap::new(), refused: BTreeMap::new() };
+    let mut tiles = Tiles { client, size, held: HashMap::new(), refused: BTreeMap::new() };
     let mut growth = Growth::new(notes.iter().map(|note| note.checkpoint.size), &mut tiles);
-    let is_whole = walk(&client, size, &mut growth, &mut sample, &mut report)?;
+    let is_whole = walk(client, size, &mut growth, &mut sample, &mut report)?;
     (report.size, report.root, report.tenants) = (growth.size(), Some(growth.root()), growth.tenants());
     report.tree_hashes = growth.compared();
     for note in notes {
@@ -65,7 +64,7 @@ pub fn verify(url: &str, given: &Given) -> anyhow::Result<Report> {
         report.found(Place::Named(path), refused(&refusal));
     }
     if is_whole {
-        check_sample(&client, &key, &sample, &mut report)?;
+        check_sample(client, &key, &sample, &mut report)?;
     }
     Ok(report)
 }

@@ -56,6 +56,7 @@ impl Lower<'_> {
                 Ok(any_of(members.iter().map(|member| self.node(member)).collect::<Result<Vec<_>, _>>()?))
             }
             Node::Not(member) => self.all_of(std::slice::from_ref(&Node::Not(member.clone()))),
+            Node::Fixed(member) => self.node(member),
             Node::Filter(filter) => self.filter(filter),
         }
     }
@@ -66,7 +67,9 @@ impl Lower<'_> {
         for member in members {
             clauses.push(match member {
                 Node::Not(inner) => (Occur::MustNot, Box::new(Excluded(self.node(inner)?.into())) as Box<dyn Query>),
-                Node::All | Node::And(_) | Node::Or(_) | Node::Filter(_) => (Occur::Must, self.node(member)?),
+                Node::All | Node::And(_) | Node::Or(_) | Node::Fixed(_) | Node::Filter(_) => {
+                    (Occur::Must, self.node(member)?)
+                }
             });
         }
         if clauses.iter().all(|(occur, _)| *occur == Occur::MustNot) {

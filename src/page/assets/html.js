@@ -19,6 +19,8 @@ function parse(html) {
 /** A fragment of the page, whatever its status: a refusal is a fragment as well. Throws if the answer is none. */
 export async function get(path, signal) {
   const response = await fetch(root + path, { signal, credentials: 'same-origin' });
+  // Signed out meanwhile: the page itself leads to where one signs in.
+  if (response.status === 401) location.reload();
   const text = await response.text();
   const isOurs = new URL(response.url).origin === location.origin;
   if (!isOurs || !response.headers.get('content-type')?.startsWith('text/html')) {

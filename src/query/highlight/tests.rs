@@ -304,7 +304,7 @@ fn a_row_has_so_many_marks_and_so_much_json_at_most_and_says_so() {
 }
 
 fn sample(seed: u64) -> Entry {
-    let intake = Intake { now_ms: NOW_MS, tenant: "default", catalogue: Catalogue::builtin() };
+    let intake = Intake { now_ms: NOW_MS, tenant: "default", is_only_tenant: false, catalogue: Catalogue::builtin() };
     entry(&validate(&events::event(seed), &intake).unwrap().body)
 }
 

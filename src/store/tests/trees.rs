@@ -18,6 +18,7 @@ fn said_without(node: &Node, path: Option<&[usize]>) -> Option<String> {
         Node::And(members) => joined(members, " AND "),
         Node::Or(members) => joined(members, " OR "),
         Node::Not(member) => said_without(member, below(0)).map(|member| format!("NOT ({member})")),
+        Node::Fixed(_) => unreachable!("nobody writes it"),
         Node::Filter(filter) => Some(filter.to_string()),
     }
 }
@@ -28,7 +29,7 @@ fn paths(node: &Node, here: &mut Vec<usize>, found: &mut Vec<Vec<usize>>) {
     let members = match node {
         Node::All | Node::Filter(_) => &[],
         Node::And(members) | Node::Or(members) => members.as_slice(),
-        Node::Not(member) => std::slice::from_ref(&**member),
+        Node::Not(member) | Node::Fixed(member) => std::slice::from_ref(&**member),
     };
     for (step, member) in members.iter().enumerate() {
         here.push(step);

@@ -1,5 +1,8 @@
 //! One running server: store, API and signals put together, and taken apart again in the right order.
 
+mod listen;
+mod tls;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +11,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::api::connection::{Connections, Line};
+use crate::api::access::Door;
 use crate::api::{self, App};
+use crate::auth::{Draft, KeyError, KeyText, Keys, NotAKey, Scopes};
+use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::cosigner::{Asker, CosignError, Cosigner, WitnessAddress};
 use crate::durable::OsDisk;
@@ -18,12 +23,17 @@ use crate::index::tantivy::counts::CountLimits;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
 use crate::page::{self, Page};
+use crate::query::Env;
 use crate::store::reserve::RESERVE_BYTES;
 use crate::store::scrubber::ScrubSettings;
 use crate::store::{Settings, Store, StoreError};
+use tls::{Tls, TlsError};
 
 /// How long requests that are being served may take to end when the server stops.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Names the first admin's key for a new directory; without it one is made and printed.
+const BOOTSTRAP_KEY: &str = "ANNALS_BOOTSTRAP_ADMIN_KEY";
 
 /// Why a server ended otherwise than asked.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +55,15 @@ pub enum ServeError {
     /// Somebody outside remembers another log.
     #[error(transparent)]
     Disputed(CosignError),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The first key, as the environment has it.
+    #[error("{BOOTSTRAP_KEY}: {0}")]
+    BootstrapKey(NotAKey),
     /// The address.
     #[error("cannot listen on {address}")]
     Listen {
@@ -100,13 +119,17 @@ pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 's
     let page = config.page()?;
     let witness = config.witness_address()?.filter(|_| !config.read_only);
     let store = Arc::new(open_store(config)?);
+    let door = match config.no_auth {
+        true => Door::Open,
+        false => Door::Keys(Arc::new(open_keys(&store)?)),
+    };
     if let Some(address) = &witness {
         ask_first(&store, address)?;
     }
     let cosigner = witness.and_then(|address| Cosigner::start(store.clone(), address));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|source| ServeError::Listen { address: config.listen.to_string(), source })?;
-    let ended = runtime.block_on(run(config, page, store.clone(), ready));
+    let ended = runtime.block_on(run(config, page, store.clone(), door, ready));
     runtime.shutdown_timeout(GRACE);
     if let Some(cosigner) = cosigner {
         cosigner.stop();
@@ -114,6 +137,30 @@ pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 's
     store.close();
     info!("closed");
     ended
+}
+
+/// The keys of a store's directory. Where there never was one, an admin's is made: the one that the environment names, or a new
+/// one that is printed, this once.
+fn open_keys(store: &Store) -> Result<Keys, ServeError> {
+    let env = Env { now_ms: clock::now_ms(), catalogue: store.catalogue() };
+    let keys = Keys::open(OsDisk::shared(), store.dir(), &env)?;
+    if !keys.is_empty() {
+        return Ok(keys);
+    }
+    let admin = Draft { name: "first admin".into(), scopes: Scopes::all(), ..Draft::default() };
+    match std::env::var(BOOTSTRAP_KEY) {
+        Ok(text) => {
+            let text = KeyText::parse(&text).map_err(ServeError::BootstrapKey)?;
+            keys.add(&text, &admin, &env)?;
+            info!("the key in {BOOTSTRAP_KEY} is the admin's");
+        }
+        Err(_) => {
+            let (_, text) = keys.create(&admin, &env)?;
+            // stdout, not our log: logs are kept and copied.
+            let _ = writeln!(std::io::stdout(), "admin key, shown this once: {}", text.reveal());
+        }
+    }
+    Ok(keys)
 }
 
 /// Before anything is appended: does the witness remember more than this directory holds? If it cannot be asked the log
@@ -136,11 +183,17 @@ async fn run(
     config: &Config,
     page: page::Settings,
     store: Arc<Store>,
+    door: Door,
     ready: impl FnOnce(Arc<Store>, String) + Send + 'static,
 ) -> Result<(), ServeError> {
     let failed = |source| ServeError::Listen { address: config.listen.to_string(), source };
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-    let url = format!("http://{}", listener.local_addr().map_err(failed)?);
+    let tls = config.tls_files().map(|(certificate, key)| Tls::open(certificate, key)).transpose()?.map(Arc::new);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", listener.local_addr().map_err(failed)?);
+    if let Some(tls) = tls.clone() {
+        tokio::spawn(async move { tls.follow().await });
+    }
     let mut stop = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     // stdout is data: whoever started us may wait for this line. If nobody reads it, that is no reason to end.
@@ -151,14 +204,12 @@ async fn run(
 
     let poisoned = store.poisoned();
     let (ended, end) = tokio::sync::watch::channel(false);
-    let app = App::new(store, Duration::from_millis(config.question_ms), end.clone());
+    let app = App::new(store, door, Duration::from_millis(config.question_ms), end.clone());
     let page = Page::new(app.clone(), page, OsDisk::shared(), config.data.clone(), config.read_only);
-    let service = api::router(app).merge(page::router(page)).into_make_service_with_connect_info::<Line>();
+    let router = api::router(app).merge(page::router(page));
     let mut until = end;
-    let serving = axum::serve(Connections(listener), service).with_graceful_shutdown(async move {
-        let _ = until.wait_for(|ended| *ended).await;
-    });
-    let serving = tokio::spawn(serving.into_future());
+    let until = async move { drop(until.wait_for(|ended| *ended).await) };
+    let serving = tokio::spawn(listen::serve(listener, tls, config.connections_max, router, until));
     let result = tokio::select! {
         _ = stop.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
@@ -170,8 +221,7 @@ async fn run(
     }
     ended.send_replace(true);
     match tokio::time::timeout(GRACE, serving).await {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => warn!("serving ended with: {error}"),
+        Ok(Ok(())) => {}
         Ok(Err(error)) => warn!("serving ended with: {error}"),
         Err(_) => warn!("some requests did not end within {} s and are cut off", GRACE.as_secs()),
     }

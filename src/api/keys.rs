@@ -1,0 +1,101 @@
+//! `/v1/keys`: what keys there are, a new one, one less.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+use super::access::Door;
+use super::append::is_ndjson;
+use super::error::ApiError;
+use super::params::Params;
+use super::{App, json, own};
+use crate::auth::{Key, KeyError, Keys, Restriction};
+use crate::clock;
+use crate::event::Object;
+use crate::json::Json;
+use crate::query::Env;
+use crate::wire;
+
+/// A key is wanted in a few words and a restriction of 8 KiB.
+pub const BODY_BYTES_MAX: usize = 64 << 10;
+
+pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
+    Params::of(&uri)?.finish()?;
+    let keys = keys(&app)?.list();
+    Ok(json(wire::keys(&keys)))
+}
+
+pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
+    Params::of(&uri)?.finish()?;
+    if is_ndjson(&headers)? || !headers.contains_key(header::CONTENT_TYPE) {
+        // A form on another site cannot send this type, whatever a browser keeps for us.
+        let detail = "expected Content-Type: application/json";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    }
+    let keys = keys(&app)?;
+    let draft =
+        wire::key_draft(&body).map_err(|why| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_key", why))?;
+    let store = app.store.clone();
+    let made = blocking(move || {
+        let env = Env { now_ms: clock::now_ms(), catalogue: store.catalogue() };
+        keys.create(&draft, &env)
+    });
+    let (key, secret) = made.await?;
+    if let Err(error) = enter(&app, "key.created", &key).await {
+        // A key that nobody knows of must not be.
+        let id = key.id.clone();
+        revoke_now(&app, id.to_string()).await?;
+        return Err(error);
+    }
+    let mut response = (StatusCode::CREATED, json(wire::new_key(&key, &secret.reveal()))).into_response();
+    let location = HeaderValue::from_str(&format!("/v1/keys/{}", key.id));
+    response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
+    Ok(response)
+}
+
+pub async fn revoke(app: App, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+    Params::of(&uri)?.finish()?;
+    let missing = format!("there is no key {id:?}");
+    let key = revoke_now(&app, id).await?.ok_or_else(|| ApiError::not_found(missing))?;
+    // It is refused from now on, also if this cannot be entered: then the caller is told, and asks again.
+    enter(&app, "key.revoked", &key).await?;
+    Ok(json(wire::key(&key)))
+}
+
+async fn revoke_now(app: &App, id: String) -> Result<Option<Arc<Key>>, ApiError> {
+    let keys = keys(app)?;
+    blocking(move || keys.revoke(&id, clock::now_ms())).await
+}
+
+async fn enter(app: &App, action: &'static str, key: &Key) -> Result<(), ApiError> {
+    let target =
+        Object { kind: Some("api_key".into()), id: Some(key.id.to_string()), name: Some(key.name.to_string()) };
+    let mut detail = vec![("scopes".to_owned(), own::text(key.scopes.to_string()))];
+    let restriction = key.restriction.as_deref().map(Restriction::text);
+    for (name, value) in [("tenant", key.tenant.as_deref()), ("restriction", restriction)] {
+        detail.extend(value.map(|value| (name.to_owned(), own::text(value))));
+    }
+    own::enter(app, action, Some(target), Json::Object(detail)).await
+}
+
+/// The keys, if there are any to speak of.
+fn keys(app: &App) -> Result<Arc<Keys>, ApiError> {
+    match &app.door {
+        Door::Keys(keys) => Ok(keys.clone()),
+        Door::Open => {
+            let detail = "this server runs without keys (--no-auth)";
+            Err(ApiError::new(StatusCode::CONFLICT, "no_keys", detail))
+        }
+    }
+}
+
+/// On a thread that may wait for the disk.
+async fn blocking<T: Send + 'static>(
+    change: impl FnOnce() -> Result<T, KeyError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let changed = tokio::task::spawn_blocking(change).await;
+    Ok(changed.map_err(|_| ApiError::internal("a change of keys panicked"))??)
+}

@@ -1,0 +1,121 @@
+//! Who asks, and how much of the log there is for them.
+
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+
+use super::restriction::Restriction;
+use super::scope::{Scope, Scopes};
+use crate::query::filter::{Filter, Value};
+use crate::query::{Env, Node, Pattern, Query, ValueField};
+
+/// How a caller came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Without a key, where none is asked for.
+    Nobody,
+    /// Keys are not asked for at all; only on a loopback address.
+    Anyone,
+    /// With this key.
+    Key {
+        /// Its id.
+        id: Arc<str>,
+        /// What its owner calls it.
+        name: Arc<str>,
+    },
+}
+
+impl Display for Who {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Nobody => f.write_str("nobody"),
+            Who::Anyone => f.write_str("anyone"),
+            Who::Key { id, .. } => f.write_str(id),
+        }
+    }
+}
+
+/// A caller, for one request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    who: Who,
+    scopes: Scopes,
+    tenant: Option<Arc<str>>,
+    restriction: Option<Arc<Restriction>>,
+}
+
+impl Caller {
+    /// Whoever comes, where keys are not asked for.
+    pub fn anyone() -> Caller {
+        Caller { who: Who::Anyone, scopes: Scopes::all(), tenant: None, restriction: None }
+    }
+
+    /// Who showed no key, where nothing is asked for: they may nothing and see nothing.
+    pub fn nobody() -> Caller {
+        Caller { who: Who::Nobody, scopes: Scopes::default(), tenant: None, restriction: None }
+    }
+
+    /// With these rights, in one tenant if it is given, seeing only what a restriction lets through.
+    pub fn new(who: Who, scopes: Scopes, tenant: Option<Arc<str>>, restriction: Option<Arc<Restriction>>) -> Caller {
+        Caller { who, scopes, tenant, restriction }
+    }
+
+    /// How they came in.
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// Whether they may.
+    pub fn may(&self, scope: Scope) -> bool {
+        self.scopes.has(scope)
+    }
+
+    /// What they may.
+    pub fn scopes(&self) -> Scopes {
+        self.scopes
+    }
+
+    /// The one tenant that they write and read.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// Whether the whole log is theirs to read: neither a tenant nor a restriction stands before it.
+    pub fn sees_all(&self) -> bool {
+        self.who != Who::Nobody && self.tenant.is_none() && self.restriction.is_none()
+    }
+
+    /// What matches every entry that is there for them, and no other.
+    pub fn sight(&self, env: &Env<'_>) -> Query {
+        let tenant = self.tenant.as_deref().map(|tenant| {
+            let pattern = Pattern::Exact(tenant.to_owned());
+            Node::Filter(Filter::Value(Value { field: ValueField::Tenant, pattern }))
+        });
+        let nothing = || Node::negate(Node::All);
+        if self.who == Who::Nobody {
+            return Query { root: nothing() };
+        }
+        // A restriction that means nothing at this moment lets nothing through.
+        let rest = self.restriction.as_deref().map(|kept| kept.at(env).map_or_else(nothing, |query| query.root));
+        Query { root: Node::and(tenant.into_iter().chain(rest).collect()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Catalogue;
+
+    #[test]
+    fn a_caller_sees_where_tenant_and_restriction_meet() {
+        let env = Env { now_ms: 1_700_000_000_000, catalogue: Catalogue::builtin() };
+        let sight = |tenant: Option<&str>, restriction: Option<&str>| {
+            let restriction = restriction.map(|text| Arc::new(Restriction::read(text, &env).unwrap()));
+            let caller = Caller::new(Who::Anyone, Scopes::all(), tenant.map(Arc::from), restriction);
+            (caller.sees_all(), caller.sight(&env).to_string())
+        };
+        assert_eq!(sight(None, None), (true, "*".to_owned()));
+        assert_eq!(sight(Some("Acme"), None), (false, "tenant:Acme".to_owned()));
+        assert_eq!(sight(None, Some("actor:u_1 OR actor:u_2")), (false, "actor:u_1 OR actor:u_2".to_owned()));
+        assert_eq!(sight(Some("a"), Some("x OR y")), (false, "tenant:a (x OR y)".to_owned()));
+    }
+}

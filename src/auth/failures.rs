@@ -1,0 +1,75 @@
+//! Wrong keys, folded: the first from an address is told at once, what follows as a number every few minutes. Nobody is locked
+//! out: comparing a key costs one hash, and who has the right one is let in whatever others from there have tried.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+use parking_lot::Mutex;
+
+/// What was refused from one address is told once in so long, ms.
+pub const FOLD_MS: u64 = 5 * 60 * 1000;
+/// Addresses that are remembered; beyond, that whose failure is longest ago is forgotten.
+const ADDRESSES_MAX: NonZeroUsize = NonZeroUsize::new(4_096).expect("it is not 0");
+
+struct Told {
+    at_ms: u64,
+    since: u64,
+}
+
+/// What was refused of late.
+pub struct Failures {
+    /// By address; none for a connection without one. Held to count one.
+    by_address: Mutex<LruCache<Option<IpAddr>, Told>>,
+}
+
+impl Default for Failures {
+    fn default() -> Failures {
+        Failures { by_address: Mutex::new(LruCache::new(ADDRESSES_MAX)) }
+    }
+}
+
+impl Failures {
+    /// Counts one. Answers how many there were since the last that was told of, this one included, if it is to be told now.
+    pub fn count(&self, address: Option<IpAddr>, now_ms: u64) -> Option<u64> {
+        let mut by_address = self.by_address.lock();
+        let told = match by_address.get_mut(&address) {
+            Some(told) => told,
+            None => {
+                by_address.put(address, Told { at_ms: now_ms, since: 0 });
+                return Some(1);
+            }
+        };
+        told.since += 1;
+        if now_ms < told.at_ms + FOLD_MS {
+            return None;
+        }
+        told.at_ms = now_ms;
+        Some(std::mem::take(&mut told.since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_failures_are_told_of_twice() {
+        let failures = Failures::default();
+        let here = Some(IpAddr::from([127, 0, 0, 1]));
+        let told: Vec<u64> = (0..10_000).filter_map(|n| failures.count(here, n)).collect();
+        assert_eq!(told, [1]);
+        assert_eq!(failures.count(Some(IpAddr::from([10, 0, 0, 1])), 5), Some(1), "each address for itself");
+        assert_eq!(failures.count(here, FOLD_MS), Some(10_000));
+        assert_eq!(failures.count(here, FOLD_MS + 1), None);
+    }
+
+    #[test]
+    fn however_many_addresses_fail_memory_is_bounded() {
+        let failures = Failures::default();
+        for n in 0..20_000_u32 {
+            failures.count(Some(IpAddr::from(n.to_be_bytes())), 0);
+        }
+        assert_eq!(failures.by_address.lock().len(), ADDRESSES_MAX.get());
+    }
+}

@@ -1,0 +1,21 @@
+//! Who may do what: keys with scopes, a tenant, a restriction and an end, and what each of their holders sees.
+//!
+//! Promises: a secret is never kept, only its hash, and compared in constant time; what a key may not do it may not do from
+//! the moment its revocation was answered; no caller can widen what it sees ([`Caller::sight`]). How a key travels in a request
+//! is the matter of the rooms above.
+
+pub mod caller;
+pub mod failures;
+pub mod keys;
+pub mod restriction;
+pub mod scope;
+pub mod secret;
+pub mod sessions;
+
+pub use caller::{Caller, Who};
+pub use failures::Failures;
+pub use keys::{Draft, Key, KeyError, Keys, Refused};
+pub use restriction::Restriction;
+pub use scope::{Scope, Scopes};
+pub use secret::{KeyText, NotAKey};
+pub use sessions::Sessions;

@@ -1,0 +1,58 @@
+//! A query that its holder cannot widen. Times relative to now move with the clock; all else is read once.
+
+use crate::query::{Env, ParseError, Query, parse};
+
+/// Two moments far apart: a query that reads the same at both has no relative time.
+const MOMENTS_MS: [u64; 2] = [1_000_000_000_000, 2_000_000_000_000];
+
+/// A restriction, as it was written and as it reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Restriction {
+    text: String,
+    /// What it reads as, if that is the same at every moment.
+    always: Option<Query>,
+}
+
+impl Restriction {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When it is no query.
+    pub fn read(text: &str, env: &Env<'_>) -> Result<Restriction, ParseError> {
+        let at = |now_ms| parse(text, &Env { now_ms, ..*env });
+        let [early, late] = [at(MOMENTS_MS[0])?, at(MOMENTS_MS[1])?];
+        // Also one that is none at this moment, a range that ends before it begins, is refused here.
+        parse(text, env)?;
+        let always = (early == late).then_some(early);
+        Ok(Restriction { text: text.to_owned(), always })
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it means at this moment; `None` if it means nothing now: then it lets nothing through.
+    pub fn at(&self, env: &Env<'_>) -> Option<Query> {
+        self.always.clone().or_else(|| parse(&self.text, env).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Catalogue;
+
+    #[test]
+    fn relative_times_move_and_nothing_else_does() {
+        let env = |now_ms| Env { now_ms, catalogue: Catalogue::builtin() };
+        let read = |text| Restriction::read(text, &env(1_700_000_000_000)).unwrap();
+        let moving = read("actor:u_1 time:1h");
+        assert_ne!(moving.at(&env(1_700_000_000_000)), moving.at(&env(1_700_000_001_000)));
+        assert_eq!(moving.text(), "actor:u_1 time:1h");
+        let still = read("actor:u_1 (action:contacts OR /a+b/) time:>=2026-11-01");
+        assert!(still.always.is_some());
+        assert_eq!(still.at(&env(0)), still.at(&env(1)));
+        assert!(Restriction::read("actr:u_1", &env(0)).is_err());
+    }
+}

@@ -1,0 +1,217 @@
+//! Signing in with a key, and out again. What is asked for afterwards is what was asked for before.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use maud::html;
+
+use super::posts::{Form, NOT_OURS};
+use super::respond::{self, Outside, PAGE_PATH, plain, see_other};
+use super::results::Visit;
+use super::shell::{self, Frame};
+use super::{Page, RULES, prefs};
+use crate::api::access::{self, Door};
+use crate::api::error::ApiError;
+use crate::api::own;
+use crate::auth::{Caller, Who};
+use crate::clock;
+use crate::json::Json;
+
+/// The cookie of who signed in.
+pub const SESSION_COOKIE: &str = "annals_session";
+/// The longest way back that is taken along, bytes: an address of the page.
+const WAY_BACK_BYTES_MAX: usize = 16 << 10;
+
+/// The guard of the page: whoever shows no key and has not signed in is asked to.
+pub async fn guard(page: Page, request: Request, next: Next) -> Response {
+    let session = prefs::cookie(request.headers(), SESSION_COOKIE);
+    let asked = way_back(request.uri());
+    let is_navigation = is_navigation(request.headers());
+    match access::pass(&page.app, &RULES, session.as_deref(), request, next).await {
+        Ok(response) => response,
+        Err(refused) if refused.status() == StatusCode::UNAUTHORIZED && is_navigation => {
+            let (up, to) = asked;
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair("to", &to).finish();
+            see_other(&format!("{up}sign-in?{query}"))
+        }
+        Err(refused) if refused.status() == StatusCode::UNAUTHORIZED => {
+            // Script asks: no browser may put its own window for a password before the page.
+            let mut response = refused.into_response();
+            response.headers_mut().remove(header::WWW_AUTHENTICATE);
+            response
+        }
+        Err(refused) => refused.into_response(),
+    }
+}
+
+/// Whether a person waits for a page, not script for a part of one.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => text("accept").is_some_and(|accept| accept.contains("text/html")),
+    }
+}
+
+/// How to get up to the page from an address below it, and the address as seen from there.
+fn way_back(uri: &Uri) -> (String, String) {
+    let below = uri.path().strip_prefix(PAGE_PATH).unwrap_or_default();
+    let up = "../".repeat(below.matches('/').count());
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    (up, format!("{below}{query}"))
+}
+
+/// A way back that stays below the page; anything else leads to the page itself.
+fn checked(to: &str) -> &str {
+    let path = to.split(['?', '#']).next().unwrap_or_default();
+    let is_plain = to.len() <= WAY_BACK_BYTES_MAX && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let is_below = !path.starts_with('/')
+        && !path.contains(':')
+        && !path.contains("//")
+        && !path.split('/').any(|part| part == "..");
+    if is_plain && is_below { to } else { "" }
+}
+
+/// The name of the key that was signed in with.
+pub fn who(page: &Page, headers: &HeaderMap) -> Option<Arc<str>> {
+    let text = prefs::cookie(headers, SESSION_COOKIE)?;
+    match page.app.door.signed_in(&page.app.sessions, &text)?.who() {
+        Who::Key { name, .. } => Some(name.clone()),
+        Who::Nobody | Who::Anyone => None,
+    }
+}
+
+/// `GET /admin/audit-log/sign-in`
+pub async fn form(page: Page, uri: Uri, headers: HeaderMap) -> Response {
+    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let to = pairs.filter(|(name, _)| name == "to").map(|(_, value)| value.into_owned()).next().unwrap_or_default();
+    let session = prefs::cookie(&headers, SESSION_COOKIE);
+    let is_in = session.is_some_and(|text| page.app.door.signed_in(&page.app.sessions, &text).is_some());
+    if is_in || matches!(page.app.door, Door::Open) {
+        return see_other(&format!("./{}", checked(&to)));
+    }
+    show(&page, &headers, StatusCode::OK, &to, None)
+}
+
+fn show(page: &Page, headers: &HeaderMap, status: StatusCode, to: &str, wrong: Option<&str>) -> Response {
+    let outside = Outside::of(headers, &page.settings);
+    let (token, cookie) = match prefs::token(headers) {
+        Some(token) => (token, None),
+        None => match prefs::new_token(outside.is_secure) {
+            Ok((token, cookie)) => (token, Some(cookie)),
+            Err(error) => return ApiError::internal(&format!("no random bytes for a token: {error}")).into_response(),
+        },
+    };
+    let visit = Visit::of(&Uri::default(), headers);
+    let main = html! {
+        div class="blank signin" {
+            h1 { "Sign in" }
+            form method="post" action="sign-in" {
+                input type="hidden" name="csrf" value=(token);
+                input type="hidden" name="to" value=(checked(to));
+                label class="field" {
+                    span { "Your key" }
+                    input type="password" name="key" autocomplete="current-password" required maxlength="256"
+                        placeholder="annals_…" spellcheck="false" autofocus
+                        aria-invalid=[wrong.map(|_| "true")] aria-describedby=[wrong.map(|_| "wrong")];
+                }
+                @if let Some(wrong) = wrong { p class="err" id="wrong" role="alert" { (wrong) } }
+                button class="btn primary" type="submit" { "Sign in" }
+            }
+            p { "An administrator makes keys with " code { "annals key create" } "." }
+        }
+    };
+    let frame = Frame { title: "Sign in", token: None, who: None, views: &[] };
+    let mut response = respond::html(status, shell::document(&visit.look(page, ""), &frame, main), headers);
+    let cookie = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok());
+    response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    response
+}
+
+/// `POST /admin/audit-log/sign-in`
+pub async fn sign_in(page: Page, headers: HeaderMap, body: String) -> Response {
+    let Some(form) = Form::read(&body, &headers) else {
+        return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
+    };
+    let to = form.get("to");
+    let Some(caller) = page.app.door.try_key(form.get("key")) else {
+        own::enter_failure(&page.app, page.app.peer);
+        return show(&page, &headers, StatusCode::UNAUTHORIZED, to, Some("This key is not known here."));
+    };
+    match begin(&page, caller, &headers).await {
+        Ok(cookie) => {
+            let mut response = see_other(&format!("./{}", checked(to)));
+            response
+                .headers_mut()
+                .extend(HeaderValue::from_str(&cookie).ok().map(|cookie| (header::SET_COOKIE, cookie)));
+            response
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn begin(page: &Page, caller: Caller, headers: &HeaderMap) -> Result<String, ApiError> {
+    let Who::Key { id, .. } = caller.who().clone() else {
+        return Err(ApiError::internal("somebody without a key signed in"));
+    };
+    let mut app = page.app.clone();
+    app.caller = Arc::new(caller);
+    own::enter(&app, "auth.sign_in", None, Json::Object(Vec::new())).await?;
+    let text = app.sessions.begin(id, clock::now_ms());
+    let text = text.map_err(|error| ApiError::internal(&format!("no random bytes for a session: {error}")))?;
+    let secure = if Outside::of(headers, &page.settings).is_secure { "; Secure" } else { "" };
+    // Its path is left to the browser: the page, under whatever prefix it sees it.
+    Ok(format!("{SESSION_COOKIE}={text}; HttpOnly; SameSite=Lax{secure}"))
+}
+
+/// `POST /admin/audit-log/sign-out`
+pub async fn sign_out(page: Page, headers: HeaderMap, body: String) -> Response {
+    if Form::read(&body, &headers).is_none() {
+        return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
+    }
+    if let Some(text) = prefs::cookie(&headers, SESSION_COOKIE) {
+        page.app.sessions.end(&text);
+    }
+    // Out is out, also if it cannot be entered.
+    let entered = own::enter(&page.app, "auth.sign_out", None, Json::Object(Vec::new())).await;
+    let mut response = match entered {
+        Ok(()) => see_other("sign-in"),
+        Err(error) => error.into_response(),
+    };
+    let gone = HeaderValue::from_static("annals_session=; Max-Age=0; HttpOnly; SameSite=Lax");
+    response.headers_mut().append(header::SET_COOKIE, gone);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_stays_below_the_page() {
+        for (to, kept) in [
+            ("", ""),
+            ("?q=a%20b&range=7d", "?q=a%20b&range=7d"),
+            ("entries/x?tz=UTC", "entries/x?tz=UTC"),
+            ("?q=a:b//c", "?q=a:b//c"),
+            ("//evil.example", ""),
+            ("/etc", ""),
+            ("https://evil.example", ""),
+            ("javascript:alert(1)", ""),
+            ("entries/../../x", ""),
+            ("..", ""),
+            ("\\\\evil.example", ""),
+            ("x\r\nset-cookie: a", ""),
+            ("é", ""),
+        ] {
+            assert_eq!(checked(to), kept, "{to}");
+        }
+        let back = |path: &str| way_back(&path.parse().unwrap());
+        assert_eq!(back("/admin/audit-log/?q=a"), (String::new(), "?q=a".to_owned()));
+        assert_eq!(back("/admin/audit-log/entries/x"), ("../".to_owned(), "entries/x".to_owned()));
+        assert_eq!(back("/"), (String::new(), String::new()));
+    }
+}
