@@ -43,11 +43,11 @@ NO_BROWSER := printf '\n  ******  NOT TESTED: the page in a browser (it takes no
 
 browser: ## the page in a real browser
 	@if $(BROWSER)/install; then \
-		$(CARGO) build --locked && node --test --test-concurrency=2 --test-reporter=spec $(BROWSER)/first.test.mjs $(BROWSER)/second.test.mjs; \
+		$(CARGO) test --locked --no-run && node --test --test-concurrency=2 --test-reporter=spec $(BROWSER)/first.test.mjs $(BROWSER)/second.test.mjs; \
 	else $(NO_BROWSER); fi
 
 shots: ## pictures of the page's states in tests/browser/shots
-	@if $(BROWSER)/install; then $(CARGO) build --locked && node $(BROWSER)/shots.mjs; else $(NO_BROWSER); fi
+	@if $(BROWSER)/install; then $(CARGO) test --locked --no-run && node $(BROWSER)/shots.mjs; else $(NO_BROWSER); fi
 
 bench: ## figures on a release build: one line each (ANNALS_BENCH_EVENTS=1000000)
 	$(CARGO) bench --locked

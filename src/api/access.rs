@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -11,13 +12,18 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::time::timeout;
 
 use super::App;
+use super::append::{BODY_TIME_MAX, body_timeout};
 use super::connection::Line;
 use super::error::ApiError;
 use super::own;
 use crate::auth::{Caller, KeyText, Keys, Scope, Sessions, Who};
 use crate::clock;
+
+/// A body that is not events: a form, or a key that is wanted with its restriction of 8 KiB.
+pub const SHORT_BODY_BYTES_MAX: usize = 64 << 10;
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,9 +94,13 @@ impl Door {
 impl App {
     /// Refuses a caller whose key does not stand any more: what waits, or takes a while, asks again.
     pub fn still(&self) -> Result<(), ApiError> {
+        let now_ms = clock::now_ms();
         match (&self.door, self.caller.who()) {
-            (Door::Keys(keys), Who::Key { id, .. }) if !keys.stands(id, clock::now_ms()) => {
+            (Door::Keys(keys), Who::Key { id, .. }) if !keys.stands(id, now_ms) => {
                 Err(ApiError::unauthorized("this key was revoked or has expired"))
+            }
+            _ if self.caller.session().is_some_and(|session| !self.sessions.stands(session, now_ms)) => {
+                Err(ApiError::unauthorized("this session is over"))
             }
             _ => Ok(()),
         }
@@ -98,11 +108,12 @@ impl App {
 }
 
 impl Door {
-    /// Who signed in with this text in their cookie.
-    pub fn signed_in(&self, sessions: &Sessions, text: &str) -> Option<Caller> {
+    /// Who signed in with this text in their cookie. A click keeps the session alive.
+    pub fn signed_in(&self, sessions: &Sessions, text: &str, is_click: bool) -> Option<Caller> {
         let Door::Keys(keys) = self else { return None };
         let now_ms = clock::now_ms();
-        keys.holder(&*sessions.key_id(text, now_ms)?, now_ms)
+        let (session, key_id) = sessions.find(text, is_click, now_ms)?;
+        keys.holder(&key_id, now_ms).map(|caller| caller.in_session(session))
     }
 
     /// Whether this text is a key, and whose. `None` where keys are not asked for.
@@ -143,19 +154,45 @@ fn shown(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     }
 }
 
+/// Reads a short body whole, in time, before its handler runs. Events have limits of their own.
+pub async fn short_body(request: Request, next: Next) -> Response {
+    if !matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
+        return next.run(request).await;
+    }
+    let (head, body) = request.into_parts();
+    let body = match timeout(BODY_TIME_MAX, to_bytes(body, SHORT_BODY_BYTES_MAX)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => {
+            let detail = format!("the body broke off or has more than {SHORT_BODY_BYTES_MAX} bytes");
+            return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail).into_response();
+        }
+        Err(_) => return body_timeout().into_response(),
+    };
+    next.run(Request::from_parts(head, Body::from(body))).await
+}
+
+/// What a visitor's cookie says of their session.
+#[derive(Clone, Copy)]
+pub struct Session<'a> {
+    /// Its text.
+    pub text: &'a str,
+    /// They did something, rather than script by itself.
+    pub is_click: bool,
+}
+
 /// Lets a request pass to its handler, with its caller, if the rule of its route is met.
 pub async fn guard(State((app, rules)): State<(App, &'static [Rule])>, request: Request, next: Next) -> Response {
     pass(&app, rules, None, request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// The same for callers who may have signed in: `session` is the text in their cookie.
+/// The same for callers who may have signed in.
 ///
 /// # Errors
 /// When the rule is not met.
 pub async fn pass(
     app: &App,
     rules: &[Rule],
-    session: Option<&str>,
+    session: Option<Session<'_>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
@@ -168,11 +205,29 @@ pub async fn pass(
             None => return Err(ApiError::internal(&format!("{route} has no rule"))),
         },
     };
+    refuse_method(request.method(), request.headers(), need)?;
     let line = request.extensions().get::<ConnectInfo<Line>>();
     let peer = line.and_then(|ConnectInfo(line)| line.peer());
     let caller = admit(app, need, session, request.headers(), peer)?;
     request.extensions_mut().insert(Arc::new(caller));
     Ok(next.run(request).await)
+}
+
+/// What no caller may, whoever they are.
+fn refuse_method(method: &Method, headers: &HeaderMap, need: Need) -> Result<(), ApiError> {
+    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !is_safe && matches!(site, Some("cross-site" | "same-site")) {
+        // A page elsewhere, with what the browser keeps for us.
+        let detail = "a page of another site asks, which may change nothing here";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", detail));
+    }
+    if *method == Method::HEAD && matches!(need, Need::Scope(Scope::Export) | Need::Whole(Scope::Export)) {
+        // What is entered in the log as taken away must have been.
+        let detail = "an export has no head without its body";
+        return Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail));
+    }
+    Ok(())
 }
 
 fn need_of(rules: &[Rule], method: &Method, route: &str) -> Option<Need> {
@@ -186,7 +241,7 @@ fn need_of(rules: &[Rule], method: &Method, route: &str) -> Option<Need> {
 fn admit(
     app: &App,
     need: Need,
-    session: Option<&str>,
+    session: Option<Session<'_>>,
     headers: &HeaderMap,
     peer: Option<IpAddr>,
 ) -> Result<Caller, ApiError> {
@@ -196,7 +251,7 @@ fn admit(
         Need::Whole(scope) => (scope, true),
     };
     let caller = match app.door.caller(headers) {
-        Ok(None) => session.and_then(|text| app.door.signed_in(&app.sessions, text)),
+        Ok(None) => session.and_then(|Session { text, is_click }| app.door.signed_in(&app.sessions, text, is_click)),
         Ok(caller) => caller,
         Err(refused) => {
             own::enter_failure(app, peer);

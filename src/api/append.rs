@@ -29,7 +29,7 @@ const LINE_FAULTS_MAX: usize = 16;
 /// Bodies that are being read or checked hold no more than this together, KiB.
 pub const BODIES_KIB_MAX: usize = 256 << 10;
 /// A body has to arrive within this time.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// A body that is too long is read up to here before it is refused.
 const DROPPED_BYTES_MAX: usize = 4 * REQUEST_BYTES_MAX;
 /// `?wait=searchable` waits no longer than this.
@@ -233,7 +233,7 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>
     })
 }
 
-fn body_timeout() -> ApiError {
+pub(super) fn body_timeout() -> ApiError {
     let detail = format!("the body did not arrive within {} s", BODY_TIME_MAX.as_secs());
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail)
 }

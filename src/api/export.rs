@@ -125,7 +125,7 @@ pub async fn start(
     let searchable = app.store.marks().searchable;
     enter(app, &export, searchable).await?;
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    let (store, sight) = (app.store.clone(), app.sight());
+    let (store, sight, asker) = (app.store.clone(), app.sight(), app.clone());
     // A plain thread: an export may take minutes and should not hold one of the threads that questions share.
     let thread = std::thread::Builder::new().name("export".into()).spawn(move || {
         let _permit = permit;
@@ -133,12 +133,13 @@ pub async fn start(
         let ended = catch_unwind(AssertUnwindSafe(|| match is_gzip {
             true => {
                 let mut out = GzEncoder::new(Out::new(sender.clone()), Compression::fast());
-                run(&store, &sight, &export, searchable, &mut out)
+                run(&asker, &store, &sight, &export, searchable, &mut out)
                     .and_then(|ended| out.finish()?.finish().map(|()| ended))
             }
             false => {
                 let mut out = Out::new(sender.clone());
-                run(&store, &sight, &export, searchable, &mut out).and_then(|ended| out.finish().map(|()| ended))
+                run(&asker, &store, &sight, &export, searchable, &mut out)
+                    .and_then(|ended| out.finish().map(|()| ended))
             }
         }))
         .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
@@ -227,7 +228,14 @@ impl Ended {
     }
 }
 
-fn run(store: &Store, sight: &Query, export: &File, searchable: Seq, out: &mut dyn Write) -> io::Result<Ended> {
+fn run(
+    app: &App,
+    store: &Store,
+    sight: &Query,
+    export: &File,
+    searchable: Seq,
+    out: &mut dyn Write,
+) -> io::Result<Ended> {
     let view = store.view();
     let index = Narrowed::new(&*view, sight.clone());
     let snapshot = match &export.how {
@@ -244,6 +252,7 @@ fn run(store: &Store, sight: &Query, export: &File, searchable: Seq, out: &mut d
         if group.is_empty() {
             break;
         }
+        app.still().map_err(|refused| io::Error::other(refused.detail().to_owned()))?;
         let parts: Vec<io::Result<Vec<u8>>> = group.par_chunks(PART_ROWS).map(|seqs| rows.part(seqs)).collect();
         for part in parts {
             out.write_all(&part?)?;

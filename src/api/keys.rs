@@ -19,9 +19,6 @@ use crate::json::Json;
 use crate::query::Env;
 use crate::wire;
 
-/// A key is wanted in a few words and a restriction of 8 KiB.
-pub const BODY_BYTES_MAX: usize = 64 << 10;
-
 pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
     let keys = keys(&app)?.list();
@@ -35,6 +32,9 @@ pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Bytes) -> Resu
         let detail = "expected Content-Type: application/json";
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
     }
+    if app.store.refusal().is_some() {
+        return Err(ApiError::unavailable("read_only", "the log is served read-only: no key can be made", 60));
+    }
     let keys = keys(&app)?;
     let draft =
         wire::key_draft(&body).map_err(|why| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_key", why))?;
@@ -43,13 +43,16 @@ pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Bytes) -> Resu
         let env = Env { now_ms: clock::now_ms(), catalogue: store.catalogue() };
         keys.create(&draft, &env)
     });
+    let made = whole(async move {
+        let (key, secret) = made.await?;
+        if let Err(error) = enter(&app, "key.created", &key).await {
+            // A key that nobody knows of must not be.
+            revoke_now(&app, key.id.to_string()).await?;
+            return Err(error);
+        }
+        Ok((key, secret))
+    });
     let (key, secret) = made.await?;
-    if let Err(error) = enter(&app, "key.created", &key).await {
-        // A key that nobody knows of must not be.
-        let id = key.id.clone();
-        revoke_now(&app, id.to_string()).await?;
-        return Err(error);
-    }
     let mut response = (StatusCode::CREATED, json(wire::new_key(&key, &secret.reveal()))).into_response();
     let location = HeaderValue::from_str(&format!("/v1/keys/{}", key.id));
     response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
@@ -58,11 +61,14 @@ pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Bytes) -> Resu
 
 pub async fn revoke(app: App, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
-    let missing = format!("there is no key {id:?}");
-    let key = revoke_now(&app, id).await?.ok_or_else(|| ApiError::not_found(missing))?;
-    // It is refused from now on, also if this cannot be entered: then the caller is told, and asks again.
-    enter(&app, "key.revoked", &key).await?;
-    Ok(json(wire::key(&key)))
+    let revoked = whole(async move {
+        let missing = format!("there is no key {id:?}");
+        let key = revoke_now(&app, id).await?.ok_or_else(|| ApiError::not_found(missing))?;
+        // It is refused from now on, also if this cannot be entered: then the caller is told, and asks again.
+        enter(&app, "key.revoked", &key).await?;
+        Ok(key)
+    });
+    Ok(json(wire::key(&*revoked.await?)))
 }
 
 async fn revoke_now(app: &App, id: String) -> Result<Option<Arc<Key>>, ApiError> {
@@ -90,6 +96,13 @@ fn keys(app: &App) -> Result<Arc<Keys>, ApiError> {
             Err(ApiError::new(StatusCode::CONFLICT, "no_keys", detail))
         }
     }
+}
+
+/// To its end, also if the caller hangs up in between: no change goes without its entry.
+async fn whole<T: Send + 'static>(
+    change: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(change).await.unwrap_or_else(|_| Err(ApiError::internal("a change of keys panicked")))
 }
 
 /// On a thread that may wait for the disk.

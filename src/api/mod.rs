@@ -42,7 +42,7 @@ use access::Door;
 use error::ApiError;
 pub use events::{find, row};
 pub use metrics::HttpMetrics;
-pub use proofs::evidence_of;
+pub use proofs::{checkpoint, evidence_of, log};
 use tokio::sync::{Semaphore, watch};
 
 /// What every handler works with.
@@ -120,7 +120,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/export", get(export::export))
         .route("/v1/segments", get(segments::list))
         .route("/v1/segments/{first}", get(segments::one))
-        .route("/v1/keys", get(keys::list).post(keys::create).layer(DefaultBodyLimit::max(keys::BODY_BYTES_MAX)))
+        .route("/v1/keys", get(keys::list).post(keys::create).layer(middleware::from_fn(access::short_body)))
         .route("/v1/keys/{id}", delete(keys::revoke))
         .route("/v1/log", get(proofs::log))
         .route("/v1/consistency", get(proofs::consistency))
@@ -220,9 +220,9 @@ pub async fn ask<T: Send + 'static>(
     question: impl FnOnce(Answers<'_, dyn Engine>, &Snapshot<'_>) -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     app.still()?;
-    let (store, sight) = (app.store.clone(), app.sight());
-    let question_time = app.question_time;
+    let (app, question_time) = (app.clone(), app.question_time);
     let answered = tokio::task::spawn_blocking(move || {
+        let (store, sight) = (&app.store, app.sight());
         let view = store.view().patient(Arc::new(Patience::at_most(question_time)));
         let scan = store.scan(view.searchable()).patient(Arc::new(Patience::at_most(SCAN_TIME)));
         let index = Narrowed::new(&view, sight.clone());

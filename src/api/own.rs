@@ -62,10 +62,21 @@ fn context(peer: Option<IpAddr>) -> Context {
 }
 
 async fn append(app: &App, own: Own) -> Result<(), ApiError> {
+    let said = format!("read-only, so not entered: {} by {} {}", own.action, own.actor.kind, own.actor.id);
     let append = Append { drafts: vec![own.into_draft()], skip_conflicts: false, kind: Kind::Own };
-    // The writer drops a request unanswered only when it dies.
-    app.store.append(append)?.await.unwrap_or(Err(AppendError::SyncFailed))?;
-    Ok(())
+    let entered = match app.store.append(append) {
+        // The writer drops a request unanswered only when it dies.
+        Ok(answer) => answer.await.unwrap_or(Err(AppendError::SyncFailed)).map(drop),
+        Err(error) => Err(error),
+    };
+    match entered {
+        // A damaged log is looked at: nothing can be entered, and looking must go on. Our own log says who looks.
+        Err(AppendError::ReadOnly { .. }) => {
+            warn!("{said}");
+            Ok(())
+        }
+        entered => Ok(entered?),
+    }
 }
 
 /// A text of a detail.

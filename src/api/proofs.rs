@@ -22,11 +22,13 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// A new entry is signed within a second: so long one who asks for its proof waits.
 pub(super) const SIGNED_SOON: Duration = Duration::from_secs(2);
 
+/// `GET /checkpoint`
 pub async fn checkpoint(app: App) -> Result<Response, ApiError> {
     let head = signed(&app)?;
     Ok(text(head.checkpoint))
 }
 
+/// `GET /v1/log`
 pub async fn log(app: App) -> Result<Response, ApiError> {
     let head = signed(&app)?;
     let (store, cosigned) = (&app.store, app.store.cosigned());

@@ -16,9 +16,12 @@ use tracing::error;
 use super::error::ApiError;
 use super::export::permit;
 use super::params::Params;
-use super::{App, EngineChoice, ask, json};
+use super::{App, EngineChoice, ask, json, own};
+use crate::event::Object;
+use crate::json::Json;
 use crate::log::SegmentBytes;
 use crate::seq::Seq;
+use crate::store::own::number;
 use crate::wire;
 
 /// Bytes read and sent at a time.
@@ -43,6 +46,10 @@ pub async fn one(app: App, Path(first): Path<String>, uri: Uri) -> Result<Respon
     let file =
         ask(&app, EngineChoice::Index, move |answers, _| Ok(answers.source.reader().sealed_bytes(first)?)).await?;
     let length = HeaderValue::from(file.bytes());
+    let target = Object { kind: Some("segment".into()), id: Some(first.to_string()), name: None };
+    let detail =
+        Json::Object(vec![("format".to_owned(), own::text("segment")), ("bytes".to_owned(), number(file.bytes()))]);
+    own::enter(&app, "audit.exported", Some(target), detail).await?;
 
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(send(file, sender, permit));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::restriction::Restriction;
 use super::scope::{Scope, Scopes};
+use super::sessions::SessionId;
 use crate::query::filter::{Filter, Value};
 use crate::query::{Env, Node, Pattern, Query, ValueField};
 
@@ -41,22 +42,33 @@ pub struct Caller {
     scopes: Scopes,
     tenant: Option<Arc<str>>,
     restriction: Option<Arc<Restriction>>,
+    session: Option<SessionId>,
 }
 
 impl Caller {
     /// Whoever comes, where keys are not asked for.
     pub fn anyone() -> Caller {
-        Caller { who: Who::Anyone, scopes: Scopes::all(), tenant: None, restriction: None }
+        Caller { who: Who::Anyone, scopes: Scopes::all(), tenant: None, restriction: None, session: None }
     }
 
     /// Who showed no key, where nothing is asked for: they may nothing and see nothing.
     pub fn nobody() -> Caller {
-        Caller { who: Who::Nobody, scopes: Scopes::default(), tenant: None, restriction: None }
+        Caller { who: Who::Nobody, scopes: Scopes::default(), tenant: None, restriction: None, session: None }
     }
 
     /// With these rights, in one tenant if it is given, seeing only what a restriction lets through.
     pub fn new(who: Who, scopes: Scopes, tenant: Option<Arc<str>>, restriction: Option<Arc<Restriction>>) -> Caller {
-        Caller { who, scopes, tenant, restriction }
+        Caller { who, scopes, tenant, restriction, session: None }
+    }
+
+    /// The same, known by a session that they began with their key.
+    pub fn in_session(self, session: SessionId) -> Caller {
+        Caller { session: Some(session), ..self }
+    }
+
+    /// The session that they are known by, if it is not the key itself.
+    pub fn session(&self) -> Option<SessionId> {
+        self.session
     }
 
     /// How they came in.

@@ -1,7 +1,7 @@
 //! Wrong keys, folded: the first from an address is told at once, what follows as a number every few minutes. Nobody is locked
 //! out: comparing a key costs one hash, and who has the right one is let in whatever others from there have tried.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroUsize;
 
 use lru::LruCache;
@@ -32,6 +32,7 @@ impl Default for Failures {
 impl Failures {
     /// Counts one. Answers how many there were since the last that was told of, this one included, if it is to be told now.
     pub fn count(&self, address: Option<IpAddr>, now_ms: u64) -> Option<u64> {
+        let address = address.map(neighbourhood);
         let mut by_address = self.by_address.lock();
         let told = match by_address.get_mut(&address) {
             Some(told) => told,
@@ -49,6 +50,14 @@ impl Failures {
     }
 }
 
+/// One household has one IPv4 address, or 2^64 of IPv6.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(six) => IpAddr::from(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,6 +71,14 @@ mod tests {
         assert_eq!(failures.count(Some(IpAddr::from([10, 0, 0, 1])), 5), Some(1), "each address for itself");
         assert_eq!(failures.count(here, FOLD_MS), Some(10_000));
         assert_eq!(failures.count(here, FOLD_MS + 1), None);
+    }
+
+    #[test]
+    fn whoever_has_a_network_is_one() {
+        let failures = Failures::default();
+        let six = |low: u64| Some(IpAddr::from(Ipv6Addr::from_bits(0x2001_0db8_u128 << 96 | u128::from(low))));
+        assert_eq!(failures.count(six(1), 0), Some(1));
+        assert_eq!(failures.count(six(2), 1), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::durable::{self, Disk, read_small};
 use crate::event::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
 use crate::query::{Env, ParseError};
 
-/// Where they are kept, in the data directory (0600).
+/// Where they are kept, in the data directory (0400).
 pub const FILE: &str = "keys.json";
 /// What an id has before the prefix.
 const ID_MARK: &str = "key_";
@@ -315,6 +315,10 @@ fn check(draft: &Draft, env: &Env<'_>) -> Result<Option<Restriction>, KeyError> 
     if is_narrow && draft.scopes.has(Scope::Admin) {
         return bad("scopes", "admin is for keys without tenant and restriction: its holder can make others".into());
     }
+    // A taken id would tell that there is an entry behind the restriction.
+    if restriction.is_some() && draft.scopes.has(Scope::Write) {
+        return bad("scopes", "write goes with a tenant, not with a restriction: make a key for each".into());
+    }
     Ok(restriction)
 }
 
@@ -448,6 +452,10 @@ mod tests {
             ("scopes", Draft { scopes: Scopes::default(), ..reader("a") }),
             ("scopes", Draft { scopes: admin, tenant: Some("acme".into()), ..reader("a") }),
             ("scopes", Draft { scopes: admin, restriction: Some("x".into()), ..reader("a") }),
+            (
+                "scopes",
+                Draft { scopes: [Scope::Write].into_iter().collect(), restriction: Some("x".into()), ..reader("a") },
+            ),
             ("tenant", Draft { tenant: Some(String::new()), ..reader("a") }),
             ("tenant", Draft { tenant: Some(long.clone()), ..reader("a") }),
             ("expires", Draft { expires_ms: Some(NOW_MS), ..reader("a") }),

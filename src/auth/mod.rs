@@ -18,4 +18,4 @@ pub use keys::{Draft, Key, KeyError, Keys, Refused};
 pub use restriction::Restriction;
 pub use scope::{Scope, Scopes};
 pub use secret::{KeyText, NotAKey};
-pub use sessions::Sessions;
+pub use sessions::{SessionId, Sessions};

@@ -21,6 +21,10 @@ pub const LIFE_MS: u64 = 12 * 60 * 60 * 1000;
 /// Bytes of chance in the text.
 const TEXT_BYTES: usize = 32;
 
+/// Names a session without being worth anything: the hash of its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId([u8; 32]);
+
 struct Session {
     key_id: Arc<str>,
     began_ms: u64,
@@ -30,7 +34,7 @@ struct Session {
 /// All sessions.
 pub struct Sessions {
     /// By the hash of the text. Held to look one up or change one.
-    by_hash: Mutex<LruCache<[u8; 32], Session>>,
+    by_hash: Mutex<LruCache<SessionId, Session>>,
 }
 
 impl Default for Sessions {
@@ -47,31 +51,45 @@ impl Sessions {
     pub fn begin(&self, key_id: Arc<str>, now_ms: u64) -> io::Result<String> {
         let mut text = String::new();
         push_hex(&durable::random::<TEXT_BYTES>()?, &mut text);
-        self.by_hash.lock().put(hash(&text), Session { key_id, began_ms: now_ms, seen_ms: now_ms });
+        self.by_hash.lock().put(id_of(&text), Session { key_id, began_ms: now_ms, seen_ms: now_ms });
         Ok(text)
     }
 
-    /// The id of the key that this session is of, if it still counts. Being looked up keeps it alive.
-    pub fn key_id(&self, text: &str, now_ms: u64) -> Option<Arc<str>> {
-        let hash = hash(text);
+    /// The session of this text and the id of the key that it is of, if it still counts. A click keeps it alive; what a page
+    /// asks for by itself does not.
+    pub fn find(&self, text: &str, is_click: bool, now_ms: u64) -> Option<(SessionId, Arc<str>)> {
+        let id = id_of(text);
         let mut by_hash = self.by_hash.lock();
-        let session = by_hash.get_mut(&hash)?;
-        if now_ms >= session.began_ms + LIFE_MS || now_ms >= session.seen_ms + IDLE_MS {
-            by_hash.pop(&hash);
+        let session = by_hash.get_mut(&id)?;
+        if session.is_over(now_ms) {
+            by_hash.pop(&id);
             return None;
         }
-        session.seen_ms = session.seen_ms.max(now_ms);
-        Some(session.key_id.clone())
+        if is_click {
+            session.seen_ms = session.seen_ms.max(now_ms);
+        }
+        Some((id, session.key_id.clone()))
+    }
+
+    /// Whether it still counts, for what goes on by itself.
+    pub fn stands(&self, id: SessionId, now_ms: u64) -> bool {
+        self.by_hash.lock().peek(&id).is_some_and(|session| !session.is_over(now_ms))
     }
 
     /// Ends a session; from now on its text is worth nothing.
     pub fn end(&self, text: &str) {
-        self.by_hash.lock().pop(&hash(text));
+        self.by_hash.lock().pop(&id_of(text));
     }
 }
 
-fn hash(text: &str) -> [u8; 32] {
-    Sha256::digest(text).into()
+impl Session {
+    fn is_over(&self, now_ms: u64) -> bool {
+        now_ms >= self.began_ms + LIFE_MS || now_ms >= self.seen_ms + IDLE_MS
+    }
+}
+
+fn id_of(text: &str) -> SessionId {
+    SessionId(Sha256::digest(text).into())
 }
 
 #[cfg(test)]
@@ -82,25 +100,32 @@ mod tests {
     fn a_session_counts_until_it_is_idle_old_or_ended() {
         let sessions = Sessions::default();
         let begin = |now_ms| sessions.begin("key_a".into(), now_ms).unwrap();
+        let key_id = |text: &str, now_ms| sessions.find(text, true, now_ms).map(|(_, key_id)| key_id);
         let text = begin(0);
-        assert_eq!(sessions.key_id(&text, IDLE_MS - 1).as_deref(), Some("key_a"));
-        assert_eq!(sessions.key_id(&text, 2 * IDLE_MS - 2).as_deref(), Some("key_a"), "it was used in between");
-        assert_eq!(sessions.key_id(&text, 4 * IDLE_MS), None);
-        assert_eq!(sessions.key_id(&text, 0), None, "gone is gone");
+        assert_eq!(key_id(&text, IDLE_MS - 1).as_deref(), Some("key_a"));
+        assert_eq!(key_id(&text, 2 * IDLE_MS - 2).as_deref(), Some("key_a"), "it was used in between");
+        assert_eq!(key_id(&text, 4 * IDLE_MS), None);
+        assert_eq!(key_id(&text, 0), None, "gone is gone");
 
         let used = begin(0);
         let mut now_ms = 0;
         while now_ms + IDLE_MS / 2 < LIFE_MS {
             now_ms += IDLE_MS / 2;
-            assert!(sessions.key_id(&used, now_ms).is_some(), "{now_ms}");
+            assert!(key_id(&used, now_ms).is_some(), "{now_ms}");
         }
-        assert_eq!(sessions.key_id(&used, LIFE_MS), None, "however it is used");
+        assert_eq!(key_id(&used, LIFE_MS), None, "however it is used");
+
+        // What a page asks by itself does not keep it alive, and what goes on is over with it.
+        let watched = begin(0);
+        let (id, _) = sessions.find(&watched, false, IDLE_MS - 1).unwrap();
+        assert!(sessions.stands(id, IDLE_MS - 1) && !sessions.stands(id, IDLE_MS));
+        assert!(sessions.find(&watched, false, IDLE_MS).is_none());
 
         let (ended, other) = (begin(0), begin(0));
         sessions.end(&ended);
-        assert_eq!(sessions.key_id(&ended, 1), None);
-        assert!(sessions.key_id(&other, 1).is_some() && ended != other);
-        assert_eq!(sessions.key_id("", 1), None);
+        assert_eq!(key_id(&ended, 1), None);
+        assert!(key_id(&other, 1).is_some() && ended != other);
+        assert_eq!(key_id("", 1), None);
     }
 
     #[test]
@@ -110,7 +135,7 @@ mod tests {
         for _ in 0..SESSIONS_MAX.get() {
             sessions.begin("key_b".into(), 0).unwrap();
         }
-        assert_eq!(sessions.key_id(&first, 0), None);
+        assert!(sessions.find(&first, true, 0).is_none());
         assert_eq!(sessions.by_hash.lock().len(), SESSIONS_MAX.get());
     }
 }

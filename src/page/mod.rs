@@ -43,7 +43,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, MatchedPath, Path, Request, State as Shared};
+use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State as Shared};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::{self, Next};
@@ -51,15 +51,12 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use crate::api::App;
-use crate::api::access::{Need, Rule};
+use crate::api::access::{self, Need, Rule};
 use crate::auth::Scope;
 use crate::durable::Disk;
 pub use respond::PAGE_PATH;
 use respond::{Meant, see_other};
 use views::{View, Views};
-
-/// The longest form that is taken, bytes.
-const FORM_BYTES_MAX: usize = 64 << 10;
 
 /// How the page is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -98,7 +95,7 @@ const READ: Need = Need::Scope(Scope::Read);
 const EXPORT: Need = Need::Scope(Scope::Export);
 
 /// What each route of [`router`] asks of its caller.
-pub const RULES: [Rule; 18] = [
+pub const RULES: [Rule; 20] = [
     (Method::GET, "/", Need::Nothing),
     (Method::GET, "/admin/audit-log", Need::Nothing),
     (Method::GET, "/admin/audit-log/", READ),
@@ -109,6 +106,8 @@ pub const RULES: [Rule; 18] = [
     (Method::GET, "/admin/audit-log/_assets/{hash}/{name}", Need::Nothing),
     (Method::GET, "/admin/audit-log/entries/{id}", READ),
     (Method::GET, "/admin/audit-log/entries/{id}/proof.json", READ),
+    (Method::GET, "/admin/audit-log/log.json", READ),
+    (Method::GET, "/admin/audit-log/checkpoint", READ),
     (Method::GET, "/admin/audit-log/export.csv", EXPORT),
     (Method::GET, "/admin/audit-log/export.jsonl", EXPORT),
     (Method::POST, "/admin/audit-log/views", Need::Whole(Scope::Read)),
@@ -116,7 +115,7 @@ pub const RULES: [Rule; 18] = [
     (Method::POST, "/admin/audit-log/prefs", READ),
     (Method::GET, "/admin/audit-log/sign-in", Need::Nothing),
     (Method::POST, "/admin/audit-log/sign-in", Need::Nothing),
-    (Method::POST, "/admin/audit-log/sign-out", READ),
+    (Method::POST, "/admin/audit-log/sign-out", Need::Nothing),
 ];
 
 /// A handler's page is that of its caller.
@@ -148,6 +147,8 @@ pub fn router(page: Page) -> Router {
         .route("/admin/audit-log/_assets/{hash}/{name}", get(asset))
         .route("/admin/audit-log/entries/{id}", get(results::entry))
         .route("/admin/audit-log/entries/{id}/proof.json", get(results::proof))
+        .route("/admin/audit-log/log.json", get(results::log))
+        .route("/admin/audit-log/checkpoint", get(results::checkpoint))
         .route("/admin/audit-log/export.csv", get(streams::csv))
         .route("/admin/audit-log/export.jsonl", get(streams::jsonl))
         .route("/admin/audit-log/views", post(posts::save_view))
@@ -155,9 +156,9 @@ pub fn router(page: Page) -> Router {
         .route("/admin/audit-log/prefs", post(posts::prefs))
         .route("/admin/audit-log/sign-in", get(sign_in::form).post(sign_in::sign_in))
         .route("/admin/audit-log/sign-out", post(sign_in::sign_out))
+        .layer(middleware::from_fn(access::short_body))
         .layer(middleware::from_fn_with_state(page.clone(), sign_in::guard))
         .layer(middleware::from_fn_with_state(page.clone(), count_and_harden))
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .with_state(page)
 }
 

@@ -149,7 +149,7 @@ pub async fn fragment(page: Page, uri: Uri, headers: HeaderMap) -> Response {
     let (status, parts) = parts(&page, &look, &badge, &outcome, &outside);
     // The page set the cookie; without one its forms could not be sent anyway.
     let token = prefs::token(&headers).unwrap_or_default();
-    let head = shell::head(&look, &badge, &page.views.list(), &token);
+    let head = shell::head(&look, &badge, &page.saved_views(), &token);
     respond::fetched(respond::html(status, html! { (head) (parts.bar) (parts.results) }, &headers))
 }
 
@@ -400,4 +400,14 @@ pub async fn entry(page: Page, Path(name): Path<String>, uri: Uri, headers: Head
 /// root.
 pub async fn proof(page: Page, Path(id): Path<String>) -> Response {
     api::evidence_of(&page.app, &id, &Uri::default()).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// `GET /admin/audit-log/log.json`: the log's name, key and newest checkpoint, and what scrubbing came to.
+pub async fn log(page: Page) -> Response {
+    api::log(page.app).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// `GET /admin/audit-log/checkpoint`: the newest signed checkpoint.
+pub async fn checkpoint(page: Page) -> Response {
+    api::checkpoint(page.app).await.unwrap_or_else(IntoResponse::into_response)
 }

@@ -99,7 +99,7 @@ pub fn checked(integrity: &Integrity) -> Checked {
 }
 
 /// Where the report of the last check is, from the page: `integrity` in it.
-const REPORT: &str = "../../v1/log";
+const REPORT: &str = "log.json";
 
 /// The badge beside the title. It leads to the signed checkpoint, or to what was found.
 pub fn draw(look: &Look<'_>, badge: &Badge) -> Markup {
@@ -132,7 +132,7 @@ pub fn draw(look: &Look<'_>, badge: &Badge) -> Markup {
     };
     let to = match badge {
         Badge::Failed { .. } => REPORT,
-        Badge::Verified { .. } | Badge::Sealing { .. } | Badge::NotChecked { .. } => "../../checkpoint",
+        Badge::Verified { .. } | Badge::Sealing { .. } | Badge::NotChecked { .. } => "checkpoint",
     };
     html! {
         a class=(class) id="integrity" href={ (look.root) (to) } {

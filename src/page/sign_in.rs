@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use maud::html;
@@ -13,10 +13,10 @@ use super::respond::{self, Outside, PAGE_PATH, plain, see_other};
 use super::results::Visit;
 use super::shell::{self, Frame};
 use super::{Page, RULES, prefs};
-use crate::api::access::{self, Door};
+use crate::api::access::{self, Door, Session};
 use crate::api::error::ApiError;
 use crate::api::own;
-use crate::auth::{Caller, Who};
+use crate::auth::{Caller, Scope, Who};
 use crate::clock;
 use crate::json::Json;
 
@@ -28,12 +28,14 @@ const WAY_BACK_BYTES_MAX: usize = 16 << 10;
 /// The guard of the page: whoever shows no key and has not signed in is asked to.
 pub async fn guard(page: Page, request: Request, next: Next) -> Response {
     let session = prefs::cookie(request.headers(), SESSION_COOKIE);
-    let asked = way_back(request.uri());
+    let (up, to) = way_back(request.uri());
+    // A form that came too late cannot be sent again by going back to its address.
+    let to = if *request.method() == Method::GET { to } else { String::new() };
     let is_navigation = is_navigation(request.headers());
-    match access::pass(&page.app, &RULES, session.as_deref(), request, next).await {
+    let session = session.as_deref().map(|text| Session { text, is_click: is_navigation });
+    match access::pass(&page.app, &RULES, session, request, next).await {
         Ok(response) => response,
         Err(refused) if refused.status() == StatusCode::UNAUTHORIZED && is_navigation => {
-            let (up, to) = asked;
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("to", &to).finish();
             see_other(&format!("{up}sign-in?{query}"))
         }
@@ -68,17 +70,16 @@ fn way_back(uri: &Uri) -> (String, String) {
 fn checked(to: &str) -> &str {
     let path = to.split(['?', '#']).next().unwrap_or_default();
     let is_plain = to.len() <= WAY_BACK_BYTES_MAX && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let is_below = !path.starts_with('/')
-        && !path.contains(':')
-        && !path.contains("//")
-        && !path.split('/').any(|part| part == "..");
+    let lower = path.to_ascii_lowercase();
+    let has_way_out = [":", "//", "..", "%2e", "%2f", "%5c"].iter().any(|way_out| lower.contains(way_out));
+    let is_below = !path.starts_with('/') && !has_way_out;
     if is_plain && is_below { to } else { "" }
 }
 
 /// The name of the key that was signed in with.
 pub fn who(page: &Page, headers: &HeaderMap) -> Option<Arc<str>> {
     let text = prefs::cookie(headers, SESSION_COOKIE)?;
-    match page.app.door.signed_in(&page.app.sessions, &text)?.who() {
+    match page.app.door.signed_in(&page.app.sessions, &text, false)?.who() {
         Who::Key { name, .. } => Some(name.clone()),
         Who::Nobody | Who::Anyone => None,
     }
@@ -89,7 +90,7 @@ pub async fn form(page: Page, uri: Uri, headers: HeaderMap) -> Response {
     let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let to = pairs.filter(|(name, _)| name == "to").map(|(_, value)| value.into_owned()).next().unwrap_or_default();
     let session = prefs::cookie(&headers, SESSION_COOKIE);
-    let is_in = session.is_some_and(|text| page.app.door.signed_in(&page.app.sessions, &text).is_some());
+    let is_in = session.is_some_and(|text| page.app.door.signed_in(&page.app.sessions, &text, true).is_some());
     if is_in || matches!(page.app.door, Door::Open) {
         return see_other(&format!("./{}", checked(&to)));
     }
@@ -141,6 +142,9 @@ pub async fn sign_in(page: Page, headers: HeaderMap, body: String) -> Response {
         own::enter_failure(&page.app, page.app.peer);
         return show(&page, &headers, StatusCode::UNAUTHORIZED, to, Some("This key is not known here."));
     };
+    if !caller.may(Scope::Read) {
+        return show(&page, &headers, StatusCode::FORBIDDEN, to, Some("This key may not read the log."));
+    }
     match begin(&page, caller, &headers).await {
         Ok(cookie) => {
             let mut response = see_other(&format!("./{}", checked(to)));
@@ -172,11 +176,14 @@ pub async fn sign_out(page: Page, headers: HeaderMap, body: String) -> Response 
     if Form::read(&body, &headers).is_none() {
         return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
     }
+    let mut app = page.app.clone();
     if let Some(text) = prefs::cookie(&headers, SESSION_COOKIE) {
-        page.app.sessions.end(&text);
+        let caller = app.door.signed_in(&app.sessions, &text, true);
+        app.caller = Arc::new(caller.unwrap_or_else(Caller::nobody));
+        app.sessions.end(&text);
     }
     // Out is out, also if it cannot be entered.
-    let entered = own::enter(&page.app, "auth.sign_out", None, Json::Object(Vec::new())).await;
+    let entered = own::enter(&app, "auth.sign_out", None, Json::Object(Vec::new())).await;
     let mut response = match entered {
         Ok(()) => see_other("sign-in"),
         Err(error) => error.into_response(),
@@ -202,6 +209,7 @@ mod tests {
             ("https://evil.example", ""),
             ("javascript:alert(1)", ""),
             ("entries/../../x", ""),
+            ("%2E%2e/%2e%2e/v1/log", ""),
             ("..", ""),
             ("\\\\evil.example", ""),
             ("x\r\nset-cookie: a", ""),

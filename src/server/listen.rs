@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -134,13 +135,28 @@ where
     let line = Line::new(Some(address.ip()));
     let router = shared.router.clone();
     let seen = line.clone();
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asked = has_asked.clone();
     let service = service_fn(move |request: Request<Incoming>| {
+        asked.store(true, Ordering::Relaxed);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(seen.clone()));
         router.clone().call(request)
     });
     let io = TokioIo::new(Connection::new(stream, line));
-    if let Err(error) = watcher.watch(shared.builder.serve_connection(io, service)).await {
-        debug!("a connection ended: {error}");
+    // Hyper counts the time of a head from its first byte: who never sends one is ended here.
+    let silent = async {
+        sleep(HEAD_TIME).await;
+        if has_asked.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
+    };
+    tokio::select! {
+        served = watcher.watch(shared.builder.serve_connection(io, service)) => {
+            if let Err(error) = served {
+                debug!("a connection ended: {error}");
+            }
+        }
+        () = silent => debug!("a connection asked for nothing within {} s", HEAD_TIME.as_secs()),
     }
 }

@@ -51,11 +51,11 @@ pub struct Append {
 }
 
 impl Append {
-    /// Whether it may use the room that is kept back: few entries do, about the log itself and what must be erased from it.
+    /// Whether it may use the room that is kept back: few entries do, about the log itself, who looks at it, and what must be erased from it.
     fn may_use_reserve(&self) -> bool {
         match self.kind {
-            Kind::Erasure | Kind::Control => true,
-            Kind::Event | Kind::Own => false,
+            Kind::Erasure | Kind::Control | Kind::Own => true,
+            Kind::Event => false,
         }
     }
 }

@@ -333,3 +333,22 @@ fn a_repair_is_an_entry_of_the_log_once() {
         assert!(world.terminate().success());
     }
 }
+
+/// Somebody who can compute checksums changed an event: the frame is whole, and only the tree tells.
+#[test]
+fn an_altered_event_with_checksums_that_fit_is_replaced_by_the_one_that_the_tree_knows() {
+    let logs = Logs::new();
+    for form in ["open", "sealed"] {
+        let dir = logs.copy("open", "damaged");
+        let path = forge::segment(&dir, 200);
+        let mut bytes = fs::read(&path).expect("a segment");
+        let event = frames(&bytes)[7];
+        // In the body, behind the fixed members, a letter becomes another.
+        let body = &mut bytes[event.at + 32 + 60..event.at + 32 + event.payload];
+        let letter = body.iter_mut().find(|byte| byte.is_ascii_lowercase()).expect("a letter");
+        *letter = if *letter == b'a' { b'b' } else { b'a' };
+        forge::reseal(&mut bytes, event);
+        fs::write(&path, bytes).expect("written");
+        assert_mended(&logs, &dir, "open", &logs.backup(form), &format!("an altered event, from the {form} one"));
+    }
+}

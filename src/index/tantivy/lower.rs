@@ -34,13 +34,18 @@ pub fn lower(
     received_at: &ReceivedAt<'_>,
     patience: &Arc<Patience>,
 ) -> Result<Box<dyn Query>, EngineError> {
-    Lower { schema, received_at, patience, filter: "".into() }.node(node)
+    Lower { schema, received_at, patience, is_hidden: false, filter: "".into() }.node(node)
 }
+
+/// What is said in the place of a filter that the caller did not write.
+const HIDDEN: &str = "the question, by a time range for instance";
 
 struct Lower<'a> {
     schema: &'a IndexSchema,
     received_at: &'a ReceivedAt<'a>,
     patience: &'a Arc<Patience>,
+    /// Inside a restriction.
+    is_hidden: bool,
     /// The filter that is being lowered, as one would write it, if it runs over a dictionary.
     filter: Arc<str>,
 }
@@ -56,7 +61,7 @@ impl Lower<'_> {
                 Ok(any_of(members.iter().map(|member| self.node(member)).collect::<Result<Vec<_>, _>>()?))
             }
             Node::Not(member) => self.all_of(std::slice::from_ref(&Node::Not(member.clone()))),
-            Node::Fixed(member) => self.node(member),
+            Node::Fixed(member) => Lower { is_hidden: true, filter: self.filter.clone(), ..*self }.node(member),
             Node::Filter(filter) => self.filter(filter),
         }
     }
@@ -82,7 +87,8 @@ impl Lower<'_> {
         if !filter.is_pattern() {
             return self.lowered(filter);
         }
-        let written = filter.to_string();
+        // The caller did not write it, and cannot narrow it.
+        let written = if self.is_hidden { HIDDEN.to_owned() } else { filter.to_string() };
         self.patience.suspect(&written);
         Lower { filter: written.into(), ..*self }.lowered(filter)
     }

@@ -51,7 +51,7 @@ async function steps(button, step) {
   demand(same(root, checkpoint.root), 'the path does not lead to the root of the checkpoint');
   step('✓', `${evidence.proof.length} hashes lead to the root of ${checkpoint.size.toLocaleString('en')} entries: ${short(root)}`);
 
-  const { public_key: key } = await json(`${page}../../v1/log`);
+  const { public_key: key } = await json(`${page}log.json`);
   const signed = await isSigned(checkpoint, key);
   if (signed === undefined) {
     step('–', 'Signature not checked: this browser has no Ed25519');
