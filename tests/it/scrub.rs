@@ -83,7 +83,7 @@ fn a_server_says_when_it_read_everything_again_and_where_it_has_rotted() {
     for path in [PAGE.to_owned(), format!("{PAGE}_results?range=all"), format!("{PAGE}entries/{id}")] {
         let (badge, notice) = told(&world, &path);
         assert!(badge.is_empty() == path.contains("entries/") && !badge.contains("Verified"), "{path}: {badge}");
-        assert!(badge.is_empty() || badge.contains("Check failed") && badge.contains("v1/log"), "{path}: {badge}");
+        assert!(badge.is_empty() || badge.contains("Check failed") && badge.contains("log.json"), "{path}: {badge}");
         assert!(notice.contains("role=\"alert\"") && notice.contains("segment 0 at byte 4096"), "{path}: {notice}");
     }
     swap(&good);
