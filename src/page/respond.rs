@@ -28,10 +28,16 @@ pub fn policy(settings: &Settings) -> String {
     format!("{POLICY}{ancestors}")
 }
 
+/// The policy of answers that are no pages.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+
 /// Puts the headers on that every answer has.
 pub fn harden(response: &mut Response, policy: &HeaderValue) {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+    let is_html = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    // What is no page loads nothing, not even an icon.
+    let policy = if is_html { policy.clone() } else { HeaderValue::from_static(NOTHING) };
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("same-origin"));
     // Assets never change and say so themselves.

@@ -16,7 +16,7 @@ async function withEntry(run) {
   const world = await demo();
   await withPage({}, async (page) => {
     let change = {};
-    for (const [name, pattern] of [['evidence', /proof\.json/], ['log', /v1\/log$/]]) {
+    for (const [name, pattern] of [['evidence', /proof\.json/], ['log', /log\.json$/]]) {
       await page.route(pattern, async (route) => {
         const answer = await (await route.fetch()).json();
         change[name]?.(answer);
