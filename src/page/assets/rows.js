@@ -48,10 +48,11 @@ function aside(event) {
 
 /** Opens a row, or closes it. Focus stays where it is. */
 export async function toggle(row) {
-  const ids = new URLSearchParams(query()).getAll('open');
+  // Asked anew each time: others may open or close while this one loads.
+  const others = () => new URLSearchParams(query()).getAll('open').filter((id) => id !== row.dataset.id);
   if (row.classList.contains('open')) {
     shut(row);
-    return setOpen(ids.filter((id) => id !== row.dataset.id));
+    return setOpen(others());
   }
   const link = $('.tw', row);
   row.classList.add('open');
@@ -69,7 +70,7 @@ export async function toggle(row) {
   if (!row.isConnected || !row.classList.contains('open') || document.getElementById(detail.id)) return;
   row.after(detail);
   link.setAttribute('aria-controls', detail.id);
-  const all = [...ids.filter((id) => id !== row.dataset.id), row.dataset.id];
+  const all = [...others(), row.dataset.id];
   for (const id of all.splice(0, all.length - OPEN_MAX)) {
     const other = $$('tr.e.open').find((known) => known.dataset.id === id);
     if (other) shut(other);
