@@ -175,9 +175,7 @@ impl Job<'_> {
             read => latest(&inspect_slots(&read.map_err(at(&path))?)).cloned(),
         };
         let name = |head: &Head| format!("{} with {} events", head.origin(), head.size);
-        let is_earlier = there.as_ref().is_some_and(|there| {
-            there.size <= head.size && there.checkpoint.lines().next() == head.checkpoint.lines().next()
-        });
+        let is_earlier = there.as_ref().is_some_and(|there| there.size <= head.size && there.origin() == head.origin());
         match is_earlier {
             true => Ok(()),
             false => Err(BackupError::OtherLog {

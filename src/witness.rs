@@ -203,9 +203,7 @@ fn take_apart(request: &str) -> Result<(u64, Vec<[u8; 32]>, &str), Refusal> {
 
 /// A log's name may hold anything; the file's is its hash.
 fn file_of(origin: &str) -> String {
-    let mut name = String::new();
-    crate::event::row::push_hex(&Sha256::digest(origin), &mut name);
-    name + ".note"
+    crate::event::row::hex(&Sha256::digest(origin)) + ".note"
 }
 
 fn read_text(disk: &dyn Disk, path: &Path) -> io::Result<String> {

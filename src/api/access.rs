@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -89,6 +89,20 @@ impl Door {
         // Wrong, expired and revoked look the same.
         admitted.map(Some).ok_or_else(|| ApiError::unauthorized("this key is not known here"))
     }
+
+    /// Who signed in with this text in their cookie. A click keeps the session alive.
+    pub fn signed_in(&self, sessions: &Sessions, text: &str, is_click: bool) -> Option<Caller> {
+        let Door::Keys(keys) = self else { return None };
+        let now_ms = clock::now_ms();
+        let (session, key_id) = sessions.find(text, is_click, now_ms)?;
+        keys.holder(&key_id, now_ms).map(|caller| caller.in_session(session))
+    }
+
+    /// Whether this text is a key, and whose. `None` where keys are not asked for.
+    pub fn try_key(&self, text: &str) -> Option<Caller> {
+        let Door::Keys(keys) = self else { return None };
+        KeyText::parse(text.trim()).ok().and_then(|key| keys.admit(&key, clock::now_ms()).ok())
+    }
 }
 
 impl App {
@@ -104,22 +118,6 @@ impl App {
             }
             _ => Ok(()),
         }
-    }
-}
-
-impl Door {
-    /// Who signed in with this text in their cookie. A click keeps the session alive.
-    pub fn signed_in(&self, sessions: &Sessions, text: &str, is_click: bool) -> Option<Caller> {
-        let Door::Keys(keys) = self else { return None };
-        let now_ms = clock::now_ms();
-        let (session, key_id) = sessions.find(text, is_click, now_ms)?;
-        keys.holder(&key_id, now_ms).map(|caller| caller.in_session(session))
-    }
-
-    /// Whether this text is a key, and whose. `None` where keys are not asked for.
-    pub fn try_key(&self, text: &str) -> Option<Caller> {
-        let Door::Keys(keys) = self else { return None };
-        KeyText::parse(text.trim()).ok().and_then(|key| keys.admit(&key, clock::now_ms()).ok())
     }
 }
 
@@ -196,21 +194,23 @@ pub async fn pass(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let need = match route {
+    let need = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
         // The answer is that nothing is there.
         None => Need::Nothing,
-        Some(route) => match need_of(rules, request.method(), &route) {
+        Some(route) => match need_of(rules, request.method(), route) {
             Some(need) => need,
             None => return Err(ApiError::internal(&format!("{route} has no rule"))),
         },
     };
     refuse_method(request.method(), request.headers(), need)?;
-    let line = request.extensions().get::<ConnectInfo<Line>>();
-    let peer = line.and_then(|ConnectInfo(line)| line.peer());
-    let caller = admit(app, need, session, request.headers(), peer)?;
+    let caller = admit(app, need, session, request.headers(), peer(request.extensions()))?;
     request.extensions_mut().insert(Arc::new(caller));
     Ok(next.run(request).await)
+}
+
+/// The address that a request comes from.
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<Line>>().and_then(|ConnectInfo(line)| line.peer())
 }
 
 /// What no caller may, whoever they are.
@@ -277,8 +277,7 @@ impl FromRequestParts<App> for App {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<App, Infallible> {
         // Past the guard nobody sees anything.
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
-        let line = parts.extensions.get::<ConnectInfo<Line>>();
-        let peer = line.and_then(|ConnectInfo(line)| line.peer());
+        let peer = peer(&parts.extensions);
         Ok(App { caller: caller.unwrap_or_else(|| Arc::new(Caller::nobody())), peer, ..app.clone() })
     }
 }

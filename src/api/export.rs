@@ -125,7 +125,7 @@ pub async fn start(
     let searchable = app.store.marks().searchable;
     enter(app, &export, searchable).await?;
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    let (store, sight, asker) = (app.store.clone(), app.sight(), app.clone());
+    let asker = app.clone();
     // A plain thread: an export may take minutes and should not hold one of the threads that questions share.
     let thread = std::thread::Builder::new().name("export".into()).spawn(move || {
         let _permit = permit;
@@ -133,13 +133,11 @@ pub async fn start(
         let ended = catch_unwind(AssertUnwindSafe(|| match is_gzip {
             true => {
                 let mut out = GzEncoder::new(Out::new(sender.clone()), Compression::fast());
-                run(&asker, &store, &sight, &export, searchable, &mut out)
-                    .and_then(|ended| out.finish()?.finish().map(|()| ended))
+                run(&asker, &export, searchable, &mut out).and_then(|ended| out.finish()?.finish().map(|()| ended))
             }
             false => {
                 let mut out = Out::new(sender.clone());
-                run(&asker, &store, &sight, &export, searchable, &mut out)
-                    .and_then(|ended| out.finish().map(|()| ended))
+                run(&asker, &export, searchable, &mut out).and_then(|ended| out.finish().map(|()| ended))
             }
         }))
         .unwrap_or_else(|_| Err(io::Error::other("it panicked")));
@@ -174,17 +172,15 @@ async fn enter(app: &App, export: &File, searchable: Seq) -> Result<(), ApiError
     if !own::is_named(app) {
         return Ok(());
     }
-    let (format, query) = (export.how.word(), export.query.clone());
-    let counted = query.clone();
-    let total = ask(app, EngineChoice::Index, move |answers, _| {
-        Ok(answers.engine.total(&counted, Within::below(searchable))?)
-    });
+    let query = export.query.clone();
+    let total =
+        ask(app, EngineChoice::Index, move |answers, _| Ok(answers.engine.total(&query, Within::below(searchable))?));
     // What takes too long to count is exported all the same.
     let rows = total.await.map_or(Json::Null, number);
     let target = Object { kind: Some("export".into()), id: None, name: Some(export.name.clone()) };
     let detail = vec![
-        ("format".to_owned(), own::text(format)),
-        ("query".to_owned(), own::text(query.to_string())),
+        ("format".to_owned(), own::text(export.how.word())),
+        ("query".to_owned(), own::text(export.query.to_string())),
         ("rows".to_owned(), rows),
         ("below_seq".to_owned(), number(searchable.0)),
     ];
@@ -228,16 +224,10 @@ impl Ended {
     }
 }
 
-fn run(
-    app: &App,
-    store: &Store,
-    sight: &Query,
-    export: &File,
-    searchable: Seq,
-    out: &mut dyn Write,
-) -> io::Result<Ended> {
+fn run(app: &App, export: &File, searchable: Seq, out: &mut dyn Write) -> io::Result<Ended> {
+    let (store, sight) = (&*app.store, app.sight());
     let view = store.view();
-    let index = Narrowed::new(&*view, sight.clone());
+    let index = Narrowed::new(&*view, &sight);
     let snapshot = match &export.how {
         How::Csv(_) | How::Ndjson => searchable,
         How::Bundle(checkpoint) => searchable.min(checkpoint.size),

@@ -45,6 +45,9 @@ pub use metrics::HttpMetrics;
 pub use proofs::{checkpoint, evidence_of, log};
 use tokio::sync::{Semaphore, watch};
 
+/// The policy of an answer that is no page: it loads nothing, not even an icon, and stands in no frame.
+pub const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
 /// What every handler works with.
 #[derive(Clone)]
 pub struct App {
@@ -154,10 +157,7 @@ async fn count_and_harden(State(app): State<App>, request: Request, next: Next) 
     let headers = response.headers_mut();
     // Answers are data: nothing in them may be run, framed, sniffed or kept by a cache.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
+    headers.insert(header::CONTENT_SECURITY_POLICY, NO_PAGE);
     // Tiles never change and say so themselves.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer"));
@@ -198,8 +198,8 @@ impl Snapshot<'_> {
     }
 
     /// Another engine over the same log, narrowed to what the caller sees.
-    pub fn narrowed<'e>(&self, engine: &'e dyn Engine) -> Narrowed<'e> {
-        Narrowed::new(engine, self.sight.clone())
+    pub fn narrowed<'e>(&'e self, engine: &'e dyn Engine) -> Narrowed<'e> {
+        Narrowed::new(engine, self.sight)
     }
 
     /// How long the question may take.
@@ -225,8 +225,8 @@ pub async fn ask<T: Send + 'static>(
         let (store, sight) = (&app.store, app.sight());
         let view = store.view().patient(Arc::new(Patience::at_most(question_time)));
         let scan = store.scan(view.searchable()).patient(Arc::new(Patience::at_most(SCAN_TIME)));
-        let index = Narrowed::new(&view, sight.clone());
-        let scan = Narrowed::new(&scan, sight.clone());
+        let index = Narrowed::new(&view, &sight);
+        let scan = Narrowed::new(&scan, &sight);
         let snapshot = Snapshot { index, searchable: view.searchable(), sight: &sight, patience: view.patience() };
         let engine: &dyn Engine = match engine {
             EngineChoice::Index => snapshot.index(),

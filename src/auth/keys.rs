@@ -190,14 +190,12 @@ impl Keys {
 
     /// Who holds the key of this id, as long as it stands: for those who showed it before.
     pub fn holder(&self, id: &str, now_ms: u64) -> Option<Caller> {
-        let book = self.book.load();
-        let key = id.strip_prefix(ID_MARK).and_then(|prefix| book.get(prefix));
-        key.filter(|key| key.refusal(now_ms).is_none()).map(|key| key.holder())
+        self.standing(id, now_ms).map(|key| key.holder())
     }
 
     /// Whether whoever was let in with the key of this id may stay: what takes a while asks again.
     pub fn stands(&self, id: &str, now_ms: u64) -> bool {
-        self.holder(id, now_ms).is_some()
+        self.standing(id, now_ms).is_some()
     }
 
     /// Makes a key, durable before it is answered. Its text is nowhere but in the answer.
@@ -257,6 +255,11 @@ impl Keys {
         book.insert(prefix, revoked.clone());
         self.replace(book)?;
         Ok(Some(revoked))
+    }
+
+    fn standing(&self, id: &str, now_ms: u64) -> Option<Arc<Key>> {
+        let key = self.book.load().get(id.strip_prefix(ID_MARK)?)?.clone();
+        key.refusal(now_ms).is_none().then_some(key)
     }
 
     fn replace(&self, book: Book) -> Result<(), KeyError> {

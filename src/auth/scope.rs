@@ -58,12 +58,6 @@ impl Scopes {
         self.0 == 0
     }
 
-    /// Those that both have.
-    #[must_use]
-    pub fn and(self, other: Scopes) -> Scopes {
-        Scopes(self.0 & other.0)
-    }
-
     /// One by one, as they are listed.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.has(*scope))

@@ -6,7 +6,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::event::row::push_hex;
+use crate::event::row::hex;
 
 const MARK: &str = "annals_";
 /// Bytes of chance in a prefix and in a secret that we make.
@@ -41,11 +41,6 @@ impl KeyText {
     /// # Errors
     /// When the system has no random bytes.
     pub fn make() -> std::io::Result<KeyText> {
-        let hex = |bytes: &[u8]| {
-            let mut text = String::new();
-            push_hex(bytes, &mut text);
-            text
-        };
         let prefix = hex(&crate::durable::random::<PREFIX_BYTES>()?);
         Ok(KeyText { prefix, secret: hex(&crate::durable::random::<SECRET_BYTES>()?) })
     }
@@ -109,9 +104,7 @@ impl KeyHash {
 
     /// As text.
     pub fn to_hex(self) -> String {
-        let mut text = String::new();
-        push_hex(&self.0, &mut text);
-        text
+        hex(&self.0)
     }
 
     /// Whether it is the hash of this key. Takes the same time for every key.

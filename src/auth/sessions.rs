@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
 use crate::durable;
-use crate::event::row::push_hex;
+use crate::event::row::hex;
 
 /// Sessions at a time; the one that was not used longest goes first.
 const SESSIONS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
@@ -49,8 +49,7 @@ impl Sessions {
     /// # Errors
     /// When the system has no random bytes.
     pub fn begin(&self, key_id: Arc<str>, now_ms: u64) -> io::Result<String> {
-        let mut text = String::new();
-        push_hex(&durable::random::<TEXT_BYTES>()?, &mut text);
+        let text = hex(&durable::random::<TEXT_BYTES>()?);
         self.by_hash.lock().put(id_of(&text), Session { key_id, began_ms: now_ms, seen_ms: now_ms });
         Ok(text)
     }

@@ -108,6 +108,11 @@ impl Client {
         self.checked(answer)
     }
 
+    /// GET of JSON with parameters.
+    pub fn get_json(&self, path: &str, params: &[(&str, &str)]) -> anyhow::Result<Value> {
+        self.value(self.get(path, params)?)
+    }
+
     /// GET of something small, of at most so many bytes. The inner error is what the server said instead.
     pub fn get_small(&self, path: &str, bytes_max: u64) -> anyhow::Result<Result<Vec<u8>, Refusal>> {
         let answer = self.shown(self.agent.get(format!("{}{path}", self.url))).call();

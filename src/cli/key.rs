@@ -100,8 +100,7 @@ impl Create {
 
 impl List {
     fn run(self) -> anyhow::Result<()> {
-        let mut answer = self.server.client()?.get("/v1/keys", &[])?;
-        let answer: Value = serde_json::from_str(&answer.body_mut().with_config().limit(u64::MAX).read_to_string()?)?;
+        let answer = self.server.client()?.get_json("/v1/keys", &[])?;
         if self.json {
             println!("{answer}");
             return Ok(());

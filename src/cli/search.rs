@@ -31,8 +31,7 @@ impl Search {
     pub fn run(self) -> anyhow::Result<()> {
         let (query, limit) = (self.query.join(" "), self.limit.to_string());
         let params = [("q", query.as_str()), ("limit", &limit), ("order", &self.order)];
-        let mut answer = self.server.client()?.get("/v1/events", &params)?;
-        let answer: Value = serde_json::from_str(&answer.body_mut().with_config().limit(u64::MAX).read_to_string()?)?;
+        let answer = self.server.client()?.get_json("/v1/events", &params)?;
         let events = answer["events"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut out = io::stdout().lock();
         for event in events {

@@ -20,6 +20,13 @@ pub fn write_row(seq: Seq, received_ms: u64, hash: &[u8; 32], category: &str, bo
     out.push_str(body.strip_prefix('{').unwrap_or(body));
 }
 
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(2 * bytes.len());
+    push_hex(bytes, &mut out);
+    out
+}
+
 /// Appends lower-case hexadecimal digits.
 pub fn push_hex(bytes: &[u8], out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789abcdef";

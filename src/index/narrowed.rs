@@ -7,17 +7,17 @@ use crate::query::{FacetField, Node, Query};
 /// An engine under a restriction.
 pub struct Narrowed<'a> {
     engine: &'a dyn Engine,
-    sight: Query,
+    sight: &'a Query,
 }
 
 impl<'a> Narrowed<'a> {
     /// What `engine` has, as far as it matches `sight`.
-    pub fn new(engine: &'a dyn Engine, sight: Query) -> Narrowed<'a> {
+    pub fn new(engine: &'a dyn Engine, sight: &'a Query) -> Narrowed<'a> {
         Narrowed { engine, sight }
     }
 
     fn narrow(&self, query: &Query) -> Query {
-        query.clone().narrowed(&self.sight)
+        query.clone().narrowed(self.sight)
     }
 }
 

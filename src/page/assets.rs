@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 use crate::api::accepts;
-use crate::event::row::push_hex;
+use crate::event::row::hex;
 
 /// Name, bytes and bytes packed with brotli of each file of `assets/`, sorted by name; `build.rs` makes them.
 static FILES: &[(&str, &[u8], &[u8])] = include!(concat!(env!("OUT_DIR"), "/page_assets.rs"));
@@ -45,8 +45,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| {
         digest.update((bytes.len() as u64).to_le_bytes());
         digest.update(bytes);
     }
-    let mut hash = String::new();
-    push_hex(&digest.finalize()[..HASH_BYTES], &mut hash);
+    let hash = hex(&digest.finalize()[..HASH_BYTES]);
     let known = FILES.iter().filter_map(|(name, plain, brotli)| {
         let gzip = pack(plain, Compression::best());
         Some(Asset { name, content_type: content_type(name)?, plain, gzip, brotli })

@@ -11,7 +11,7 @@ use super::list::outcome_word;
 use super::look::{CELL_CHARACTERS, Look, marked, marks_of, segment};
 use super::payload;
 use crate::clock::rfc3339_ms;
-use crate::event::row::push_hex;
+use crate::event::row::hex;
 use crate::event::{Entry, Event, Party};
 use crate::query::Highlights;
 use crate::seq::Seq;
@@ -270,8 +270,7 @@ fn context(look: &Look<'_>, opened: &Opened, marks: &Highlights) -> Markup {
 }
 
 fn integrity(opened: &Opened, head: &TreeHead, permalink: &str) -> Markup {
-    let mut leaf = String::new();
-    push_hex(&opened.entry.hash, &mut leaf);
+    let leaf = hex(&opened.entry.hash);
     let (class, sign, words) = match &opened.proven {
         Proven::Included => ("", "shield", "Included in the signed log".to_owned()),
         Proven::NotYet => ("wait", "clock", "Not signed yet, due within a second".to_owned()),

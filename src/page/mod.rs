@@ -50,8 +50,8 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 
-use crate::api::App;
 use crate::api::access::{self, Need, Rule};
+use crate::api::{App, NO_PAGE};
 use crate::auth::Scope;
 use crate::durable::Disk;
 pub use respond::PAGE_PATH;
@@ -85,7 +85,7 @@ impl Page {
     pub fn new(app: App, settings: Settings, disk: Arc<dyn Disk>, dir: PathBuf, is_read_only: bool) -> Page {
         let policy = HeaderValue::from_str(&respond::policy(&settings));
         // An origin that no header can carry is nobody's origin.
-        let policy = policy.unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+        let policy = policy.unwrap_or(NO_PAGE);
         let views = Arc::new(Views::open(disk, dir, is_read_only));
         Page { app, settings: Arc::new(settings), views, policy }
     }

@@ -1,14 +1,14 @@
 //! The forms that change something: saved views and the viewer's choices. Each answers 303 back to where it came from.
 
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use chrono_tz::Tz;
 
 use super::Page;
 use super::format::shown;
 use super::prefs::{self, Prefs};
-use super::respond::{Outside, plain, see_other};
+use super::respond::{Outside, plain, see_other, set_cookie};
 use super::state::State;
 use super::views::SaveError;
 
@@ -22,13 +22,10 @@ pub struct Form {
 }
 
 impl Form {
-    /// Reads a form, if it came from a page of ours.
+    /// Reads a form, if it came from a page of ours. What a browser says comes from another site, the guard has refused.
     pub fn read(body: &str, headers: &HeaderMap) -> Option<Form> {
         let form = Form { pairs: form_urlencoded::parse(body.as_bytes()).into_owned().collect() };
-        let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
-        let is_ours = !matches!(site, Some("cross-site" | "same-site"));
-        let has_token = prefs::token(headers).is_some_and(|token| prefs::is_same(&token, form.get("csrf")));
-        (is_ours && has_token).then_some(form)
+        prefs::token(headers).filter(|token| prefs::is_same(token, form.get("csrf"))).map(|_| form)
     }
 
     /// The value of a field; empty if it is not there.
@@ -57,9 +54,7 @@ pub async fn prefs(page: Page, headers: HeaderMap, body: String) -> Response {
     };
     let mut response = see_other(&format!("./?{}", form.address("back")));
     let is_secure = Outside::of(&headers, &page.settings).is_secure;
-    if let Ok(cookie) = HeaderValue::from_str(&prefs.cookie(is_secure)) {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
+    set_cookie(&mut response, &prefs.cookie(is_secure));
     response
 }
 

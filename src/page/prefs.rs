@@ -8,9 +8,10 @@ use std::str::FromStr;
 
 use axum::http::{HeaderMap, header};
 use chrono_tz::Tz;
+use subtle::ConstantTimeEq;
 
 use crate::durable;
-use crate::event::row::push_hex;
+use crate::event::row::hex;
 
 /// The cookie of the viewer's choices.
 pub const PREFS_COOKIE: &str = "annals_view";
@@ -121,8 +122,7 @@ pub fn token(headers: &HeaderMap) -> Option<String> {
 
 /// A new token, and the cookie that carries it.
 pub fn new_token(is_secure: bool) -> std::io::Result<(String, String)> {
-    let mut text = String::new();
-    push_hex(&durable::random::<16>()?, &mut text);
+    let text = hex(&durable::random::<16>()?);
     let secure = if is_secure { "; Secure" } else { "" };
     let cookie = format!("{TOKEN_COOKIE}={text}; SameSite=Strict; HttpOnly{secure}");
     Ok((text, cookie))
@@ -130,7 +130,7 @@ pub fn new_token(is_secure: bool) -> std::io::Result<(String, String)> {
 
 /// Whether two tokens are the same, in a time that does not tell where they differ.
 pub fn is_same(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+    a.as_bytes().ct_eq(b.as_bytes()).into()
 }
 
 #[cfg(test)]

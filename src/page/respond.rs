@@ -8,7 +8,9 @@ use maud::Markup;
 
 use super::Settings;
 use super::assets::pack;
-use crate::api::accepts;
+use super::prefs;
+use crate::api::error::ApiError;
+use crate::api::{NO_PAGE, accepts};
 
 /// Nothing smaller is worth packing, bytes.
 const PACK_BYTES_MIN: usize = 1_024;
@@ -28,15 +30,11 @@ pub fn policy(settings: &Settings) -> String {
     format!("{POLICY}{ancestors}")
 }
 
-/// The policy of answers that are no pages.
-const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
-
 /// Puts the headers on that every answer has.
 pub fn harden(response: &mut Response, policy: &HeaderValue) {
     let headers = response.headers_mut();
     let is_html = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    // What is no page loads nothing, not even an icon.
-    let policy = if is_html { policy.clone() } else { HeaderValue::from_static(NOTHING) };
+    let policy = if is_html { policy.clone() } else { NO_PAGE };
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(HeaderName::from_static("referrer-policy"), HeaderValue::from_static("same-origin"));
@@ -84,6 +82,25 @@ pub fn see_other(to: &str) -> Response {
 /// A line of text, for script or for a form: what went wrong.
 pub fn plain(status: StatusCode, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}
+
+/// The token of forms: the visitor's, or a new one with the cookie that carries it.
+///
+/// # Errors
+/// When the system has no random bytes.
+pub fn form_token(request: &HeaderMap, outside: &Outside) -> Result<(String, Option<String>), ApiError> {
+    if let Some(token) = prefs::token(request) {
+        return Ok((token, None));
+    }
+    let new = prefs::new_token(outside.is_secure);
+    let (token, cookie) = new.map_err(|error| ApiError::internal(&format!("no random bytes for a token: {error}")))?;
+    Ok((token, Some(cookie)))
+}
+
+/// Sends a cookie along.
+pub fn set_cookie(response: &mut Response, cookie: &str) {
+    let cookie = HeaderValue::from_str(cookie).ok();
+    response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
 }
 
 /// Where the server is seen from outside.

@@ -1,7 +1,7 @@
 //! `GET` of the page, its fragments, and single entries: the same functions render them all.
 
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use chrono_tz::Tz;
 use maud::{Markup, html};
@@ -112,13 +112,9 @@ pub async fn page(page: Page, uri: Uri, headers: HeaderMap) -> Response {
         });
     }
     let outside = Outside::of(&headers, &page.settings);
-    let known = prefs::token(&headers);
-    let (token, cookie) = match known {
-        Some(token) => (token, None),
-        None => match prefs::new_token(outside.is_secure) {
-            Ok((token, cookie)) => (token, Some(cookie)),
-            Err(error) => return ApiError::internal(&format!("no random bytes for a token: {error}")).into_response(),
-        },
+    let (token, cookie) = match respond::form_token(&headers, &outside) {
+        Ok(token) => token,
+        Err(error) => return error.into_response(),
     };
     let outcome = ask(&page, &visit).await;
     let look = visit.look(&page, "");
@@ -130,12 +126,10 @@ pub async fn page(page: Page, uri: Uri, headers: HeaderMap) -> Response {
         (parts.bar) (parts.results)
         (shell::keys())
     };
-    let who = sign_in::who(&page, &headers);
-    let frame = Frame { title: &parts.title, token: Some(&token), who: who.as_deref(), views: &views };
+    let who = sign_in::who(&page);
+    let frame = Frame { title: &parts.title, token: Some(&token), who, views: &views };
     let mut response = respond::html(status, shell::document(&look, &frame, main), &headers);
-    if let Some(cookie) = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok()) {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
+    cookie.iter().for_each(|cookie| respond::set_cookie(&mut response, cookie));
     response
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use maud::html;
@@ -76,12 +76,11 @@ fn checked(to: &str) -> &str {
     if is_plain && is_below { to } else { "" }
 }
 
-/// The name of the key that was signed in with.
-pub fn who(page: &Page, headers: &HeaderMap) -> Option<Arc<str>> {
-    let text = prefs::cookie(headers, SESSION_COOKIE)?;
-    match page.app.door.signed_in(&page.app.sessions, &text, false)?.who() {
-        Who::Key { name, .. } => Some(name.clone()),
-        Who::Nobody | Who::Anyone => None,
+/// The name of the key that the visitor signed in with.
+pub fn who(page: &Page) -> Option<&str> {
+    match page.app.caller.who() {
+        Who::Key { name, .. } if page.app.caller.session().is_some() => Some(name),
+        Who::Key { .. } | Who::Nobody | Who::Anyone => None,
     }
 }
 
@@ -99,12 +98,9 @@ pub async fn form(page: Page, uri: Uri, headers: HeaderMap) -> Response {
 
 fn show(page: &Page, headers: &HeaderMap, status: StatusCode, to: &str, wrong: Option<&str>) -> Response {
     let outside = Outside::of(headers, &page.settings);
-    let (token, cookie) = match prefs::token(headers) {
-        Some(token) => (token, None),
-        None => match prefs::new_token(outside.is_secure) {
-            Ok((token, cookie)) => (token, Some(cookie)),
-            Err(error) => return ApiError::internal(&format!("no random bytes for a token: {error}")).into_response(),
-        },
+    let (token, cookie) = match respond::form_token(headers, &outside) {
+        Ok(token) => token,
+        Err(error) => return error.into_response(),
     };
     let visit = Visit::of(&Uri::default(), headers);
     let main = html! {
@@ -127,8 +123,7 @@ fn show(page: &Page, headers: &HeaderMap, status: StatusCode, to: &str, wrong: O
     };
     let frame = Frame { title: "Sign in", token: None, who: None, views: &[] };
     let mut response = respond::html(status, shell::document(&visit.look(page, ""), &frame, main), headers);
-    let cookie = cookie.and_then(|cookie| HeaderValue::from_str(&cookie).ok());
-    response.headers_mut().extend(cookie.map(|cookie| (header::SET_COOKIE, cookie)));
+    cookie.iter().for_each(|cookie| respond::set_cookie(&mut response, cookie));
     response
 }
 
@@ -148,9 +143,7 @@ pub async fn sign_in(page: Page, headers: HeaderMap, body: String) -> Response {
     match begin(&page, caller, &headers).await {
         Ok(cookie) => {
             let mut response = see_other(&format!("./{}", checked(to)));
-            response
-                .headers_mut()
-                .extend(HeaderValue::from_str(&cookie).ok().map(|cookie| (header::SET_COOKIE, cookie)));
+            respond::set_cookie(&mut response, &cookie);
             response
         }
         Err(error) => error.into_response(),
@@ -188,8 +181,7 @@ pub async fn sign_out(page: Page, headers: HeaderMap, body: String) -> Response 
         Ok(()) => see_other("sign-in"),
         Err(error) => error.into_response(),
     };
-    let gone = HeaderValue::from_static("annals_session=; Max-Age=0; HttpOnly; SameSite=Lax");
-    response.headers_mut().append(header::SET_COOKIE, gone);
+    respond::set_cookie(&mut response, &format!("{SESSION_COOKIE}=; Max-Age=0; HttpOnly; SameSite=Lax"));
     response
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::durable::{self, Disk};
-use crate::event::row::push_hex;
+use crate::event::row::hex;
 
 /// The file.
 const FILE: &str = "views.json";
@@ -119,8 +119,7 @@ impl Views {
         if query.len() > QUERY_BYTES_MAX {
             return Err(SaveError::TooLong);
         }
-        let mut id = String::new();
-        push_hex(&durable::random::<8>()?, &mut id);
+        let id = hex(&durable::random::<8>()?);
         self.change(|views| {
             views.retain(|view| view.name != name);
             if views.len() >= VIEWS_MAX {

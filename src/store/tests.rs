@@ -440,6 +440,15 @@ fn a_question_asked_again_is_answered_from_what_was_kept() {
     world.store.close();
 }
 
+/// How many of these entries have each value of a facet.
+fn counted_by_hand<'a>(field: FacetField, entries: impl Iterator<Item = &'a Entry>) -> Vec<(FacetValue, u64)> {
+    let mut counted: BTreeMap<FacetValue, u64> = BTreeMap::new();
+    for value in entries.filter_map(|entry| facet_value(field, entry)) {
+        *counted.entry(value).or_default() += 1;
+    }
+    counted.into_iter().collect()
+}
+
 /// The query with what it says of `field` replaced by one choice.
 fn choosing(query: &Query, field: FacetField, value: &FacetValue) -> Query {
     let (rest, own) = query.split_facets();
@@ -463,11 +472,7 @@ proptest! {
         let all = Within::below(view.searchable());
         let every = view.counts(&Query::all(), all, &FacetField::ALL).unwrap().facets;
         for FacetCounts { field, values } in &every {
-            let mut expected: BTreeMap<FacetValue, u64> = BTreeMap::new();
-            for value in entries.iter().filter_map(|entry| facet_value(*field, entry)) {
-                *expected.entry(value).or_default() += 1;
-            }
-            prop_assert_eq!(values, &expected.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(values, &counted_by_hand(*field, entries.iter()));
         }
         for &seed in &*queries {
             let query = world.query(&entries, seed);
@@ -526,11 +531,8 @@ proptest! {
             for FacetCounts { field, values } in view.counts(&narrowed, within, &FacetField::ALL).unwrap().facets {
                 let others = own.iter().filter(|(other, _)| *other != field).map(|(_, node)| node.clone());
                 let others = Query { root: Node::and(std::iter::once(rest.clone()).chain(others).collect()) };
-                let mut expected: BTreeMap<FacetValue, u64> = BTreeMap::new();
-                for value in allowed.iter().filter(|entry| others.matches(entry)).filter_map(|entry| facet_value(field, entry)) {
-                    *expected.entry(value).or_default() += 1;
-                }
-                prop_assert_eq!(values, expected.into_iter().collect::<Vec<_>>(), "{:?} of {}", field, said);
+                let counted = counted_by_hand(field, allowed.iter().copied().filter(|entry| others.matches(entry)));
+                prop_assert_eq!(values, counted, "{:?} of {}", field, said);
             }
         }
         world.store.close();

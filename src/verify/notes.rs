@@ -87,9 +87,7 @@ impl HeldNote {
 
 /// 64 small hex digits, for messages.
 pub(super) fn hex(hash: &Hash) -> String {
-    let mut out = String::with_capacity(64);
-    crate::event::row::push_hex(hash, &mut out);
-    out
+    crate::event::row::hex(hash)
 }
 
 #[cfg(test)]

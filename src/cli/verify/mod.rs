@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::client::Credentials;
 use super::start_log;
-use crate::event::row::push_hex;
+use crate::event::row::hex;
 use crate::tree::note::NOTE_BYTES_MAX;
 use crate::tree::{Checkpoint, Note, VerifierKey};
 use crate::verify::{Anchor, Finding, HeldNote, Report, Verdict};
@@ -194,9 +194,7 @@ fn as_text(target: &str, report: &Report) -> String {
     lines.extend(report.findings.iter().map(|finding| format!("  {finding}")));
     lines.extend(report.unmet.iter().map(|why| format!("  {why}")));
     if let Some(root) = &report.root {
-        let mut digits = String::new();
-        push_hex(root, &mut digits);
-        lines.push(format!("{} events, root {digits}", report.size));
+        lines.push(format!("{} events, root {}", report.size, hex(root)));
     }
     if let (Some(size), Some(key)) = (report.signed_size, &report.key) {
         lines.push(format!("signed up to {size} by {key}"));
