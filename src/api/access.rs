@@ -19,8 +19,10 @@ use super::append::{BODY_TIME_MAX, body_timeout};
 use super::connection::Line;
 use super::error::ApiError;
 use super::own;
-use crate::auth::{Caller, KeyText, Keys, Scope, Sessions, Who};
+use crate::auth::{Caller, KeyText, Keys, Scope, Sessions, Who, viewers};
 use crate::clock;
+use crate::event::Catalogue;
+use crate::query::Env;
 
 /// A body that is not events: a form, or a key that is wanted with its restriction of 8 KiB.
 pub const SHORT_BODY_BYTES_MAX: usize = 64 << 10;
@@ -43,7 +45,7 @@ const READ: Need = Need::Scope(Scope::Read);
 const ADMIN: Need = Need::Scope(Scope::Admin);
 
 /// The routes of [`super::router`].
-pub const RULES: [Rule; 23] = [
+pub const RULES: [Rule; 25] = [
     (Method::POST, "/v1/events", Need::Scope(Scope::Write)),
     (Method::GET, "/v1/events", READ),
     (Method::GET, "/v1/events/{id}", READ),
@@ -64,6 +66,8 @@ pub const RULES: [Rule; 23] = [
     (Method::GET, "/v1/keys", ADMIN),
     (Method::POST, "/v1/keys", ADMIN),
     (Method::DELETE, "/v1/keys/{id}", ADMIN),
+    (Method::POST, "/v1/viewers", READ),
+    (Method::DELETE, "/v1/viewers/{id}", READ),
     (Method::GET, "/healthz", Need::Nothing),
     (Method::GET, "/readyz", Need::Nothing),
     (Method::GET, "/metrics", Need::Whole(Scope::Read)),
@@ -80,12 +84,15 @@ pub enum Door {
 
 impl Door {
     /// Who a request comes from; `None` if it shows no key.
-    fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
+    fn caller(&self, headers: &HeaderMap, catalogue: &Catalogue) -> Result<Option<Caller>, ApiError> {
         if let Door::Open = self {
             return Ok(Some(Caller::anyone()));
         }
         let Some(shown) = shown(headers)? else { return Ok(None) };
-        let admitted = self.try_key(&shown);
+        let admitted = match viewers::is_token(&shown) {
+            true => self.try_viewer(&shown, catalogue),
+            false => self.try_key(&shown),
+        };
         // Wrong, expired and revoked look the same.
         admitted.map(Some).ok_or_else(|| ApiError::unauthorized("this key is not known here"))
     }
@@ -96,6 +103,11 @@ impl Door {
         let now_ms = clock::now_ms();
         let (session, key_id) = sessions.find(text, is_click, now_ms)?;
         keys.holder(&key_id, now_ms).map(|caller| caller.in_session(session))
+    }
+
+    fn try_viewer(&self, text: &str, catalogue: &Catalogue) -> Option<Caller> {
+        let Door::Keys(keys) = self else { return None };
+        keys.admit_viewer(text, &Env { now_ms: clock::now_ms(), catalogue })
     }
 
     /// Whether this text is a key, and whose. `None` where keys are not asked for.
@@ -112,6 +124,11 @@ impl App {
         match (&self.door, self.caller.who()) {
             (Door::Keys(keys), Who::Key { id, .. }) if !keys.stands(id, now_ms) => {
                 Err(ApiError::unauthorized("this key was revoked or has expired"))
+            }
+            (Door::Keys(keys), Who::Viewer { id, by, expires_ms, .. })
+                if !keys.viewer_stands(id, by, *expires_ms, now_ms) =>
+            {
+                Err(ApiError::unauthorized("this viewer was revoked or has expired"))
             }
             _ if self.caller.session().is_some_and(|session| !self.sessions.stands(session, now_ms)) => {
                 Err(ApiError::unauthorized("this session is over"))
@@ -250,7 +267,7 @@ fn admit(
         Need::Scope(scope) => (scope, false),
         Need::Whole(scope) => (scope, true),
     };
-    let caller = match app.door.caller(headers) {
+    let caller = match app.door.caller(headers, app.store.catalogue()) {
         Ok(None) => session.and_then(|Session { text, is_click }| app.door.signed_in(&app.sessions, text, is_click)),
         Ok(caller) => caller,
         Err(refused) => {

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use super::error::ApiError;
 use super::params::Params;
-use super::{App, ENGINES, EngineChoice, ask, json, next_link};
+use super::{App, ENGINES, EngineChoice, ask, json, next_link, own};
 use crate::index::{Order, Within};
 use crate::query::filter::{Filter, Value};
 use crate::query::{Node, Pattern, Query, ValueField};
@@ -57,7 +57,7 @@ pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
     let hash = cursor.as_ref().map_or(filter.hash, |cursor| cursor.filter_hash);
     let (pin, after) = cursor.map(|cursor| (cursor.pin, cursor.last)).unzip();
 
-    let (page, total, cursor) = ask(&app, engine, move |answers, view| {
+    let (page, total, cursor, asked) = ask(&app, engine, move |answers, view| {
         let pin = pin.unwrap_or(view.searchable());
         let within = Within::below(pin);
         let limit = PageLimit::rows(limit);
@@ -67,11 +67,13 @@ pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
         };
         let total = if with_total { Some(answers.engine.total(&query, within)?) } else { None };
         let last = page.last.filter(|_| page.has_more);
-        let query = query.to_string();
+        let asked = query.to_string();
+        let query = asked.clone();
         let next = last.map(|last| Cursor { kind: CursorKind::Events, order, filter_hash: hash, pin, last, query });
-        Ok((page, total, next))
+        Ok((page, total, next, asked))
     })
     .await?;
+    own::enter_search(&app, hash, &asked, page.row_ends.len() as u64).await?;
 
     let cursor = cursor.map(|cursor| app.store.cursors().encode(&cursor));
     let mut response = json(wire::page(&page, total, cursor.as_deref(), app.store.marks()));
@@ -89,7 +91,9 @@ pub async fn one(app: App, Path(name): Path<String>, uri: Uri) -> Result<Respons
     let mut params = Params::of(&uri)?;
     let tenant = params.take("tenant")?;
     params.finish()?;
-    row(&app, find(&app, &name, tenant.as_deref()).await?).await
+    let seq = find(&app, &name, tenant.as_deref()).await?;
+    own::enter_view(&app, seq).await?;
+    row(&app, seq).await
 }
 
 /// The place of the one entry of this name: an id, or `@` and a seq.

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 
 use super::error::ApiError;
 use super::params::Params;
-use super::{App, ENGINES, EngineChoice, ask, json};
+use super::{App, ENGINES, EngineChoice, ask, json, own};
 use crate::index::{Engine, FacetValue, Within};
 use crate::query::{FacetField, Query};
 use crate::store::Answers;
@@ -31,6 +31,7 @@ pub async fn facets(app: App, uri: Uri) -> Result<Response, ApiError> {
     let engine = params.take_word("engine", &ENGINES)?.unwrap_or(EngineChoice::Index);
     let filter = params.into_strict_filter(&app)?;
 
+    let (hash, asked) = (filter.hash, filter.query.to_string());
     let (total, answers, histogram) = ask(&app, engine, move |answers, view| {
         let within = Within::below(view.searchable());
         let counts = answers.engine.counts(&filter.query, within, &fields)?;
@@ -61,6 +62,7 @@ pub async fn facets(app: App, uri: Uri) -> Result<Response, ApiError> {
         Ok((counts.total, answered, histogram))
     })
     .await?;
+    own::enter_search(&app, hash, &asked, 0).await?;
     Ok(json(wire::facets(total, &answers, histogram.as_ref(), app.store.catalogue(), app.store.marks())))
 }
 

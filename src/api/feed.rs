@@ -9,7 +9,7 @@ use chrono::DateTime;
 use super::error::ApiError;
 use super::events::parse_again;
 use super::params::Params;
-use super::{App, EngineChoice, ask, json, next_link};
+use super::{App, EngineChoice, ask, json, next_link, own};
 use crate::index::{Hit, Order};
 use crate::query::Query;
 use crate::query::filter::Filter;
@@ -81,6 +81,7 @@ pub async fn feed(app: App, uri: Uri) -> Result<Response, ApiError> {
         }
     };
     let query = query.to_string();
+    own::enter_search(&app, hash, &query, page.page.row_ends.len() as u64).await?;
     let last = Hit { time_ms: 0, seq: page.next };
     let next = Cursor { kind: CursorKind::Feed, order: Order::SeqAsc, filter_hash: hash, pin: Seq::ZERO, last, query };
     let checkpoint = app.store.cursors().encode(&next);

@@ -27,11 +27,7 @@ pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
 
 pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
-    if is_ndjson(&headers)? || !headers.contains_key(header::CONTENT_TYPE) {
-        // A form on another site cannot send this type, whatever a browser keeps for us.
-        let detail = "expected Content-Type: application/json";
-        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
-    }
+    expect_json(&headers)?;
     if app.store.refusal().is_some() {
         return Err(ApiError::unavailable("read_only", "the log is served read-only: no key can be made", 60));
     }
@@ -81,14 +77,23 @@ async fn enter(app: &App, action: &'static str, key: &Key) -> Result<(), ApiErro
         Object { kind: Some("api_key".into()), id: Some(key.id.to_string()), name: Some(key.name.to_string()) };
     let mut detail = vec![("scopes".to_owned(), own::text(key.scopes.to_string()))];
     let restriction = key.restriction.as_deref().map(Restriction::text);
-    for (name, value) in [("tenant", key.tenant.as_deref()), ("restriction", restriction)] {
+    for (name, value) in [("tenant", key.tenant.as_deref()), ("restriction", restriction.as_deref())] {
         detail.extend(value.map(|value| (name.to_owned(), own::text(value))));
     }
     own::enter(app, action, Some(target), Json::Object(detail)).await
 }
 
+/// Refuses what a form on another site could send, whatever a browser keeps for us.
+pub(super) fn expect_json(headers: &HeaderMap) -> Result<(), ApiError> {
+    if is_ndjson(headers)? || !headers.contains_key(header::CONTENT_TYPE) {
+        let detail = "expected Content-Type: application/json";
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+    }
+    Ok(())
+}
+
 /// The keys, if there are any to speak of.
-fn keys(app: &App) -> Result<Arc<Keys>, ApiError> {
+pub(super) fn keys(app: &App) -> Result<Arc<Keys>, ApiError> {
     match &app.door {
         Door::Keys(keys) => Ok(keys.clone()),
         Door::Open => {
@@ -99,14 +104,14 @@ fn keys(app: &App) -> Result<Arc<Keys>, ApiError> {
 }
 
 /// To its end, also if the caller hangs up in between: no change goes without its entry.
-async fn whole<T: Send + 'static>(
+pub(super) async fn whole<T: Send + 'static>(
     change: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     tokio::spawn(change).await.unwrap_or_else(|_| Err(ApiError::internal("a change of keys panicked")))
 }
 
 /// On a thread that may wait for the disk.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     change: impl FnOnce() -> Result<T, KeyError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let changed = tokio::task::spawn_blocking(change).await;

@@ -19,6 +19,7 @@ mod proofs;
 mod segments;
 mod sse;
 pub mod tail;
+mod viewers;
 pub mod witness;
 
 use std::net::IpAddr;
@@ -30,13 +31,14 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 
-use crate::auth::{Caller, Failures, Sessions};
+use crate::auth::{Caller, Failures, Looks, Sessions};
 use crate::clock;
 use crate::index::{Engine, Narrowed, Patience};
 use crate::query::{Env, Query};
 use crate::seq::Seq;
+use crate::store::own::Own;
 use crate::store::{Answers, Store};
 use access::Door;
 use error::ApiError;
@@ -64,6 +66,7 @@ pub struct App {
     /// Who signed in on the page.
     pub sessions: Arc<Sessions>,
     failures: Arc<Failures>,
+    looks: Arc<Looks<Own>>,
     tails: Arc<tail::Tails>,
     /// Turns true when the server stops: who would wait does not any more.
     stop: watch::Receiver<bool>,
@@ -88,6 +91,7 @@ impl App {
             door,
             sessions: Arc::default(),
             failures: Arc::default(),
+            looks: Arc::default(),
             tails: Arc::default(),
             stop,
             question_time,
@@ -125,6 +129,8 @@ pub fn router(app: App) -> Router {
         .route("/v1/segments/{first}", get(segments::one))
         .route("/v1/keys", get(keys::list).post(keys::create).layer(middleware::from_fn(access::short_body)))
         .route("/v1/keys/{id}", delete(keys::revoke))
+        .route("/v1/viewers", post(viewers::create).layer(middleware::from_fn(access::short_body)))
+        .route("/v1/viewers/{id}", delete(viewers::revoke))
         .route("/v1/log", get(proofs::log))
         .route("/v1/consistency", get(proofs::consistency))
         .route("/checkpoint", get(proofs::checkpoint))

@@ -1,21 +1,41 @@
 //! Looking is logged: what a caller did with the log itself becomes an entry of it, before the answer goes out.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use axum::http::StatusCode;
 use tracing::warn;
 
 use super::App;
 use super::error::ApiError;
-use crate::auth::Who;
+use crate::auth::{Look, Told, Who};
 use crate::clock;
 use crate::event::{Context, Kind, Object, Outcome, Party};
 use crate::json::Json;
+use crate::seq::Seq;
 use crate::store::own::{DEFAULT_TENANT, Own, number};
 use crate::store::{Append, AppendError};
 
+/// What was folded is entered so long after its five minutes, at most.
+const FOLDED_EVERY: Duration = Duration::from_secs(10);
+
 /// Whether the caller can be named in an entry.
 pub fn is_named(app: &App) -> bool {
-    matches!(app.caller.who(), Who::Key { .. })
+    actor(app).is_some()
+}
+
+/// The caller as the actor of an entry; `None` where nobody can be named.
+fn actor(app: &App) -> Option<Party> {
+    match app.caller.who() {
+        Who::Anyone | Who::Nobody => None,
+        Who::Key { id, name } => {
+            Some(Party { kind: "api_key".into(), id: id.to_string(), name: Some(name.to_string()), email: None })
+        }
+        Who::Viewer { user, name, .. } => {
+            let name = name.as_deref().map(str::to_owned);
+            Some(Party { kind: "user".into(), id: user.to_string(), name, email: None })
+        }
+    }
 }
 
 /// Enters that the caller did this, and returns when it is on disk.
@@ -25,14 +45,91 @@ pub fn is_named(app: &App) -> bool {
 /// # Errors
 /// When it cannot be entered. Then what was to be done must not be done.
 pub async fn enter(app: &App, action: &'static str, target: Option<Object>, detail: Json) -> Result<(), ApiError> {
-    let actor = match app.caller.who() {
-        Who::Anyone | Who::Nobody => return Ok(()),
-        Who::Key { id, name } => {
-            Party { kind: "api_key".into(), id: id.to_string(), name: Some(name.to_string()), email: None }
-        }
-    };
+    let Some(actor) = actor(app) else { return Ok(()) };
     let tenant = app.caller.tenant().unwrap_or(DEFAULT_TENANT).to_owned();
-    append(app, Own { actor, tenant, target, context: context(app.peer), ..Own::of_server(action, detail) }).await
+    let own = Own::of_server(action, with_viewer(app, detail));
+    append(app, Own { actor, tenant, target, context: context(app.peer), ..own }).await
+}
+
+/// With the viewer's token by its id: their name is what the maker of it says.
+fn with_viewer(app: &App, mut detail: Json) -> Json {
+    if let (Json::Object(members), Who::Viewer { id, .. }) = (&mut detail, app.caller.who()) {
+        members.push(("viewer".to_owned(), text(&**id)));
+    }
+    detail
+}
+
+/// Enters that the caller asked this and was shown so many entries. The same again is folded into a number.
+///
+/// # Errors
+/// When it cannot be entered. Then nothing may be shown.
+pub async fn enter_search(app: &App, filter_hash: u64, query: &str, rows: u64) -> Result<(), ApiError> {
+    let target = Object { kind: Some("query".into()), id: None, name: None };
+    look(app, "audit.searched", filter_hash, rows, target, || vec![("query".to_owned(), text(query))]).await
+}
+
+/// Enters that the caller opened the entry at this place. Once more is folded into a number.
+///
+/// # Errors
+/// When it cannot be entered. Then it may not be shown.
+pub async fn enter_view(app: &App, seq: Seq) -> Result<(), ApiError> {
+    let target = Object { kind: Some("entry".into()), id: Some(format!("@{seq}")), name: None };
+    look(app, "audit.viewed", seq.0, 1, target, Vec::new).await
+}
+
+async fn look(
+    app: &App,
+    action: &'static str,
+    what: u64,
+    rows: u64,
+    target: Object,
+    members: impl FnOnce() -> Vec<(String, Json)>,
+) -> Result<(), ApiError> {
+    let Some(actor) = actor(app) else { return Ok(()) };
+    let who = app.caller.who().to_string();
+    let tenant = app.caller.tenant().unwrap_or(DEFAULT_TENANT).to_owned();
+    let entry = || {
+        let own = Own::of_server(action, with_viewer(app, Json::Object(members())));
+        Own { actor, tenant, target: Some(target), context: context(app.peer), ..own }
+    };
+    enter_looks(app, app.looks.count(Look { who, action, what }, rows, clock::now_ms(), entry)).await
+}
+
+async fn enter_looks(app: &App, looks: Vec<Told<Own>>) -> Result<(), ApiError> {
+    for Told { mut entry, count, rows } in looks {
+        if let Json::Object(members) = &mut entry.detail {
+            members.push(("rows".to_owned(), number(rows)));
+            members.push(("count".to_owned(), number(count)));
+        }
+        let said = format!("no room to enter: {} by {} {}", entry.action, entry.actor.kind, entry.actor.id);
+        match append(app, entry).await {
+            // Whoever makes room must be able to look.
+            Err(error) if error.status() == StatusCode::INSUFFICIENT_STORAGE => warn!("{said}"),
+            entered => entered?,
+        }
+    }
+    Ok(())
+}
+
+/// Enters what was folded, every so often, until the server stops.
+pub async fn tell_folded(app: App) {
+    loop {
+        tokio::select! {
+            () = app.stopping() => return,
+            () = tokio::time::sleep(FOLDED_EVERY) => tell(&app, app.looks.due(clock::now_ms())).await,
+        }
+    }
+}
+
+/// Enters all that was folded: the server has answered its last request.
+pub async fn tell_rest(app: &App) {
+    tell(app, app.looks.all()).await;
+}
+
+async fn tell(app: &App, looks: Vec<Told<Own>>) {
+    if let Err(error) = enter_looks(app, looks).await {
+        warn!("what was looked at could not be entered in the log: {}", error.detail());
+    }
 }
 
 /// Tells of requests with wrong keys: the first from an address, then a number every few minutes.

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use super::error::ApiError;
 use super::events::find;
 use super::params::Params;
-use super::{App, EngineChoice, ask, json};
+use super::{App, EngineChoice, ask, json, own};
 use crate::log::Head;
 use crate::seq::Seq;
 use crate::tree::tiles::TILE_HASHES;
@@ -81,6 +81,7 @@ pub async fn evidence(app: App, Path(name): Path<String>, uri: Uri) -> Result<Re
 pub async fn evidence_of(app: &App, name: &str, uri: &Uri) -> Result<Response, ApiError> {
     let proven = prove(app, name, uri).await?;
     let seq = Seq(proven.index);
+    own::enter_view(app, seq).await?;
     let evidence = ask(app, EngineChoice::Index, move |answers, _| Ok(answers.source.evidence(seq)?)).await?;
     Ok(json(wire::evidence(&evidence, &proven)))
 }

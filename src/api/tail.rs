@@ -20,7 +20,7 @@ use super::connection::Line;
 use super::error::ApiError;
 use super::params::Params;
 use super::sse::{self, Outbox};
-use super::{App, EngineChoice, ask};
+use super::{App, EngineChoice, ask, own};
 use crate::event::Catalogue;
 use crate::index::scan::Scan;
 use crate::index::source::Row;
@@ -111,7 +111,9 @@ pub async fn tail(
 ) -> Result<Response, ApiError> {
     let mut params = Params::of(&uri)?;
     let by_parameter = params.take("last_event_id")?;
-    let query = params.into_strict_filter(&app)?.query;
+    let filter = params.into_strict_filter(&app)?;
+    own::enter_search(&app, filter.hash, &filter.query.to_string(), 0).await?;
+    let query = filter.query;
     let line = line.map(|Extension(ConnectInfo(line))| line);
     open(&app, Request { query, headers: &headers, by_parameter, version, line }, Arc::new(sse::entry)).await
 }

@@ -23,6 +23,19 @@ pub enum Who {
         /// What its owner calls it.
         name: Arc<str>,
     },
+    /// With the token of a viewer.
+    Viewer {
+        /// Its id.
+        id: Arc<str>,
+        /// Who looks, as their own system calls them.
+        user: Arc<str>,
+        /// What they are called.
+        name: Option<Arc<str>>,
+        /// The id of the key that made it.
+        by: Arc<str>,
+        /// When it ends, ms.
+        expires_ms: u64,
+    },
 }
 
 impl Display for Who {
@@ -30,7 +43,7 @@ impl Display for Who {
         match self {
             Who::Nobody => f.write_str("nobody"),
             Who::Anyone => f.write_str("anyone"),
-            Who::Key { id, .. } => f.write_str(id),
+            Who::Key { id, .. } | Who::Viewer { id, .. } => f.write_str(id),
         }
     }
 }
@@ -91,9 +104,10 @@ impl Caller {
         self.tenant.as_deref()
     }
 
-    /// Whether the whole log is theirs to read: neither a tenant nor a restriction stands before it.
+    /// Whether the whole log is theirs to read: neither a tenant nor a restriction stands before it. A viewer sees entries, never
+    /// the log as such.
     pub fn sees_all(&self) -> bool {
-        self.who != Who::Nobody && self.tenant.is_none() && self.restriction.is_none()
+        !matches!(self.who, Who::Nobody | Who::Viewer { .. }) && self.tenant.is_none() && self.restriction.is_none()
     }
 
     /// What matches every entry that is there for them, and no other.

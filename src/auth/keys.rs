@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hmac::Mac as _;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use super::caller::{Caller, Who};
 use super::restriction::Restriction;
 use super::scope::{Scope, Scopes};
 use super::secret::{KeyHash, KeyText};
+use super::viewers::Revoked;
 use crate::durable::{self, Disk, read_small};
 use crate::event::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
 use crate::query::{Env, ParseError};
@@ -20,7 +22,7 @@ use crate::query::{Env, ParseError};
 /// Where they are kept, in the data directory (0400).
 pub const FILE: &str = "keys.json";
 /// What an id has before the prefix.
-const ID_MARK: &str = "key_";
+pub(super) const ID_MARK: &str = "key_";
 /// Keys there may be, revoked and expired ones too.
 pub const KEYS_MAX: usize = 10_000;
 /// What a key takes in the file, at most: its name, its tenant and a restriction of 8 KiB, all escaped.
@@ -120,6 +122,8 @@ pub struct Keys {
     book: ArcSwap<Book>,
     /// Held while the file is replaced: one change at a time.
     changing: Mutex<()>,
+    /// Tokens of viewers that count no more.
+    pub(super) revoked: Revoked,
 }
 
 /// A key in the file.
@@ -158,7 +162,8 @@ impl Keys {
                 return Err(damaged(format!("key {prefix} is there twice")));
             }
         }
-        Ok(Keys { disk, dir: dir.to_owned(), book: ArcSwap::from_pointee(book), changing: Mutex::new(()) })
+        let revoked = Revoked::open(disk.clone(), dir.to_owned())?;
+        Ok(Keys { disk, dir: dir.to_owned(), book: ArcSwap::from_pointee(book), changing: Mutex::new(()), revoked })
     }
 
     /// Whether there is none, and never was.
@@ -257,7 +262,7 @@ impl Keys {
         Ok(Some(revoked))
     }
 
-    fn standing(&self, id: &str, now_ms: u64) -> Option<Arc<Key>> {
+    pub(super) fn standing(&self, id: &str, now_ms: u64) -> Option<Arc<Key>> {
         let key = self.book.load().get(id.strip_prefix(ID_MARK)?)?.clone();
         key.refusal(now_ms).is_none().then_some(key)
     }
@@ -279,6 +284,16 @@ fn id_of(prefix: &str) -> Arc<str> {
 }
 
 impl Key {
+    /// The MAC of what the token of a viewer says that this key's holder made.
+    pub(super) fn viewer_mac(&self, claims: &[u8]) -> [u8; 32] {
+        self.hash.viewer_mac(claims).finalize().into_bytes().into()
+    }
+
+    /// Whether it is that. Takes the same time for every MAC.
+    pub(super) fn is_viewer_mac(&self, claims: &[u8], mac: &[u8]) -> bool {
+        self.hash.viewer_mac(claims).verify_slice(mac).is_ok()
+    }
+
     fn holder(&self) -> Caller {
         let who = Who::Key { id: self.id.clone(), name: self.name.clone() };
         Caller::new(who, self.scopes, self.tenant.clone(), self.restriction.clone())
@@ -294,12 +309,14 @@ impl Key {
     }
 }
 
+/// Whether it names something.
+pub(super) fn is_text(text: &str, bytes_max: usize) -> bool {
+    !text.trim().is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
+}
+
 /// Refuses what makes no sense; answers the restriction as it reads.
 fn check(draft: &Draft, env: &Env<'_>) -> Result<Option<Restriction>, KeyError> {
     let bad = |member, why: String| Err(KeyError::Bad { member, why });
-    let is_text = |text: &str, bytes_max: usize| {
-        !text.trim().is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
-    };
     if !is_text(&draft.name, NAME_BYTES_MAX) {
         return bad("name", format!("expected 1 to {NAME_BYTES_MAX} bytes of text without control characters"));
     }

@@ -7,15 +7,19 @@
 pub mod caller;
 pub mod failures;
 pub mod keys;
+pub mod looks;
 pub mod restriction;
 pub mod scope;
 pub mod secret;
 pub mod sessions;
+pub mod viewers;
 
 pub use caller::{Caller, Who};
 pub use failures::Failures;
 pub use keys::{Draft, Key, KeyError, Keys, Refused};
+pub use looks::{Look, Looks, Told};
 pub use restriction::Restriction;
 pub use scope::{Scope, Scopes};
 pub use secret::{KeyText, NotAKey};
 pub use sessions::{SessionId, Sessions};
+pub use viewers::{Viewer, ViewerDraft};

@@ -8,7 +8,8 @@ const MOMENTS_MS: [u64; 2] = [1_000_000_000_000, 2_000_000_000_000];
 /// A restriction, as it was written and as it reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Restriction {
-    text: String,
+    /// All of them must match.
+    texts: Vec<String>,
     /// What it reads as, if that is the same at every moment.
     always: Option<Query>,
 }
@@ -24,17 +25,28 @@ impl Restriction {
         // Also one that is none at this moment, a range that ends before it begins, is refused here.
         parse(text, env)?;
         let always = (early == late).then_some(early);
-        Ok(Restriction { text: text.to_owned(), always })
+        Ok(Restriction { texts: vec![text.to_owned()], always })
+    }
+
+    /// What both let through. Each is read for itself: no text can reach out of its own.
+    pub fn and(&self, other: &Restriction) -> Restriction {
+        let texts = self.texts.iter().chain(&other.texts).cloned().collect();
+        let always = self.always.clone().zip(other.always.clone()).map(|(a, b)| a.and(b));
+        Restriction { texts, always }
     }
 
     /// As it was written.
-    pub fn text(&self) -> &str {
-        &self.text
+    pub fn text(&self) -> String {
+        self.texts.join(" AND ")
     }
 
     /// What it means at this moment; `None` if it means nothing now: then it lets nothing through.
     pub fn at(&self, env: &Env<'_>) -> Option<Query> {
-        self.always.clone().or_else(|| parse(&self.text, env).ok())
+        let read = || {
+            let queries: Result<Vec<Query>, _> = self.texts.iter().map(|text| parse(text, env)).collect();
+            queries.ok()?.into_iter().reduce(Query::and)
+        };
+        self.always.clone().or_else(read)
     }
 }
 

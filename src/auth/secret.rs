@@ -18,6 +18,8 @@ const PREFIX_LEN: std::ops::RangeInclusive<usize> = 4..=16;
 const SECRET_LEN: std::ops::RangeInclusive<usize> = 32..=128;
 /// What a secret is hashed under. Secrets are drawn, not thought up, so one round of SHA-256 is enough: there is nothing to guess.
 const HASH_LABEL: &[u8] = b"annals/key/v1";
+/// Stands before what a viewer's token says, so that its MAC is worth nothing elsewhere.
+const VIEWER_LABEL: &[u8] = b"annals/viewer/v1\0";
 
 /// What a caller shows. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -105,6 +107,14 @@ impl KeyHash {
     /// As text.
     pub fn to_hex(self) -> String {
         hex(&self.0)
+    }
+
+    /// Over what the token of a viewer says. The hash is as secret as the file that holds it.
+    pub(super) fn viewer_mac(self, claims: &[u8]) -> Hmac<Sha256> {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+        mac.update(VIEWER_LABEL);
+        mac.update(claims);
+        mac
     }
 
     /// Whether it is the hash of this key. Takes the same time for every key.

@@ -15,6 +15,7 @@ mod assets;
 mod axis;
 mod detail;
 mod diff;
+mod embed;
 mod filters;
 mod format;
 mod icons;
@@ -48,7 +49,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
 use crate::api::access::{self, Need, Rule};
 use crate::api::{App, NO_PAGE};
@@ -136,6 +137,14 @@ impl Page {
 
 /// All routes of the page.
 pub fn router(page: Page) -> Router {
+    let page = own_router(page);
+    let (slash, rest) = (page.clone(), page.clone());
+    page.route("/embed/{token}", get(embed::with_slash))
+        .route("/embed/{token}/", any(move |request| embed::hand_on(slash, request)))
+        .route("/embed/{token}/{*rest}", any(move |request| embed::hand_on(rest, request)))
+}
+
+fn own_router(page: Page) -> Router {
     Router::new()
         .route("/", get(|| async { see_other("admin/audit-log/") }))
         .route("/admin/audit-log", get(with_slash))

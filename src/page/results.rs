@@ -20,14 +20,15 @@ use super::respond::{self, Outside, plain, see_other};
 use super::seal::{self, Badge};
 use super::shell::{self, Frame};
 use super::sign_in;
-use super::state::{Fault, QUERY_STRING_BYTES_MAX, State};
+use super::state::{At, Fault, QUERY_STRING_BYTES_MAX, State};
 use super::tree::Conditions;
 use crate::api::error::ApiError;
-use crate::api::{self, EngineChoice};
+use crate::api::{self, EngineChoice, own};
 use crate::auth::Scope;
 use crate::clock;
 use crate::query::Highlights;
 use crate::seq::Seq;
+use crate::store::cursor::filter_hash;
 
 /// The index may be so far behind without a notice, ms: it is, for moments, after every event.
 const BEHIND_MS: u64 = 2_000;
@@ -167,13 +168,29 @@ async fn ask(page: &Page, visit: &Visit) -> Outcome {
         }
     }
     let store = page.app.store.clone();
+    let query = asked.conditions.query().to_string();
     let answered = api::ask(&page.app, EngineChoice::Index, move |answers, view| {
         Asking { answers, searchable: view.searchable(), store: &store }.page(&asked, &linked)
     });
-    match answered.await {
+    let entered = async {
+        let answer = answered.await?;
+        enter_search(page, visit, &query, answer.rows.rows.len()).await?;
+        for opened in &answer.opened {
+            own::enter_view(&page.app, opened.entry.seq).await?;
+        }
+        Ok(answer)
+    };
+    match entered.await {
         Ok(answer) => Outcome::Answered(Box::new(answer)),
         Err(error) => Outcome::Failed(error),
     }
+}
+
+/// Enters what was asked; another page of the same list is the same question.
+pub async fn enter_search(page: &Page, visit: &Visit, query: &str, rows: usize) -> Result<(), ApiError> {
+    let list = State { open: Vec::new(), at: At::Start, ..visit.state.clone() };
+    let hash = filter_hash(&[("page".to_owned(), list.query_string())]);
+    own::enter_search(&page.app, hash, query, rows as u64).await
 }
 
 fn parts(page: &Page, look: &Look<'_>, badge: &Badge, outcome: &Outcome, outside: &Outside) -> (StatusCode, Parts) {
@@ -294,6 +311,9 @@ pub async fn facet(page: Page, Path(facet): Path<String>, uri: Uri, headers: Hea
     }
     let store = page.app.store.clone();
     let wanted = find.clone();
+    if let Err(error) = enter_search(&page, &visit, &asked.conditions.query().to_string(), 0).await {
+        return respond::fetched(unanswered(&error));
+    }
     let found = api::ask(&page.app, EngineChoice::Index, move |answers, view| {
         let asking = Asking { answers, searchable: view.searchable(), store: &store };
         Ok(match facet.as_str() {
@@ -335,6 +355,7 @@ pub async fn detail(page: Page, Path(id): Path<String>, uri: Uri, headers: Heade
 /// The entry of a name, with what to mark in it under the filters of the address.
 async fn open(page: &Page, visit: &Visit, id: &str) -> Result<(Opened, Highlights), ApiError> {
     let seq = api::find(&page.app, id, None).await?;
+    own::enter_view(&page.app, seq).await?;
     let text = visit.asked(page).ok().map(|asked| asked.conditions.text());
     let now_ms = visit.now_ms;
     let store = page.app.store.clone();
@@ -351,6 +372,9 @@ pub async fn entry(page: Page, Path(name): Path<String>, uri: Uri, headers: Head
     if let Some(id) = name.strip_suffix(".json")
         && let Ok(seq) = api::find(&page.app, id, None).await
     {
+        if let Err(error) = own::enter_view(&page.app, seq).await {
+            return error.into_response();
+        }
         return api::row(&page.app, seq).await.unwrap_or_else(IntoResponse::into_response);
     }
     let visit = Visit::of(&uri, &headers);

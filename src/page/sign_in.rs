@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use maud::html;
 
+use super::embed::Embedded;
 use super::posts::{Form, NOT_OURS};
 use super::respond::{self, Outside, PAGE_PATH, plain, see_other};
 use super::results::Visit;
@@ -33,8 +34,13 @@ pub async fn guard(page: Page, request: Request, next: Next) -> Response {
     let to = if *request.method() == Method::GET { to } else { String::new() };
     let is_navigation = is_navigation(request.headers());
     let session = session.as_deref().map(|text| Session { text, is_click: is_navigation });
+    let is_embedded = request.extensions().get::<Embedded>().is_some();
     match access::pass(&page.app, &RULES, session, request, next).await {
         Ok(response) => response,
+        Err(refused) if refused.status() == StatusCode::UNAUTHORIZED && is_navigation && is_embedded => {
+            let text = "This view of the log has ended. Load the page around it again.";
+            plain(StatusCode::UNAUTHORIZED, text.to_owned())
+        }
         Err(refused) if refused.status() == StatusCode::UNAUTHORIZED && is_navigation => {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("to", &to).finish();
             see_other(&format!("{up}sign-in?{query}"))
@@ -80,7 +86,7 @@ fn checked(to: &str) -> &str {
 pub fn who(page: &Page) -> Option<&str> {
     match page.app.caller.who() {
         Who::Key { name, .. } if page.app.caller.session().is_some() => Some(name),
-        Who::Key { .. } | Who::Nobody | Who::Anyone => None,
+        Who::Key { .. } | Who::Viewer { .. } | Who::Nobody | Who::Anyone => None,
     }
 }
 

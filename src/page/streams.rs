@@ -8,7 +8,7 @@ use super::Page;
 use super::answer::Row;
 use super::list;
 use super::look::{Look, Rights};
-use super::results::{Visit, refused};
+use super::results::{Visit, enter_search, refused};
 use super::state::{Sort, State};
 use crate::api::connection::Line;
 use crate::api::{export, tail};
@@ -32,6 +32,9 @@ pub async fn tail(
         Err(faults) => return refused(&faults),
     };
     let query = asked.conditions.query();
+    if let Err(error) = enter_search(&page, &visit, &query.to_string(), 0).await {
+        return error.into_response();
+    }
     // An EventSource says in the header how far it has come; script may say it in the address to begin where the page
     // ended.
     let by_parameter = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())

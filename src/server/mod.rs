@@ -206,7 +206,8 @@ async fn run(
     let (ended, end) = tokio::sync::watch::channel(false);
     let app = App::new(store, door, Duration::from_millis(config.question_ms), end.clone());
     let page = Page::new(app.clone(), page, OsDisk::shared(), config.data.clone(), config.read_only);
-    let router = api::router(app).merge(page::router(page));
+    tokio::spawn(api::own::tell_folded(app.clone()));
+    let router = api::router(app.clone()).merge(page::router(page));
     let mut until = end;
     let until = async move { drop(until.wait_for(|ended| *ended).await) };
     let serving = tokio::spawn(listen::serve(listener, tls, config.connections_max, router, until));
@@ -225,6 +226,7 @@ async fn run(
         Ok(Err(error)) => warn!("serving ended with: {error}"),
         Err(_) => warn!("some requests did not end within {} s and are cut off", GRACE.as_secs()),
     }
+    api::own::tell_rest(&app).await;
     result
 }
 

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use serde::Deserialize;
 
 use super::{array, optional};
-use crate::auth::{Draft, Key, Scope};
+use crate::auth::{Draft, Key, Restriction, Scope};
 use crate::clock::rfc3339_ms;
 use crate::json::write_string;
 
@@ -80,7 +80,7 @@ fn write(key: &Key, secret: Option<&str>, out: &mut String) {
     array(out, &scopes, |out, scope| write_string(scope.as_str(), out));
     let time = |ms: u64| rfc3339_ms(ms.cast_signed());
     optional(out, "tenant", key.tenant.as_deref());
-    optional(out, "restriction", key.restriction.as_deref().map(|restriction| restriction.text()));
+    optional(out, "restriction", key.restriction.as_deref().map(Restriction::text).as_deref());
     optional(out, "created", Some(&time(key.created_ms)));
     optional(out, "expires", key.expires_ms.map(time).as_deref());
     optional(out, "revoked", key.revoked_ms.map(time).as_deref());

@@ -8,6 +8,7 @@ mod keys;
 mod proofs;
 mod query_tree;
 mod segments;
+mod viewers;
 
 use std::fmt::Write;
 
@@ -18,6 +19,7 @@ pub use keys::{key, key_draft, keys, new_key};
 pub use proofs::{ENTRY_BYTES, consistency, evidence, log, push_entry};
 pub use query_tree::{Place, query_tree};
 pub use segments::segments;
+pub use viewers::{new_viewer, viewer_draft};
 
 use crate::event::row::push_hex;
 use crate::ingest::ItemFault;
