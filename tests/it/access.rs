@@ -44,6 +44,13 @@ fn make<'a>(world: &'a World, wanted: &Value) -> (Holder<'a>, String) {
     (Holder { world, key: Some(text("key")) }, text("id"))
 }
 
+/// Makes a viewer and answers its holder and what was told of it.
+fn view<'a>(maker: &Holder<'a>, wanted: &Value) -> (Holder<'a>, Value) {
+    let made = maker.call("POST", "/v1/viewers", &[], &wanted.to_string()).expect_status(201).json();
+    let token = made["token"].as_str().expect("a token").to_owned();
+    (Holder { world: maker.world, key: Some(token) }, made)
+}
+
 fn wanted(scopes: &[&str]) -> Value {
     json!({"name": "test", "scopes": scopes})
 }
@@ -83,6 +90,9 @@ fn example(method: &str, route: &str, id: &str, key_id: &str) -> Option<(String,
     match (method, route) {
         ("POST", "/v1/events") => Some(("/v1/events?dry_run=1".into(), r#"{"actor":"system","action":"a.b"}"#, 200)),
         ("POST", "/v1/keys") => Some(("/v1/keys".into(), r#"{"name":"another","scopes":["read"]}"#, 201)),
+        // Made with the key that asks: where there is none with that right, the answer is another.
+        ("POST", "/v1/viewers") => Some(("/v1/viewers".into(), r#"{"user":"u_1"}"#, 201)),
+        ("DELETE", "/v1/viewers/{id}") => Some(("/v1/viewers/viewer_x".into(), "", 404)),
         ("DELETE", "/v1/keys/{id}") => Some((format!("/v1/keys/{key_id}"), "", 200)),
         ("POST", "/admin/audit-log/views" | "/admin/audit-log/views/{id}/delete" | "/admin/audit-log/prefs") => {
             // Without its token a form is refused, by the handler.
@@ -137,6 +147,8 @@ fn every_route_answers_each_kind_of_caller_as_the_table_says() {
         &world,
         &json!({"name": "narrow", "scopes": ["read", "personal", "export"], "restriction": "action:contacts"}),
     );
+    let (backend, _) = make(&world, &wanted(&all));
+    let viewer = view(&backend, &json!({"user": "u_1", "tenant": "in", "export": true, "personal": true})).0;
     wait_for("the newest entry to be signed", || {
         (admin.get(&format!("/v1/events/{id}/proof")).status == 200).then_some(())
     });
@@ -179,6 +191,14 @@ fn every_route_answers_each_kind_of_caller_as_the_table_says() {
             };
             assert_eq!(asks(holder), expected, "{}", said(who));
         }
+        let expected = match need {
+            Need::Nothing => ok,
+            Need::Whole(_) | Need::Scope(Scope::Admin | Scope::Write) => 403,
+            // A viewer makes no viewers.
+            Need::Scope(_) if method == "POST" && route == "/v1/viewers" => 422,
+            Need::Scope(_) => ok,
+        };
+        assert_eq!(asks(&viewer), expected, "{}", said("viewer"));
         assert_eq!(asks(&admin), ok, "{}", said("admin"));
     }
 }
@@ -579,6 +599,126 @@ fn changes_of_keys_and_exports_are_entries_that_name_who_did_it() {
     {
         assert_eq!(admin.call("POST", "/v1/events", &[], event).json()["code"], "reserved");
     }
+}
+
+#[test]
+fn looking_is_entered_once_and_again_as_a_number() {
+    let mut world = World::guarded();
+    load(&world);
+    let (holder, id) = make(&world, &json!({"name": "reader", "scopes": ["read"], "tenant": "in"}));
+    let by_reader = |world: &World, action: &str| {
+        world.settle();
+        world.search(&format!("action:{action} actor:{id}"), 100)["events"].as_array().expect("events").clone()
+    };
+    for _ in 0..5 {
+        holder.get("/v1/events?q=stage&limit=7&actor=inside-u1").ok();
+    }
+    let searched = by_reader(&world, "audit.searched");
+    assert_eq!(searched.len(), 1, "{searched:?}");
+    assert_eq!(
+        (&searched[0]["tenant"], &searched[0]["actor"]["name"], &searched[0]["context"]["ip"]),
+        (&json!("in"), &json!("reader"), &json!("127.0.0.1"))
+    );
+    assert_eq!(searched[0]["detail"], json!({"query": "stage actor:inside-u1", "rows": 7, "count": 1}));
+    // Pages, counts, feeds and the page: each question once, however it is asked again.
+    let page = holder.get("/v1/events?q=inside&limit=20").ok().json();
+    let cursor = page["next_cursor"].as_str().expect("a cursor");
+    holder.get(&format!("/v1/events?cursor={cursor}&limit=20")).ok();
+    holder.get("/v1/facets?q=inside").ok();
+    holder.get("/v1/feed?q=because").ok();
+    for _ in 0..3 {
+        holder.get("/admin/audit-log/?q=word&range=all").ok();
+        holder.get("/admin/audit-log/_results?q=word&range=all").ok();
+    }
+    let queries: BTreeSet<String> = by_reader(&world, "audit.searched")
+        .iter()
+        .map(|entry| entry["detail"]["query"].as_str().expect("a query").to_owned())
+        .collect();
+    assert_eq!(
+        queries,
+        ["because", "inside", "stage actor:inside-u1", "word"].map(str::to_owned).into_iter().collect::<BTreeSet<_>>()
+    );
+    assert_eq!(by_reader(&world, "audit.searched").len(), 4);
+
+    // Opening one, by whichever door; what is not there for the caller was not opened.
+    let at = holder.get("/v1/events/inside-in-3").ok().json()["seq"].as_u64().expect("a seq");
+    for path in ["/v1/events/inside-in-3", "/admin/audit-log/_detail/inside-in-3", "/admin/audit-log/entries/inside-in-3"] {
+        holder.get(path).ok();
+    }
+    holder.get("/v1/events/elsewhere-out-3").expect_status(404);
+    let viewed = by_reader(&world, "audit.viewed");
+    assert_eq!(viewed.len(), 1, "{viewed:?}");
+    assert_eq!(viewed[0]["target"], json!({"type": "entry", "id": format!("@{at}")}));
+
+    // What was folded is told when the server stops, if not before.
+    world.terminate();
+    world.restart();
+    let counts = |action: &str, q: &str| -> (u64, u64) {
+        let entries = by_reader(&world, action);
+        let of_query = entries.iter().filter(|entry| q.is_empty() || entry["detail"]["query"] == q);
+        let number = |entry: &Value, name: &str| entry["detail"][name].as_u64().expect("a number");
+        of_query.fold((0, 0), |(count, rows), entry| (count + number(entry, "count"), rows + number(entry, "rows")))
+    };
+    assert_eq!(counts("audit.searched", "stage actor:inside-u1"), (5, 35));
+    assert_eq!(counts("audit.searched", "inside"), (3, 40));
+    assert_eq!(counts("audit.viewed", ""), (4, 4));
+}
+
+#[test]
+fn a_viewer_sees_its_slice_of_the_page_inside_another_until_it_is_revoked() {
+    let world = World::guarded();
+    load(&world);
+    let (maker, maker_id) = make(&world, &json!({"name": "backend", "scopes": ["read", "export"], "tenant": "in"}));
+    let slice = json!({"user": "u_77", "name": "Dora", "restriction": "action:contacts", "export": false});
+    let (viewer, made) = view(&maker, &slice);
+    let path = made["path"].as_str().expect("a path").to_owned();
+    let browser = Holder { world: &world, key: None };
+    let whole = viewer.get("/v1/events?limit=1").ok().json()["total"].clone();
+    assert_eq!(whole, json!(60));
+    assert!(!leaks(&viewer.get("/v1/events?limit=1000")));
+
+    let page = browser.get(&format!("{path}?range=all&limit=200")).ok();
+    assert!(page.text().contains("inside-in-3") && !page.text().contains("zqoutside"), "the slice and no more");
+    assert!(!page.text().contains("export.csv"), "what a viewer may not do is not offered");
+    browser.get(&format!("{path}export.csv?range=all")).expect_status(403);
+    browser.get(&format!("{path}entries/inside-in-3")).ok();
+    browser.get(&format!("{path}entries/zqoutside-in-3")).expect_status(404);
+    let style = page.text().split("href=\"_assets/").nth(1).and_then(|rest| rest.split('"').next().map(str::to_owned));
+    browser.get(&format!("{path}_assets/{}", style.expect("a style sheet"))).ok();
+    for (method, there) in [("GET", "sign-in"), ("POST", "sign-in"), ("POST", "sign-out"), ("POST", "views")] {
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        browser.call(method, &format!("{path}{there}"), &form, "").expect_status(404);
+    }
+    // A key beside the token in the path counts for nothing.
+    let admin = Holder { world: &world, key: Some(world.key().to_owned()) };
+    assert!(!leaks(&admin.get(&format!("{path}?range=all&limit=200"))));
+    assert_eq!(browser.get(path.trim_end_matches('/')).expect_status(303).header("location").map(|to| to.ends_with('/')), Some(true));
+
+    // Its looks are in its name, with the token by its id.
+    world.settle();
+    let entry = &world.search("action:audit.viewed actor:u_77", 10)["events"][0];
+    assert_eq!(
+        (&entry["actor"]["type"], &entry["actor"]["name"], &entry["tenant"], &entry["detail"]["viewer"]),
+        (&json!("user"), &json!("Dora"), &json!("in"), &made["id"])
+    );
+    let created = &world.search("action:viewer.created", 10)["events"][0];
+    assert_eq!((&created["actor"]["id"], &created["target"]["id"]), (&json!(maker_id), &made["id"]));
+    assert!(!created.to_string().contains(made["token"].as_str().expect("a token")));
+
+    let (stranger, _) = make(&world, &wanted(&["read"]));
+    let revoke = format!("/v1/viewers/{}", made["id"].as_str().expect("an id"));
+    stranger.call("DELETE", &revoke, &[], "").expect_status(404);
+    viewer.get("/v1/log").ok();
+    maker.call("DELETE", &revoke, &[], "").expect_status(204);
+    viewer.get("/v1/log").expect_status(401);
+    let ended = browser.call("GET", &path, &[("accept", "text/html"), ("sec-fetch-mode", "navigate")], "");
+    assert!(ended.expect_status(401).text().contains("has ended"));
+
+    // And with the key that made it every viewer ends.
+    let (other, _) = view(&maker, &json!({"user": "u_78"}));
+    other.get("/v1/log").ok();
+    admin.call("DELETE", &format!("/v1/keys/{maker_id}"), &[], "").expect_status(200);
+    other.get("/v1/log").expect_status(401);
 }
 
 /// A browser: keeps cookies, asks for pages.
