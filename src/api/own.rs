@@ -6,7 +6,7 @@ use tracing::warn;
 
 use super::App;
 use super::error::ApiError;
-use crate::auth::Who;
+use crate::auth::Attempt;
 use crate::clock;
 use crate::event::{Context, Kind, Object, Outcome, Party};
 use crate::json::Json;
@@ -15,7 +15,7 @@ use crate::store::{Append, AppendError};
 
 /// Whether the caller can be named in an entry.
 pub fn is_named(app: &App) -> bool {
-    matches!(app.caller.who(), Who::Key { .. })
+    app.caller.who().party().is_some()
 }
 
 /// Enters that the caller did this, and returns when it is on disk.
@@ -25,34 +25,36 @@ pub fn is_named(app: &App) -> bool {
 /// # Errors
 /// When it cannot be entered. Then what was to be done must not be done.
 pub async fn enter(app: &App, action: &'static str, target: Option<Object>, detail: Json) -> Result<(), ApiError> {
-    let actor = match app.caller.who() {
-        Who::Anyone | Who::Nobody => return Ok(()),
-        Who::Key { id, name } => {
-            Party { kind: "api_key".into(), id: id.to_string(), name: Some(name.to_string()), email: None }
-        }
-    };
+    let Some(actor) = app.caller.who().party() else { return Ok(()) };
     let tenant = app.caller.tenant().unwrap_or(DEFAULT_TENANT).to_owned();
     append(app, Own { actor, tenant, target, context: context(app.peer), ..Own::of_server(action, detail) }).await
 }
 
-/// Tells of requests with wrong keys: the first from an address, then a number every few minutes.
-pub fn enter_failure(app: &App, peer: Option<IpAddr>) {
-    let Some(count) = app.failures.count(peer, clock::now_ms()) else { return };
+/// Tells of requests with wrong keys, and of people who were not signed in: the first from an address, then a number every few
+/// minutes.
+pub fn enter_failure(app: &App, peer: Option<IpAddr>, attempt: Attempt) {
+    let Some(count) = app.failures.count(peer, attempt, clock::now_ms()) else { return };
     let from = peer.map_or_else(|| "somewhere".to_owned(), |peer| peer.to_string());
-    warn!(count, "requests from {from} had a key that is not known here");
+    let mut detail = vec![("count".to_owned(), number(count))];
+    match attempt {
+        Attempt::Key => warn!(count, "requests from {from} had a key that is not known here"),
+        Attempt::Person(why) => {
+            warn!(count, "sign-ins from {from} were refused: {why}");
+            detail.extend([("by".to_owned(), text("oidc")), ("why".to_owned(), text(why))]);
+        }
+    }
     let actor = Party { kind: "unknown".into(), id: "unknown".into(), name: None, email: None };
-    let detail = Json::Object(vec![("count".to_owned(), number(count))]);
     let own = Own {
         actor,
         outcome: Outcome::Denied,
         context: context(peer),
-        ..Own::of_server("auth.sign_in_failed", detail)
+        ..Own::of_server("auth.sign_in_failed", Json::Object(detail))
     };
     let app = app.clone();
     // The answer does not wait for it: who knocks must not be able to slow us down.
     tokio::spawn(async move {
         if let Err(error) = append(&app, own).await {
-            warn!("wrong keys could not be entered in the log: {}", error.detail());
+            warn!("what was refused could not be entered in the log: {}", error.detail());
         }
     });
 }

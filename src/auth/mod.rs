@@ -13,9 +13,9 @@ pub mod secret;
 pub mod sessions;
 
 pub use caller::{Caller, Who};
-pub use failures::Failures;
+pub use failures::{Attempt, Failures};
 pub use keys::{Draft, Key, KeyError, Keys, Refused};
 pub use restriction::Restriction;
 pub use scope::{Scope, Scopes};
 pub use secret::{KeyText, NotAKey};
-pub use sessions::{SessionId, Sessions};
+pub use sessions::{Holder, SessionId, Sessions};
