@@ -37,7 +37,7 @@ test: tools ## unit tests, then the integration tests against a real server, the
 	$(CARGO) test --locked
 	@$(MAKE) --no-print-directory browser
 
-# Node's own test runner, Debian's Chromium, two packages from npm; the product has no part of them.
+# Node's own test runner, Debian's Chromium, three packages from npm; the product has no part of them.
 BROWSER := tests/browser
 NO_BROWSER := printf '\n  ******  NOT TESTED: the page in a browser (it takes node 20, npm, chromium)  ******\n\n'
 

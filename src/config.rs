@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cosigner::WitnessAddress;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
+use crate::oidc;
 use crate::page;
 use crate::tree::{KeyKind, NoteError, VerifierKey};
 
@@ -101,6 +102,9 @@ pub struct Config {
     pub frame_origins: Option<String>,
     /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
     pub actions: Option<PathBuf>,
+    /// Signing in on the page with OpenID Connect: the table `[oidc]`, explained at [`oidc::Settings`]; only in the file. Default
+    /// none.
+    pub oidc: Option<oidc::Settings>,
     /// What is said on stderr: `error`, `warn`, `info`, `debug`, or a filter per module. Default `info`. `ANNALS_LOG`.
     pub log: String,
 }
@@ -133,6 +137,7 @@ pub struct Layer {
     pub trust_proxy: Option<bool>,
     pub frame_origins: Option<String>,
     pub actions: Option<PathBuf>,
+    pub oidc: Option<oidc::Settings>,
     pub log: Option<String>,
 }
 
@@ -214,6 +219,7 @@ impl Layer {
             trust_proxy: parsed("ANNALS_TRUST_PROXY", "1, true, 0 or false").flag()?,
             frame_origins: read("ANNALS_FRAME_ORIGINS"),
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
+            oidc: None,
             log: read("ANNALS_LOG"),
         })
     }
@@ -256,6 +262,7 @@ impl Layer {
             trust_proxy: self.trust_proxy.or(below.trust_proxy),
             frame_origins: self.frame_origins.or(below.frame_origins),
             actions: self.actions.or(below.actions),
+            oidc: self.oidc.or(below.oidc),
             log: self.log.or(below.log),
         }
     }
@@ -331,6 +338,7 @@ impl Config {
             trust_proxy: layer.trust_proxy.unwrap_or(false),
             frame_origins: layer.frame_origins,
             actions: layer.actions,
+            oidc: layer.oidc,
             log: layer.log.unwrap_or_else(|| "info".to_owned()),
         }
     }

@@ -28,6 +28,7 @@ pub mod auth;
 pub mod index;
 pub mod repair;
 // floor 4
+pub mod oidc;
 pub mod store;
 // floor 5
 pub mod cosigner;

@@ -19,7 +19,7 @@ use super::append::{BODY_TIME_MAX, body_timeout};
 use super::connection::Line;
 use super::error::ApiError;
 use super::own;
-use crate::auth::{Caller, KeyText, Keys, Scope, Sessions, Who, viewers};
+use crate::auth::{Attempt, Caller, Holder, KeyText, Keys, Scope, Sessions, Who, viewers};
 use crate::clock;
 use crate::event::Catalogue;
 use crate::query::Env;
@@ -101,8 +101,12 @@ impl Door {
     pub fn signed_in(&self, sessions: &Sessions, text: &str, is_click: bool) -> Option<Caller> {
         let Door::Keys(keys) = self else { return None };
         let now_ms = clock::now_ms();
-        let (session, key_id) = sessions.find(text, is_click, now_ms)?;
-        keys.holder(&key_id, now_ms).map(|caller| caller.in_session(session))
+        let (session, holder) = sessions.find(text, is_click, now_ms)?;
+        let caller = match holder {
+            Holder::Key(id) => keys.holder(&id, now_ms),
+            Holder::Person(caller) => Some(Caller::clone(&caller)),
+        };
+        caller.map(|caller| caller.in_session(session))
     }
 
     fn try_viewer(&self, text: &str, catalogue: &Catalogue) -> Option<Caller> {
@@ -271,7 +275,7 @@ fn admit(
         Ok(None) => session.and_then(|Session { text, is_click }| app.door.signed_in(&app.sessions, text, is_click)),
         Ok(caller) => caller,
         Err(refused) => {
-            own::enter_failure(app, peer);
+            own::enter_failure(app, peer, Attempt::Key);
             return Err(refused);
         }
     };

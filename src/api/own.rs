@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::App;
 use super::error::ApiError;
-use crate::auth::{Look, Told, Who};
+use crate::auth::{Attempt, Look, Told, Who};
 use crate::clock;
 use crate::event::{Context, Kind, Object, Outcome, Party};
 use crate::json::Json;
@@ -21,21 +21,7 @@ const FOLDED_EVERY: Duration = Duration::from_secs(10);
 
 /// Whether the caller can be named in an entry.
 pub fn is_named(app: &App) -> bool {
-    actor(app).is_some()
-}
-
-/// The caller as the actor of an entry; `None` where nobody can be named.
-fn actor(app: &App) -> Option<Party> {
-    match app.caller.who() {
-        Who::Anyone | Who::Nobody => None,
-        Who::Key { id, name } => {
-            Some(Party { kind: "api_key".into(), id: id.to_string(), name: Some(name.to_string()), email: None })
-        }
-        Who::Viewer { user, name, .. } => {
-            let name = name.as_deref().map(str::to_owned);
-            Some(Party { kind: "user".into(), id: user.to_string(), name, email: None })
-        }
-    }
+    app.caller.who().party().is_some()
 }
 
 /// Enters that the caller did this, and returns when it is on disk.
@@ -45,7 +31,7 @@ fn actor(app: &App) -> Option<Party> {
 /// # Errors
 /// When it cannot be entered. Then what was to be done must not be done.
 pub async fn enter(app: &App, action: &'static str, target: Option<Object>, detail: Json) -> Result<(), ApiError> {
-    let Some(actor) = actor(app) else { return Ok(()) };
+    let Some(actor) = app.caller.who().party() else { return Ok(()) };
     let tenant = app.caller.tenant().unwrap_or(DEFAULT_TENANT).to_owned();
     let own = Own::of_server(action, with_viewer(app, detail));
     append(app, Own { actor, tenant, target, context: context(app.peer), ..own }).await
@@ -85,8 +71,8 @@ async fn look(
     target: Object,
     members: impl FnOnce() -> Vec<(String, Json)>,
 ) -> Result<(), ApiError> {
-    let Some(actor) = actor(app) else { return Ok(()) };
-    let who = app.caller.who().to_string();
+    let Some(actor) = app.caller.who().party() else { return Ok(()) };
+    let who = format!("{} {}", actor.kind, app.caller.who());
     let tenant = app.caller.tenant().unwrap_or(DEFAULT_TENANT).to_owned();
     let entry = || {
         let own = Own::of_server(action, with_viewer(app, Json::Object(members())));
@@ -132,24 +118,31 @@ async fn tell(app: &App, looks: Vec<Told<Own>>) {
     }
 }
 
-/// Tells of requests with wrong keys: the first from an address, then a number every few minutes.
-pub fn enter_failure(app: &App, peer: Option<IpAddr>) {
-    let Some(count) = app.failures.count(peer, clock::now_ms()) else { return };
+/// Tells of requests with wrong keys, and of people who were not signed in: the first from an address, then a number every few
+/// minutes.
+pub fn enter_failure(app: &App, peer: Option<IpAddr>, attempt: Attempt) {
+    let Some(count) = app.failures.count(peer, attempt, clock::now_ms()) else { return };
     let from = peer.map_or_else(|| "somewhere".to_owned(), |peer| peer.to_string());
-    warn!(count, "requests from {from} had a key that is not known here");
+    let mut detail = vec![("count".to_owned(), number(count))];
+    match attempt {
+        Attempt::Key => warn!(count, "requests from {from} had a key that is not known here"),
+        Attempt::Person(why) => {
+            warn!(count, "sign-ins from {from} were refused: {why}");
+            detail.extend([("by".to_owned(), text("oidc")), ("why".to_owned(), text(why))]);
+        }
+    }
     let actor = Party { kind: "unknown".into(), id: "unknown".into(), name: None, email: None };
-    let detail = Json::Object(vec![("count".to_owned(), number(count))]);
     let own = Own {
         actor,
         outcome: Outcome::Denied,
         context: context(peer),
-        ..Own::of_server("auth.sign_in_failed", detail)
+        ..Own::of_server("auth.sign_in_failed", Json::Object(detail))
     };
     let app = app.clone();
     // The answer does not wait for it: who knocks must not be able to slow us down.
     tokio::spawn(async move {
         if let Err(error) = append(&app, own).await {
-            warn!("wrong keys could not be entered in the log: {}", error.detail());
+            warn!("what was refused could not be entered in the log: {}", error.detail());
         }
     });
 }

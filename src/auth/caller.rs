@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::restriction::Restriction;
 use super::scope::{Scope, Scopes};
 use super::sessions::SessionId;
+use crate::event::Party;
 use crate::query::filter::{Filter, Value};
 use crate::query::{Env, Node, Pattern, Query, ValueField};
 
@@ -36,6 +37,41 @@ pub enum Who {
         /// When it ends, ms.
         expires_ms: u64,
     },
+    /// As a person whom a provider of identities signed in.
+    Person {
+        /// What the provider knows them by.
+        id: Arc<str>,
+        /// What they are called.
+        name: Option<Arc<str>>,
+        /// Their e-mail address.
+        email: Option<Arc<str>>,
+    },
+}
+
+impl Who {
+    /// The actor of what they do; `None` if they cannot be named.
+    pub fn party(&self) -> Option<Party> {
+        let party = |kind: &str, id: &str, name: Option<&Arc<str>>, email: Option<&Arc<str>>| {
+            let text = |text: &Arc<str>| text.as_ref().to_owned();
+            Some(Party { kind: kind.into(), id: id.into(), name: name.map(text), email: email.map(text) })
+        };
+        match self {
+            Who::Nobody | Who::Anyone => None,
+            Who::Key { id, name } => party("api_key", id, Some(name), None),
+            Who::Viewer { user, name, .. } => party("user", user, name.as_ref(), None),
+            Who::Person { id, name, email } => party("user", id, name.as_ref(), email.as_ref()),
+        }
+    }
+
+    /// What they are called on the page; `None` if they cannot be named.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Who::Nobody | Who::Anyone => None,
+            Who::Key { name, .. } => Some(name),
+            Who::Viewer { user, name, .. } => Some(name.as_ref().unwrap_or(user)),
+            Who::Person { id, name, email } => Some(name.as_ref().or(email.as_ref()).unwrap_or(id)),
+        }
+    }
 }
 
 impl Display for Who {
@@ -43,7 +79,7 @@ impl Display for Who {
         match self {
             Who::Nobody => f.write_str("nobody"),
             Who::Anyone => f.write_str("anyone"),
-            Who::Key { id, .. } | Who::Viewer { id, .. } => f.write_str(id),
+            Who::Key { id, .. } | Who::Viewer { id, .. } | Who::Person { id, .. } => f.write_str(id),
         }
     }
 }
@@ -74,12 +110,12 @@ impl Caller {
         Caller { who, scopes, tenant, restriction, session: None }
     }
 
-    /// The same, known by a session that they began with their key.
+    /// The same, known by a session that they began.
     pub fn in_session(self, session: SessionId) -> Caller {
         Caller { session: Some(session), ..self }
     }
 
-    /// The session that they are known by, if it is not the key itself.
+    /// The session that they are known by, if they show no key.
     pub fn session(&self) -> Option<SessionId> {
         self.session
     }

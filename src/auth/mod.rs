@@ -15,11 +15,11 @@ pub mod sessions;
 pub mod viewers;
 
 pub use caller::{Caller, Who};
-pub use failures::Failures;
+pub use failures::{Attempt, Failures};
 pub use keys::{Draft, Key, KeyError, Keys, Refused};
 pub use looks::{Look, Looks, Told};
 pub use restriction::Restriction;
 pub use scope::{Scope, Scopes};
 pub use secret::{KeyText, NotAKey};
-pub use sessions::{SessionId, Sessions};
+pub use sessions::{Holder, SessionId, Sessions};
 pub use viewers::{Viewer, ViewerDraft};

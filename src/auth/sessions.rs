@@ -1,5 +1,5 @@
-//! Who signed in on the page: a random text in the visitor's cookie; here, by its hash, whose key was shown and until when that
-//! counts. Kept in memory: a restart signs everybody out.
+//! Who signed in on the page: a random text in the visitor's cookie; here, by its hash, whose key was shown or who it is, and until
+//! when that counts. Kept in memory: a restart signs everybody out.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -9,6 +9,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
+use super::caller::Caller;
 use crate::durable;
 use crate::event::row::hex;
 
@@ -25,8 +26,17 @@ const TEXT_BYTES: usize = 32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionId([u8; 32]);
 
+/// Who is in a session.
+#[derive(Clone, Debug)]
+pub enum Holder {
+    /// Whoever holds the key of this id, with what it may do at the moment.
+    Key(Arc<str>),
+    /// A person, with what they might do when they came.
+    Person(Arc<Caller>),
+}
+
 struct Session {
-    key_id: Arc<str>,
+    holder: Holder,
     began_ms: u64,
     seen_ms: u64,
 }
@@ -44,19 +54,19 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// Begins a session of the key with this id. The text goes into the cookie and is nowhere else.
+    /// Begins a session. The text goes into the cookie and is nowhere else.
     ///
     /// # Errors
     /// When the system has no random bytes.
-    pub fn begin(&self, key_id: Arc<str>, now_ms: u64) -> io::Result<String> {
+    pub fn begin(&self, holder: Holder, now_ms: u64) -> io::Result<String> {
         let text = hex(&durable::random::<TEXT_BYTES>()?);
-        self.by_hash.lock().put(id_of(&text), Session { key_id, began_ms: now_ms, seen_ms: now_ms });
+        self.by_hash.lock().put(id_of(&text), Session { holder, began_ms: now_ms, seen_ms: now_ms });
         Ok(text)
     }
 
-    /// The session of this text and the id of the key that it is of, if it still counts. A click keeps it alive; what a page
+    /// The session of this text and who is in it, if it still counts. A click keeps it alive; what a page
     /// asks for by itself does not.
-    pub fn find(&self, text: &str, is_click: bool, now_ms: u64) -> Option<(SessionId, Arc<str>)> {
+    pub fn find(&self, text: &str, is_click: bool, now_ms: u64) -> Option<(SessionId, Holder)> {
         let id = id_of(text);
         let mut by_hash = self.by_hash.lock();
         let session = by_hash.get_mut(&id)?;
@@ -67,7 +77,7 @@ impl Sessions {
         if is_click {
             session.seen_ms = session.seen_ms.max(now_ms);
         }
-        Some((id, session.key_id.clone()))
+        Some((id, session.holder.clone()))
     }
 
     /// Whether it still counts, for what goes on by itself.
@@ -98,8 +108,11 @@ mod tests {
     #[test]
     fn a_session_counts_until_it_is_idle_old_or_ended() {
         let sessions = Sessions::default();
-        let begin = |now_ms| sessions.begin("key_a".into(), now_ms).unwrap();
-        let key_id = |text: &str, now_ms| sessions.find(text, true, now_ms).map(|(_, key_id)| key_id);
+        let begin = |now_ms| sessions.begin(Holder::Key("key_a".into()), now_ms).unwrap();
+        let key_id = |text: &str, now_ms| match sessions.find(text, true, now_ms)? {
+            (_, Holder::Key(key_id)) => Some(key_id),
+            (_, Holder::Person(person)) => panic!("a session of {person:?}"),
+        };
         let text = begin(0);
         assert_eq!(key_id(&text, IDLE_MS - 1).as_deref(), Some("key_a"));
         assert_eq!(key_id(&text, 2 * IDLE_MS - 2).as_deref(), Some("key_a"), "it was used in between");
@@ -130,9 +143,9 @@ mod tests {
     #[test]
     fn however_many_sign_in_memory_is_bounded() {
         let sessions = Sessions::default();
-        let first = sessions.begin("key_a".into(), 0).unwrap();
+        let first = sessions.begin(Holder::Key("key_a".into()), 0).unwrap();
         for _ in 0..SESSIONS_MAX.get() {
-            sessions.begin("key_b".into(), 0).unwrap();
+            sessions.begin(Holder::Key("key_b".into()), 0).unwrap();
         }
         assert!(sessions.find(&first, true, 0).is_none());
         assert_eq!(sessions.by_hash.lock().len(), SESSIONS_MAX.get());

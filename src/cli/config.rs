@@ -54,6 +54,16 @@ trust_proxy     ANNALS_TRUST_PROXY                     believe X-Forwarded-Host,
 frame_origins   ANNALS_FRAME_ORIGINS                   origins, separated by spaces, that may show the page in a frame;
                                                        default none
 actions         ANNALS_ACTIONS                         a TOML file with further categories and actions; default none
+[oidc]          (annals.toml only)                     people sign in on the page with OpenID Connect; default none
+  issuer                                               the provider, as it calls itself; https unless on this machine
+  client_id                                            what it calls us; register base_url (or the address as browsers see
+                                                       it) and /admin/audit-log/sign-in/callback with it
+  client_secret_file                                   a file with our secret there, not readable by everybody; default none
+  scopes                                               what is asked for; default openid profile email
+  name                                                 what the button says; default single sign-on
+  roles_claim                                          the claim with somebody's roles, a.b.c goes inwards; default roles
+  [[oidc.roles]]                                       value of the claim, scopes (read, personal, export, admin), and if
+                                                       wanted tenant and restriction; the first that somebody has counts
 log             ANNALS_LOG                             error, warn, info, debug, or a filter per module; default info
 ";
 

@@ -117,7 +117,7 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         ))) => 4,
         Some(ServeError::Disputed(_)) => 4,
         Some(ServeError::SyncFailed) => 5,
-        Some(ServeError::Config(_)) => 2,
+        Some(ServeError::Config(_) | ServeError::SignOn(_)) => 2,
         _ => 1,
     }
 }

@@ -21,6 +21,7 @@ mod format;
 mod icons;
 mod list;
 mod look;
+mod oidc;
 mod payload;
 mod plot;
 mod posts;
@@ -55,6 +56,7 @@ use crate::api::access::{self, Need, Rule};
 use crate::api::{App, NO_PAGE};
 use crate::auth::Scope;
 use crate::durable::Disk;
+use crate::oidc::SignOn;
 pub use respond::PAGE_PATH;
 use respond::{Meant, see_other};
 use views::{View, Views};
@@ -79,6 +81,8 @@ pub struct Page {
     settings: Arc<Settings>,
     views: Arc<Views>,
     policy: HeaderValue,
+    /// To the provider that people may sign in with.
+    gate: Option<Arc<oidc::Gate>>,
 }
 
 impl Page {
@@ -88,7 +92,12 @@ impl Page {
         // An origin that no header can carry is nobody's origin.
         let policy = policy.unwrap_or(NO_PAGE);
         let views = Arc::new(Views::open(disk, dir, is_read_only));
-        Page { app, settings: Arc::new(settings), views, policy }
+        Page { app, settings: Arc::new(settings), views, policy, gate: None }
+    }
+
+    /// The same, where people may also sign in with this provider.
+    pub fn with_sign_on(self, sign_on: Option<SignOn>) -> Page {
+        Page { gate: sign_on.map(|sign_on| Arc::new(oidc::Gate::new(sign_on))), ..self }
     }
 }
 
@@ -96,7 +105,7 @@ const READ: Need = Need::Scope(Scope::Read);
 const EXPORT: Need = Need::Scope(Scope::Export);
 
 /// What each route of [`router`] asks of its caller.
-pub const RULES: [Rule; 20] = [
+pub const RULES: [Rule; 22] = [
     (Method::GET, "/", Need::Nothing),
     (Method::GET, "/admin/audit-log", Need::Nothing),
     (Method::GET, "/admin/audit-log/", READ),
@@ -116,6 +125,8 @@ pub const RULES: [Rule; 20] = [
     (Method::POST, "/admin/audit-log/prefs", READ),
     (Method::GET, "/admin/audit-log/sign-in", Need::Nothing),
     (Method::POST, "/admin/audit-log/sign-in", Need::Nothing),
+    (Method::GET, "/admin/audit-log/sign-in/oidc", Need::Nothing),
+    (Method::GET, "/admin/audit-log/sign-in/callback", Need::Nothing),
     (Method::POST, "/admin/audit-log/sign-out", Need::Nothing),
 ];
 
@@ -164,6 +175,8 @@ fn own_router(page: Page) -> Router {
         .route("/admin/audit-log/views/{id}/delete", post(posts::remove_view))
         .route("/admin/audit-log/prefs", post(posts::prefs))
         .route("/admin/audit-log/sign-in", get(sign_in::form).post(sign_in::sign_in))
+        .route("/admin/audit-log/sign-in/oidc", get(oidc::start))
+        .route("/admin/audit-log/sign-in/callback", get(oidc::callback))
         .route("/admin/audit-log/sign-out", post(sign_in::sign_out))
         .layer(middleware::from_fn(access::short_body))
         .layer(middleware::from_fn_with_state(page.clone(), sign_in::guard))

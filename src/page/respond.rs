@@ -113,6 +113,12 @@ pub struct Outside {
 }
 
 impl Outside {
+    /// What stands in front of every path of ours: empty, or `/annals`.
+    pub fn prefix(&self) -> &str {
+        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        rest.find('/').map_or("", |at| &rest[at..])
+    }
+
     /// As the settings say; else as a proxy says, if it is trusted; else as the request does.
     pub fn of(headers: &HeaderMap, settings: &Settings) -> Outside {
         if let Some(url) = &settings.base_url {
@@ -172,6 +178,8 @@ mod tests {
         );
         assert_eq!(outside(&trusting, &sent), "https://audit.example.org/annals");
         assert_eq!(outside(&based, &sent), "https://example.org/a");
+        let prefix = |settings: &Settings| Outside::of(&HeaderMap::new(), settings).prefix().to_owned();
+        assert_eq!((prefix(&based).as_str(), prefix(&Settings::default()).as_str()), ("/a", ""));
         assert_eq!(
             outside(&trusting, &[("x-forwarded-host", "a'b"), ("x-forwarded-prefix", "//evil")]),
             "http://localhost"

@@ -22,6 +22,8 @@ const RELOAD_S: u32 = 10;
 pub struct Frame<'a> {
     /// The document's title.
     pub title: &'a str,
+    /// What the document is called in the way to it, where it is not the page itself.
+    pub here: &'static str,
     /// The token that forms carry; none where there are no forms.
     pub token: Option<&'a str>,
     /// The name of who signed in, if somebody did.
@@ -63,7 +65,7 @@ pub fn document(look: &Look<'_>, frame: &Frame<'_>, main: Markup) -> Markup {
                         @if look.root.is_empty() { b aria-current="page" { "Audit log" } }
                         @else {
                             a href=(look.root) { "Audit log" } span class="sep" aria-hidden="true" { "/" } b aria-current="page" {
-                                "Entry"
+                                (frame.here)
                             }
                         }
                     }

@@ -1,4 +1,4 @@
-//! Signing in with a key, and out again. What is asked for afterwards is what was asked for before.
+//! Signing in with a key, or by way of a provider (`oidc.rs`), and out again. What is asked for afterwards is what was asked for before.
 
 use std::sync::Arc;
 
@@ -6,10 +6,11 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use maud::html;
+use maud::{Markup, html};
 
 use super::embed::Embedded;
-use super::posts::{Form, NOT_OURS};
+use super::format::shown;
+use super::posts::{self, NOT_OURS};
 use super::respond::{self, Outside, PAGE_PATH, plain, see_other};
 use super::results::Visit;
 use super::shell::{self, Frame};
@@ -17,7 +18,7 @@ use super::{Page, RULES, prefs};
 use crate::api::access::{self, Door, Session};
 use crate::api::error::ApiError;
 use crate::api::own;
-use crate::auth::{Caller, Scope, Who};
+use crate::auth::{Attempt, Caller, Holder, Scope, Who};
 use crate::clock;
 use crate::json::Json;
 
@@ -73,7 +74,7 @@ fn way_back(uri: &Uri) -> (String, String) {
 }
 
 /// A way back that stays below the page; anything else leads to the page itself.
-fn checked(to: &str) -> &str {
+pub fn checked(to: &str) -> &str {
     let path = to.split(['?', '#']).next().unwrap_or_default();
     let is_plain = to.len() <= WAY_BACK_BYTES_MAX && to.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let lower = path.to_ascii_lowercase();
@@ -82,71 +83,110 @@ fn checked(to: &str) -> &str {
     if is_plain && is_below { to } else { "" }
 }
 
-/// The name of the key that the visitor signed in with.
+/// Who signed in, or the name of the key that they signed in with.
 pub fn who(page: &Page) -> Option<&str> {
-    match page.app.caller.who() {
-        Who::Key { name, .. } if page.app.caller.session().is_some() => Some(name),
-        Who::Key { .. } | Who::Viewer { .. } | Who::Nobody | Who::Anyone => None,
-    }
+    let caller = &page.app.caller;
+    caller.session().and_then(|_| caller.who().name())
+}
+
+/// What is wanted afterwards, as an address asks for it.
+pub fn wanted(uri: &Uri) -> String {
+    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let to = pairs.filter(|(name, _)| name == "to").map(|(_, value)| value.into_owned()).next().unwrap_or_default();
+    checked(&to).to_owned()
+}
+
+/// Whether nobody has to sign in here, or this visitor has.
+pub fn is_in(page: &Page, headers: &HeaderMap) -> bool {
+    let session = prefs::cookie(headers, SESSION_COOKIE);
+    let has_session = session.is_some_and(|text| page.app.door.signed_in(&page.app.sessions, &text, true).is_some());
+    has_session || matches!(page.app.door, Door::Open)
+}
+
+/// The form, as it is shown.
+#[derive(Clone, Copy, Default)]
+pub struct Form<'a> {
+    /// The way up to the page.
+    pub root: &'static str,
+    /// What is wanted afterwards.
+    pub to: &'a str,
+    /// What is to be said about the last attempt.
+    pub note: Option<&'a str>,
+    /// What is wrong with the key.
+    pub wrong: Option<&'a str>,
 }
 
 /// `GET /admin/audit-log/sign-in`
 pub async fn form(page: Page, uri: Uri, headers: HeaderMap) -> Response {
-    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let to = pairs.filter(|(name, _)| name == "to").map(|(_, value)| value.into_owned()).next().unwrap_or_default();
-    let session = prefs::cookie(&headers, SESSION_COOKIE);
-    let is_in = session.is_some_and(|text| page.app.door.signed_in(&page.app.sessions, &text, true).is_some());
-    if is_in || matches!(page.app.door, Door::Open) {
-        return see_other(&format!("./{}", checked(&to)));
+    let to = wanted(&uri);
+    if is_in(&page, &headers) {
+        return see_other(&format!("./{to}"));
     }
-    show(&page, &headers, StatusCode::OK, &to, None)
+    show(&page, &headers, StatusCode::OK, &Form { to: &to, ..Form::default() })
 }
 
-fn show(page: &Page, headers: &HeaderMap, status: StatusCode, to: &str, wrong: Option<&str>) -> Response {
+/// Asks the visitor to sign in.
+pub fn show(page: &Page, headers: &HeaderMap, status: StatusCode, form: &Form<'_>) -> Response {
+    let Form { root, note, wrong, .. } = *form;
+    let to = checked(form.to);
     let outside = Outside::of(headers, &page.settings);
     let (token, cookie) = match respond::form_token(headers, &outside) {
         Ok(token) => token,
         Err(error) => return error.into_response(),
     };
-    let visit = Visit::of(&Uri::default(), headers);
+    let provider = page.gate.as_ref().map(|gate| gate.name());
+    let by_provider = form_urlencoded::Serializer::new(String::new()).append_pair("to", to).finish();
     let main = html! {
         div class="blank signin" {
             h1 { "Sign in" }
-            form method="post" action="sign-in" {
+            @if let Some(note) = note { p class="err" role="alert" { (note) } }
+            @if let Some(provider) = provider {
+                a class="btn primary" id="oidc" href={ (root) "sign-in/oidc?" (by_provider) } { "Sign in with " (shown(provider)) }
+                p class="or" { "or with a key" }
+            }
+            form method="post" action={ (root) "sign-in" } {
                 input type="hidden" name="csrf" value=(token);
-                input type="hidden" name="to" value=(checked(to));
+                input type="hidden" name="to" value=(to);
                 label class="field" {
                     span { "Your key" }
                     input type="password" name="key" autocomplete="current-password" required maxlength="256"
-                        placeholder="annals_…" spellcheck="false" autofocus
+                        placeholder="annals_…" spellcheck="false" autofocus[provider.is_none()]
                         aria-invalid=[wrong.map(|_| "true")] aria-describedby=[wrong.map(|_| "wrong")];
                 }
                 @if let Some(wrong) = wrong { p class="err" id="wrong" role="alert" { (wrong) } }
-                button class="btn primary" type="submit" { "Sign in" }
+                button class=(if provider.is_some() { "btn" } else { "btn primary" }) type="submit" { "Sign in" }
             }
             p { "An administrator makes keys with " code { "annals key create" } "." }
         }
     };
-    let frame = Frame { title: "Sign in", token: None, who: None, views: &[] };
-    let mut response = respond::html(status, shell::document(&visit.look(page, ""), &frame, main), headers);
+    let mut response = blank(page, headers, status, root, main);
     cookie.iter().for_each(|cookie| respond::set_cookie(&mut response, cookie));
     response
 }
 
+/// A page for those who have not signed in.
+pub fn blank(page: &Page, headers: &HeaderMap, status: StatusCode, root: &'static str, main: Markup) -> Response {
+    let visit = Visit::of(&Uri::default(), headers);
+    let frame = Frame { title: "Sign in", here: "Sign in", token: None, who: None, views: &[] };
+    respond::html(status, shell::document(&visit.look(page, root), &frame, main), headers)
+}
+
 /// `POST /admin/audit-log/sign-in`
 pub async fn sign_in(page: Page, headers: HeaderMap, body: String) -> Response {
-    let Some(form) = Form::read(&body, &headers) else {
+    let Some(form) = posts::Form::read(&body, &headers) else {
         return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
     };
     let to = form.get("to");
+    let wrong = |why| Form { to, wrong: Some(why), ..Form::default() };
     let Some(caller) = page.app.door.try_key(form.get("key")) else {
-        own::enter_failure(&page.app, page.app.peer);
-        return show(&page, &headers, StatusCode::UNAUTHORIZED, to, Some("This key is not known here."));
+        own::enter_failure(&page.app, page.app.peer, Attempt::Key);
+        return show(&page, &headers, StatusCode::UNAUTHORIZED, &wrong("This key is not known here."));
     };
     if !caller.may(Scope::Read) {
-        return show(&page, &headers, StatusCode::FORBIDDEN, to, Some("This key may not read the log."));
+        return show(&page, &headers, StatusCode::FORBIDDEN, &wrong("This key may not read the log."));
     }
-    match begin(&page, caller, &headers).await {
+    // The cookie's path is left to the browser: the page, under whatever prefix it sees it.
+    match begin(&page, caller, &headers, "").await {
         Ok(cookie) => {
             let mut response = see_other(&format!("./{}", checked(to)));
             respond::set_cookie(&mut response, &cookie);
@@ -156,23 +196,36 @@ pub async fn sign_in(page: Page, headers: HeaderMap, body: String) -> Response {
     }
 }
 
-async fn begin(page: &Page, caller: Caller, headers: &HeaderMap) -> Result<String, ApiError> {
-    let Who::Key { id, .. } = caller.who().clone() else {
-        return Err(ApiError::internal("somebody without a key signed in"));
+/// Begins a session of this caller, which is entered; answers its cookie.
+///
+/// # Errors
+/// When it cannot be entered, or the caller is nobody.
+pub async fn begin(page: &Page, caller: Caller, headers: &HeaderMap, path: &str) -> Result<String, ApiError> {
+    let holder = match caller.who() {
+        Who::Key { id, .. } => Holder::Key(id.clone()),
+        Who::Person { .. } => Holder::Person(Arc::new(caller.clone())),
+        Who::Nobody | Who::Anyone => return Err(ApiError::internal("nobody signed in")),
     };
     let mut app = page.app.clone();
     app.caller = Arc::new(caller);
-    own::enter(&app, "auth.sign_in", None, Json::Object(Vec::new())).await?;
-    let text = app.sessions.begin(id, clock::now_ms());
+    own::enter(&app, "auth.sign_in", None, by(&app.caller)).await?;
+    let text = app.sessions.begin(holder, clock::now_ms());
     let text = text.map_err(|error| ApiError::internal(&format!("no random bytes for a session: {error}")))?;
     let secure = if Outside::of(headers, &page.settings).is_secure { "; Secure" } else { "" };
-    // Its path is left to the browser: the page, under whatever prefix it sees it.
-    Ok(format!("{SESSION_COOKIE}={text}; HttpOnly; SameSite=Lax{secure}"))
+    Ok(format!("{SESSION_COOKIE}={text}{path}; HttpOnly; SameSite=Lax{secure}"))
+}
+
+/// What an entry about signing in or out says of the way.
+fn by(caller: &Caller) -> Json {
+    match caller.who() {
+        Who::Person { .. } => Json::Object(vec![("by".to_owned(), own::text("oidc"))]),
+        Who::Key { .. } | Who::Nobody | Who::Anyone => Json::Object(Vec::new()),
+    }
 }
 
 /// `POST /admin/audit-log/sign-out`
 pub async fn sign_out(page: Page, headers: HeaderMap, body: String) -> Response {
-    if Form::read(&body, &headers).is_none() {
+    if posts::Form::read(&body, &headers).is_none() {
         return plain(StatusCode::FORBIDDEN, NOT_OURS.to_owned());
     }
     let mut app = page.app.clone();
@@ -182,7 +235,7 @@ pub async fn sign_out(page: Page, headers: HeaderMap, body: String) -> Response 
         app.sessions.end(&text);
     }
     // Out is out, also if it cannot be entered.
-    let entered = own::enter(&app, "auth.sign_out", None, Json::Object(Vec::new())).await;
+    let entered = own::enter(&app, "auth.sign_out", None, by(&app.caller)).await;
     let mut response = match entered {
         Ok(()) => see_other("sign-in"),
         Err(error) => error.into_response(),

@@ -22,6 +22,7 @@ use crate::event::Catalogue;
 use crate::index::tantivy::counts::CountLimits;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
+use crate::oidc::{self, SignOn};
 use crate::page::{self, Page};
 use crate::query::Env;
 use crate::store::reserve::RESERVE_BYTES;
@@ -55,6 +56,9 @@ pub enum ServeError {
     /// Somebody outside remembers another log.
     #[error(transparent)]
     Disputed(CosignError),
+    /// Signing in with a provider.
+    #[error(transparent)]
+    SignOn(#[from] oidc::SettingsError),
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -117,8 +121,10 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, ServeError> {
 pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 'static) -> Result<(), ServeError> {
     config.check_access()?;
     let page = config.page()?;
+    config.oidc.as_ref().map_or(Ok(()), oidc::Settings::check)?;
     let witness = config.witness_address()?.filter(|_| !config.read_only);
     let store = Arc::new(open_store(config)?);
+    let sign_on = open_sign_on(config, &store)?;
     let door = match config.no_auth {
         true => Door::Open,
         false => Door::Keys(Arc::new(open_keys(&store)?)),
@@ -129,7 +135,7 @@ pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 's
     let cosigner = witness.and_then(|address| Cosigner::start(store.clone(), address));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|source| ServeError::Listen { address: config.listen.to_string(), source })?;
-    let ended = runtime.block_on(run(config, page, store.clone(), door, ready));
+    let ended = runtime.block_on(run(config, (page, sign_on), store.clone(), door, ready));
     runtime.shutdown_timeout(GRACE);
     if let Some(cosigner) = cosigner {
         cosigner.stop();
@@ -163,6 +169,16 @@ fn open_keys(store: &Store) -> Result<Keys, ServeError> {
     Ok(keys)
 }
 
+/// Signing in with a provider, if one is set. Where keys are not asked for nobody signs in.
+fn open_sign_on(config: &Config, store: &Store) -> Result<Option<SignOn>, ServeError> {
+    let Some(settings) = config.oidc.clone() else { return Ok(None) };
+    if config.no_auth {
+        warn!("[oidc] is set, and --no-auth lets everybody in without it");
+    }
+    let env = Env { now_ms: clock::now_ms(), catalogue: store.catalogue() };
+    Ok(Some(SignOn::open(settings, &env)?))
+}
+
 /// Before anything is appended: does the witness remember more than this directory holds? If it cannot be asked the log
 /// goes on, and is asked about later.
 fn ask_first(store: &Store, address: &WitnessAddress) -> Result<(), ServeError> {
@@ -181,7 +197,7 @@ fn ask_first(store: &Store, address: &WitnessAddress) -> Result<(), ServeError> 
 
 async fn run(
     config: &Config,
-    page: page::Settings,
+    (page, sign_on): (page::Settings, Option<SignOn>),
     store: Arc<Store>,
     door: Door,
     ready: impl FnOnce(Arc<Store>, String) + Send + 'static,
@@ -206,6 +222,7 @@ async fn run(
     let (ended, end) = tokio::sync::watch::channel(false);
     let app = App::new(store, door, Duration::from_millis(config.question_ms), end.clone());
     let page = Page::new(app.clone(), page, OsDisk::shared(), config.data.clone(), config.read_only);
+    let page = page.with_sign_on(sign_on);
     tokio::spawn(api::own::tell_folded(app.clone()));
     let router = api::router(app.clone()).merge(page::router(page));
     let mut until = end;

@@ -6,3 +6,4 @@ import './history.test.mjs';
 import './hostile.test.mjs';
 import './zones.test.mjs';
 import './verify.test.mjs';
+import './oidc.test.mjs';

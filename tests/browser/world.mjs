@@ -28,8 +28,11 @@ export const WIDTHS = [320, 375, 900, 1280];
 
 /** A server process and its data directory. */
 export class World {
-  static async start(events = '', settings = {}) {
+  /** With settings of its environment; with those of a file too it asks for keys, and `key` is the admin's. */
+  static async start(events = '', settings = {}, { toml } = {}) {
     const world = new World();
+    world.toml = toml;
+    world.key = toml && `annals_first_${'a1'.repeat(20)}`;
     world.dir = mkdtempSync(join(tmpdir(), 'annals-browser-'));
     world.settings = settings;
     await world.restart();
@@ -41,7 +44,12 @@ export class World {
   async restart() {
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('ANNALS_')));
     const listen = this.url ? new URL(this.url).host : '127.0.0.1:0';
-    const given = ['serve', '--no-auth', '--data', join(this.dir, 'data'), '--listen', listen];
+    const access = this.toml ? ['--config', join(this.dir, 'annals.toml')] : ['--no-auth'];
+    if (this.toml) {
+      writeFileSync(join(this.dir, 'annals.toml'), this.toml);
+      clean.ANNALS_BOOTSTRAP_ADMIN_KEY = this.key;
+    }
+    const given = ['serve', ...access, '--data', join(this.dir, 'data'), '--listen', listen];
     this.child = spawn(annals(), given, { env: { ...clean, ...this.settings }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.said = '';
     this.child.stderr.on('data', (bytes) => (this.said += bytes));
@@ -72,7 +80,7 @@ export class World {
     for (let at = 0; at < all.length; at += 1_000) {
       const answer = await fetch(`${this.url}/v1/events?wait=searchable`, {
         method: 'POST',
-        headers: { 'content-type': 'application/x-ndjson' },
+        headers: { 'content-type': 'application/x-ndjson', ...this.shown() },
         body: all.slice(at, at + 1_000).join('\n'),
       });
       assert.equal(answer.status, 201, await answer.text());
@@ -83,8 +91,13 @@ export class World {
     }, 'everything to be searchable and signed');
   }
 
+  /** The header with the key, if one is asked for. */
+  shown() {
+    return this.key ? { 'x-api-key': this.key } : {};
+  }
+
   async json(path) {
-    const answer = await fetch(this.url + path);
+    const answer = await fetch(this.url + path, { headers: this.shown() });
     assert.ok(answer.ok, `${path}: ${answer.status} ${await answer.clone().text()}`);
     return answer.json();
   }

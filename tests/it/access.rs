@@ -104,6 +104,8 @@ fn example(method: &str, route: &str, id: &str, key_id: &str) -> Option<(String,
         ("GET", "/v1/export") => get("/v1/export?format=csv&limit=1").map(|(path, ..)| (path, "", 400)),
         ("GET", "/admin/audit-log/sign-in") => get(route),
         ("POST", "/admin/audit-log/sign-in" | "/admin/audit-log/sign-out") => Some((route.into(), "x=1", 403)),
+        // No provider is set.
+        ("GET", "/admin/audit-log/sign-in/oidc" | "/admin/audit-log/sign-in/callback") => Some((route.into(), "", 404)),
         ("GET", "/") | ("GET", "/admin/audit-log") => Some((route.into(), "", 303)),
         ("GET", "/admin/audit-log/_facet/{facet}") => get("/admin/audit-log/_facet/actor"),
         ("GET", "/admin/audit-log/_assets/{hash}/{name}") => Some((format!("{page}_assets/0/none"), "", 404)),

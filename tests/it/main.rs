@@ -32,6 +32,7 @@ mod repair;
 mod scrub;
 mod segments;
 mod sigma;
+mod sign_on;
 mod tail;
 mod too_broad;
 mod verify;

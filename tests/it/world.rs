@@ -30,6 +30,7 @@ pub struct World {
     /// Removes the directory at the end; none if the test brought its own.
     _own: Option<TempDir>,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
     server: Option<Server>,
     agent: ureq::Agent,
     /// One that is not redirected.
@@ -61,11 +62,17 @@ impl World {
 
     /// A server that asks for keys; the world shows the admin's.
     pub fn guarded() -> World {
+        World::guarded_with(&[])
+    }
+
+    /// The same with these arguments.
+    pub fn guarded_with(arguments: &[&str]) -> World {
         let own = tempfile::tempdir().expect("a temporary directory");
         let dir = own.path().join("data");
         let key = format!("annals_first_{}", "a1".repeat(20));
         let mut world = World::at(dir, Some(own), &[("ANNALS_BOOTSTRAP_ADMIN_KEY", &key)]);
         world.key = Some(key);
+        world.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         world.restart();
         world
     }
@@ -89,7 +96,8 @@ impl World {
             .build()
             .new_agent();
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        World { dir, _own: own, environment, server: None, agent, unled: patient_agent(), key: None }
+        let arguments = Vec::new();
+        World { dir, _own: own, environment, arguments, server: None, agent, unled: patient_agent(), key: None }
     }
 
     /// The data directory.
@@ -148,8 +156,11 @@ impl World {
             Some(_) => World::guarded_command(&self.dir),
             None => World::serve_command(&self.dir),
         };
-        let mut child =
-            { command }.envs(self.environment.iter().map(|(k, v)| (k, v))).spawn().expect("the server starts");
+        let mut child = { command }
+            .args(&self.arguments)
+            .envs(self.environment.iter().map(|(k, v)| (k, v)))
+            .spawn()
+            .expect("the server starts");
         let stderr = Arc::new(Mutex::new(String::new()));
         let mut talk = child.stderr.take().expect("stderr is piped");
         let copy = Arc::clone(&stderr);
@@ -555,6 +566,13 @@ pub fn without_watermarks(answer: &str) -> String {
 /// Whether the long versions are to be run.
 pub fn is_soak() -> bool {
     std::env::var("ANNALS_SOAK").is_ok_and(|soak| soak == "1")
+}
+
+/// The same that asks for keys, with these arguments.
+pub fn refused_with(dir: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let done = World::guarded_command(dir).args(arguments).output().expect("it runs");
+    assert!(done.stdout.is_empty(), "it serves: {}", String::from_utf8_lossy(&done.stdout));
+    (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
 }
 
 /// Starts a server that is to refuse; answers its exit code and what it said.
