@@ -19,7 +19,7 @@ pub struct Embedded;
 /// What of the page there is for a viewer: all that is read, and their own choices. They cannot sign in or out.
 fn is_there(method: &Method, rest: &str) -> bool {
     match *method {
-        Method::GET | Method::HEAD => rest != "sign-in",
+        Method::GET | Method::HEAD => !rest.starts_with("sign-in"),
         Method::POST => rest == "prefs",
         _ => false,
     }

@@ -204,7 +204,9 @@ pub async fn begin(page: &Page, caller: Caller, headers: &HeaderMap, path: &str)
     let holder = match caller.who() {
         Who::Key { id, .. } => Holder::Key(id.clone()),
         Who::Person { .. } => Holder::Person(Arc::new(caller.clone())),
-        Who::Nobody | Who::Anyone => return Err(ApiError::internal("nobody signed in")),
+        Who::Viewer { .. } | Who::Nobody | Who::Anyone => {
+            return Err(ApiError::internal("somebody who cannot sign in did"));
+        }
     };
     let mut app = page.app.clone();
     app.caller = Arc::new(caller);
@@ -219,7 +221,7 @@ pub async fn begin(page: &Page, caller: Caller, headers: &HeaderMap, path: &str)
 fn by(caller: &Caller) -> Json {
     match caller.who() {
         Who::Person { .. } => Json::Object(vec![("by".to_owned(), own::text("oidc"))]),
-        Who::Key { .. } | Who::Nobody | Who::Anyone => Json::Object(Vec::new()),
+        Who::Key { .. } | Who::Viewer { .. } | Who::Nobody | Who::Anyone => Json::Object(Vec::new()),
     }
 }
 

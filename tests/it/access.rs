@@ -644,7 +644,9 @@ fn looking_is_entered_once_and_again_as_a_number() {
 
     // Opening one, by whichever door; what is not there for the caller was not opened.
     let at = holder.get("/v1/events/inside-in-3").ok().json()["seq"].as_u64().expect("a seq");
-    for path in ["/v1/events/inside-in-3", "/admin/audit-log/_detail/inside-in-3", "/admin/audit-log/entries/inside-in-3"] {
+    for path in
+        ["/v1/events/inside-in-3", "/admin/audit-log/_detail/inside-in-3", "/admin/audit-log/entries/inside-in-3"]
+    {
         holder.get(path).ok();
     }
     holder.get("/v1/events/elsewhere-out-3").expect_status(404);
@@ -694,7 +696,10 @@ fn a_viewer_sees_its_slice_of_the_page_inside_another_until_it_is_revoked() {
     // A key beside the token in the path counts for nothing.
     let admin = Holder { world: &world, key: Some(world.key().to_owned()) };
     assert!(!leaks(&admin.get(&format!("{path}?range=all&limit=200"))));
-    assert_eq!(browser.get(path.trim_end_matches('/')).expect_status(303).header("location").map(|to| to.ends_with('/')), Some(true));
+    assert_eq!(
+        browser.get(path.trim_end_matches('/')).expect_status(303).header("location").map(|to| to.ends_with('/')),
+        Some(true)
+    );
 
     // Its looks are in its name, with the token by its id.
     world.settle();
