@@ -128,7 +128,8 @@ pub async fn page(page: Page, uri: Uri, headers: HeaderMap) -> Response {
         (shell::keys())
     };
     let who = sign_in::who(&page);
-    let frame = Frame { title: &parts.title, here: "Entry", token: Some(&token), who, views: &views };
+    let frame =
+        Frame { title: &parts.title, here: "Entry", has_entries: true, token: Some(&token), who, views: &views };
     let mut response = respond::html(status, shell::document(&look, &frame, main), &headers);
     cookie.iter().for_each(|cookie| respond::set_cookie(&mut response, cookie));
     response
@@ -410,7 +411,7 @@ pub async fn entry(page: Page, Path(name): Path<String>, uri: Uri, headers: Head
             (error.status(), "Entry, Audit log".to_owned(), main)
         }
     };
-    let frame = Frame { title: &title, here: "Entry", token: None, who: None, views: &[] };
+    let frame = Frame { title: &title, here: "Entry", has_entries: true, token: None, who: None, views: &[] };
     respond::html(status, shell::document(&look, &frame, main), &headers)
 }
 

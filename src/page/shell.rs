@@ -24,6 +24,8 @@ pub struct Frame<'a> {
     pub title: &'a str,
     /// What the document is called in the way to it, where it is not the page itself.
     pub here: &'static str,
+    /// It shows entries, which one may skip to.
+    pub has_entries: bool,
     /// The token that forms carry; none where there are no forms.
     pub token: Option<&'a str>,
     /// The name of who signed in, if somebody did.
@@ -56,7 +58,7 @@ pub fn document(look: &Look<'_>, frame: &Frame<'_>, main: Markup) -> Markup {
                 @if look.state.is_live { noscript { meta http-equiv="refresh" content=(RELOAD_S); } }
             }
             body data-root=(look.root) data-tz=[zone.map(|tz| tz.name())] data-now=(look.now_ms) {
-                a class="skip" href="#entries" { "Skip to entries" }
+                @if frame.has_entries { a class="skip" href="#entries" { "Skip to entries" } }
                 (sprite())
                 header class="top" {
                     span class="logo" aria-hidden="true" { (small("chain")) }

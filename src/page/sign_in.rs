@@ -167,7 +167,7 @@ pub fn show(page: &Page, headers: &HeaderMap, status: StatusCode, form: &Form<'_
 /// A page for those who have not signed in.
 pub fn blank(page: &Page, headers: &HeaderMap, status: StatusCode, root: &'static str, main: Markup) -> Response {
     let visit = Visit::of(&Uri::default(), headers);
-    let frame = Frame { title: "Sign in", here: "Sign in", token: None, who: None, views: &[] };
+    let frame = Frame { title: "Sign in", here: "Sign in", has_entries: false, token: None, who: None, views: &[] };
     respond::html(status, shell::document(&visit.look(page, root), &frame, main), headers)
 }
 
