@@ -82,8 +82,21 @@ $(INTEROP)/ready: Makefile
 		printf '\n  ******  %s could not be installed: proofs are not checked by other tools  ******\n\n' '$(INTEROP_PACKAGES), openssl'; \
 	fi
 
+# Two that look at a server from outside: at its API, and at its TLS.
+OUTSIDE := target/outside
+OUTSIDE_PACKAGES := schemathesis==4.32.5 sslyze==6.3.1
+
+$(OUTSIDE)/ready: Makefile
+	@mkdir -p target && rm -rf $(OUTSIDE)
+	@if python3 -m venv $(OUTSIDE) >/dev/null 2>&1 && $(OUTSIDE)/bin/pip install --quiet $(OUTSIDE_PACKAGES) >/dev/null 2>&1; then \
+		touch $@; \
+	else \
+		rm -rf $(OUTSIDE); \
+		printf '\n  ******  %s could not be installed: API and TLS are not looked at from outside  ******\n\n' '$(OUTSIDE_PACKAGES)'; \
+	fi
+
 # The CSV test reads our export with a reader that is not ours, and the time zones with it.
-tools: $(INTEROP)/ready
+tools: $(INTEROP)/ready $(OUTSIDE)/ready
 	@if ! python3 -c 'import zoneinfo; zoneinfo.ZoneInfo("Europe/Berlin")' >/dev/null 2>&1; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 			apt-get install -y --no-install-recommends python3 tzdata >/dev/null \

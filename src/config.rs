@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::cors::Origins;
 use crate::cosigner::WitnessAddress;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
@@ -100,6 +101,9 @@ pub struct Config {
     /// Origins whose pages may show the page in a frame, separated by spaces: `https://admin.example.org`. Default none.
     /// `ANNALS_FRAME_ORIGINS`.
     pub frame_origins: Option<String>,
+    /// Origins whose scripts may ask `/v1`, with a key of their own, by `GET` and `POST`; separated by spaces:
+    /// `https://admin.example.org`. Default none. `ANNALS_CORS_ORIGINS`.
+    pub cors_origins: Option<String>,
     /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
     pub actions: Option<PathBuf>,
     /// Signing in on the page with OpenID Connect: the table `[oidc]`, explained at [`oidc::Settings`]; only in the file. Default
@@ -136,6 +140,7 @@ pub struct Layer {
     pub base_url: Option<String>,
     pub trust_proxy: Option<bool>,
     pub frame_origins: Option<String>,
+    pub cors_origins: Option<String>,
     pub actions: Option<PathBuf>,
     pub oidc: Option<oidc::Settings>,
     pub log: Option<String>,
@@ -183,6 +188,9 @@ pub enum ConfigError {
     /// Not an origin.
     #[error("frame_origins has {0:?}, expected origins such as https://admin.example.org")]
     FrameOrigin(String),
+    /// Not an origin.
+    #[error("cors_origins has {0:?}, expected origins such as https://admin.example.org, as browsers write them")]
+    CorsOrigin(String),
     /// Not a key.
     #[error("witness_key is not the public key of a witness")]
     WitnessKey(#[source] NoteError),
@@ -218,6 +226,7 @@ impl Layer {
             base_url: read("ANNALS_BASE_URL"),
             trust_proxy: parsed("ANNALS_TRUST_PROXY", "1, true, 0 or false").flag()?,
             frame_origins: read("ANNALS_FRAME_ORIGINS"),
+            cors_origins: read("ANNALS_CORS_ORIGINS"),
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
             oidc: None,
             log: read("ANNALS_LOG"),
@@ -261,6 +270,7 @@ impl Layer {
             base_url: self.base_url.or(below.base_url),
             trust_proxy: self.trust_proxy.or(below.trust_proxy),
             frame_origins: self.frame_origins.or(below.frame_origins),
+            cors_origins: self.cors_origins.or(below.cors_origins),
             actions: self.actions.or(below.actions),
             oidc: self.oidc.or(below.oidc),
             log: self.log.or(below.log),
@@ -337,6 +347,7 @@ impl Config {
             base_url: layer.base_url,
             trust_proxy: layer.trust_proxy.unwrap_or(false),
             frame_origins: layer.frame_origins,
+            cors_origins: layer.cors_origins,
             actions: layer.actions,
             oidc: layer.oidc,
             log: layer.log.unwrap_or_else(|| "info".to_owned()),
@@ -359,18 +370,10 @@ impl Config {
 
     /// How the page is reached.
     pub fn page(&self) -> Result<page::Settings, ConfigError> {
-        let is_url = |text: &str| {
-            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-            rest.is_some_and(|rest| {
-                !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"'\"<>;,\\".contains(&b))
-            })
-        };
-        let is_origin = |text: &str| is_url(text) && text.matches('/').count() == 2;
         if let Some(url) = self.base_url.as_ref().filter(|url| !is_url(url)) {
             return Err(ConfigError::BaseUrl(url.clone()));
         }
-        let origins: Vec<String> =
-            self.frame_origins.iter().flat_map(|list| list.split_whitespace()).map(str::to_owned).collect();
+        let origins = listed(self.frame_origins.as_deref());
         if let Some(origin) = origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError::FrameOrigin(origin.clone()));
         }
@@ -380,6 +383,21 @@ impl Config {
             trusts_proxy: self.trust_proxy,
             frame_origins: origins,
         })
+    }
+
+    /// Whose scripts may ask.
+    pub fn origins(&self) -> Result<Origins, ConfigError> {
+        let origins = listed(self.cors_origins.as_deref());
+        // They are compared byte for byte with what a browser sends, which has neither capitals nor a port that goes without saying.
+        let is_sent = |text: &str| {
+            let is_usual = (text.starts_with("https:") && text.ends_with(":443"))
+                || (text.starts_with("http:") && text.ends_with(":80"));
+            is_origin(text) && !is_usual && !text.bytes().any(|b| b.is_ascii_uppercase() || b == b'*')
+        };
+        match origins.iter().find(|origin| !is_sent(origin)) {
+            Some(origin) => Err(ConfigError::CorsOrigin(origin.clone())),
+            None => Ok(Origins::new(&origins)),
+        }
     }
 
     /// The files with certificate and key, if TLS is spoken.
@@ -397,6 +415,23 @@ impl Config {
             false => Ok(()),
         }
     }
+}
+
+/// What a list of words names.
+fn listed(words: Option<&str>) -> Vec<String> {
+    words.iter().flat_map(|words| words.split_whitespace()).map(str::to_owned).collect()
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"'\"<>;,\\".contains(&b))
+    })
+}
+
+/// Scheme, host and perhaps a port, and nothing behind them.
+fn is_origin(text: &str) -> bool {
+    is_url(text) && text.matches('/').count() == 2
 }
 
 struct Environment {
@@ -481,6 +516,20 @@ mod tests {
             (None, Some("https://a.example/x")),
         ] {
             assert!(page(base_url, frame_origins).is_err(), "{base_url:?} {frame_origins:?}");
+        }
+    }
+
+    #[test]
+    fn origins_of_scripts_are_written_as_browsers_send_them() {
+        let origins = |text: &str| {
+            Config::sanitize(Layer { cors_origins: Some(text.to_owned()), ..Layer::default() }, &mut |_| {}).origins()
+        };
+        assert!(origins("https://a.example http://localhost:3000").is_ok());
+        for wrong in
+            ["*", "null", "a.example", "https://A.example", "https://a.example/", "https://*.example", "https://a:443"]
+        {
+            let error = origins(&format!("https://b.example {wrong}")).unwrap_err().to_string();
+            assert!(error.contains("cors_origins") && error.contains(wrong), "{error}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Who may call what: every route with what it asks of its caller, in one table. What is not in it is answered to nobody.
+//! Who may call what: the guard in front of every route. What has no rule is answered to nobody.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -40,38 +40,6 @@ pub enum Need {
 
 /// A route's rule: method, route, need.
 pub type Rule = (Method, &'static str, Need);
-
-const READ: Need = Need::Scope(Scope::Read);
-const ADMIN: Need = Need::Scope(Scope::Admin);
-
-/// The routes of [`super::router`].
-pub const RULES: [Rule; 25] = [
-    (Method::POST, "/v1/events", Need::Scope(Scope::Write)),
-    (Method::GET, "/v1/events", READ),
-    (Method::GET, "/v1/events/{id}", READ),
-    (Method::GET, "/v1/events/{id}/proof", READ),
-    (Method::GET, "/v1/events/{id}/evidence", READ),
-    (Method::GET, "/v1/feed", READ),
-    (Method::GET, "/v1/tail", READ),
-    (Method::GET, "/v1/facets", READ),
-    (Method::GET, "/v1/actions", READ),
-    (Method::GET, "/v1/query/parse", READ),
-    (Method::GET, "/v1/export", Need::Scope(Scope::Export)),
-    (Method::GET, "/v1/segments", Need::Whole(Scope::Export)),
-    (Method::GET, "/v1/segments/{first}", Need::Whole(Scope::Export)),
-    (Method::GET, "/v1/log", READ),
-    (Method::GET, "/v1/consistency", READ),
-    (Method::GET, "/checkpoint", READ),
-    (Method::GET, "/tile/{level}/{*tile}", Need::Whole(Scope::Read)),
-    (Method::GET, "/v1/keys", ADMIN),
-    (Method::POST, "/v1/keys", ADMIN),
-    (Method::DELETE, "/v1/keys/{id}", ADMIN),
-    (Method::POST, "/v1/viewers", READ),
-    (Method::DELETE, "/v1/viewers/{id}", READ),
-    (Method::GET, "/healthz", Need::Nothing),
-    (Method::GET, "/readyz", Need::Nothing),
-    (Method::GET, "/metrics", Need::Whole(Scope::Read)),
-];
 
 /// Whether keys are asked for.
 #[derive(Clone)]
@@ -200,8 +168,8 @@ pub struct Session<'a> {
 }
 
 /// Lets a request pass to its handler, with its caller, if the rule of its route is met.
-pub async fn guard(State((app, rules)): State<(App, &'static [Rule])>, request: Request, next: Next) -> Response {
-    pass(&app, rules, None, request, next).await.unwrap_or_else(IntoResponse::into_response)
+pub async fn guard(State((app, rules)): State<(App, Arc<[Rule]>)>, request: Request, next: Next) -> Response {
+    pass(&app, &rules, None, request, next).await.unwrap_or_else(IntoResponse::into_response)
 }
 
 /// The same for callers who may have signed in.
@@ -223,7 +191,7 @@ pub async fn pass(
             None => return Err(ApiError::internal(&format!("{route} has no rule"))),
         },
     };
-    refuse_method(request.method(), request.headers(), need)?;
+    refuse_method(app, &request, need)?;
     let caller = admit(app, need, session, request.headers(), peer(request.extensions()))?;
     request.extensions_mut().insert(Arc::new(caller));
     Ok(next.run(request).await)
@@ -235,10 +203,11 @@ fn peer(extensions: &Extensions) -> Option<IpAddr> {
 }
 
 /// What no caller may, whoever they are.
-fn refuse_method(method: &Method, headers: &HeaderMap, need: Need) -> Result<(), ApiError> {
-    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+fn refuse_method(app: &App, request: &Request, need: Need) -> Result<(), ApiError> {
+    let method = request.method();
+    let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());
     let is_safe = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if !is_safe && matches!(site, Some("cross-site" | "same-site")) {
+    if !is_safe && matches!(site, Some("cross-site" | "same-site")) && app.origins.allowed(request).is_none() {
         // A page elsewhere, with what the browser keeps for us.
         let detail = "a page of another site asks, which may change nothing here";
         return Err(ApiError::new(StatusCode::FORBIDDEN, "cross_site", detail));

@@ -1,9 +1,10 @@
-//! The HTTP API: every route on this page, a file per noun. A handler takes apart, calls once, puts together.
+//! The HTTP API: every route on this page with what it asks of its caller, a file per noun. A handler takes apart, calls once, puts together.
 
 pub mod access;
 mod actions;
 mod append;
 pub mod connection;
+pub mod cors;
 pub mod error;
 mod events;
 pub mod export;
@@ -12,10 +13,12 @@ mod feed;
 mod health;
 mod keys;
 mod metrics;
+mod openapi;
 pub mod own;
 mod params;
 mod parse;
 mod proofs;
+pub mod routes;
 mod segments;
 mod sse;
 pub mod tail;
@@ -28,23 +31,25 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::handler::Handler;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
 
-use crate::auth::{Caller, Failures, Looks, Sessions};
+use crate::auth::{Caller, Failures, Looks, Scope, Sessions};
 use crate::clock;
 use crate::index::{Engine, Narrowed, Patience};
 use crate::query::{Env, Query};
 use crate::seq::Seq;
 use crate::store::own::Own;
 use crate::store::{Answers, Store};
-use access::Door;
+use access::{Door, Need};
+use cors::Origins;
 use error::ApiError;
 pub use events::{find, row};
 pub use metrics::HttpMetrics;
 pub use proofs::{checkpoint, evidence_of, log};
+use routes::Routes;
 use tokio::sync::{Semaphore, watch};
 
 /// The policy of an answer that is no page: it loads nothing, not even an icon, and stands in no frame.
@@ -65,6 +70,8 @@ pub struct App {
     pub door: Door,
     /// Who signed in on the page.
     pub sessions: Arc<Sessions>,
+    /// Whose scripts may ask.
+    origins: Arc<Origins>,
     failures: Arc<Failures>,
     looks: Arc<Looks<Own>>,
     tails: Arc<tail::Tails>,
@@ -90,6 +97,7 @@ impl App {
             peer: None,
             door,
             sessions: Arc::default(),
+            origins: Arc::default(),
             failures: Arc::default(),
             looks: Arc::default(),
             tails: Arc::default(),
@@ -98,6 +106,11 @@ impl App {
             exports,
             bodies,
         }
+    }
+
+    /// The same for scripts of these origins too.
+    pub fn with_origins(self, origins: Origins) -> App {
+        App { origins: Arc::new(origins), ..self }
     }
 
     /// What matches every entry that is there for the caller.
@@ -112,35 +125,50 @@ impl App {
     }
 }
 
-/// All routes.
+const READ: Need = Need::Scope(Scope::Read);
+const EXPORT: Need = Need::Scope(Scope::Export);
+const ADMIN: Need = Need::Scope(Scope::Admin);
+
+/// Every route with what it asks of its caller. `openapi.json` describes each of them.
+pub fn routes() -> Routes<App> {
+    Routes::new()
+        .post("/v1/events", Need::Scope(Scope::Write), append::append)
+        .get("/v1/events", READ, events::list)
+        .get("/v1/events/{id}", READ, events::one)
+        .get("/v1/events/{id}/proof", READ, proofs::proof)
+        .get("/v1/events/{id}/evidence", READ, proofs::evidence)
+        .get("/v1/feed", READ, feed::feed)
+        .get("/v1/tail", READ, tail::tail)
+        .get("/v1/facets", READ, facets::facets)
+        .get("/v1/actions", READ, actions::actions)
+        .get("/v1/query/parse", READ, parse::parse)
+        .get("/v1/export", EXPORT, export::export)
+        .get("/v1/segments", Need::Whole(Scope::Export), segments::list)
+        .get("/v1/segments/{first}", Need::Whole(Scope::Export), segments::one)
+        .get("/v1/log", READ, proofs::log)
+        .get("/v1/consistency", READ, proofs::consistency)
+        .get("/checkpoint", READ, proofs::checkpoint)
+        .get("/tile/{level}/{*tile}", Need::Whole(Scope::Read), proofs::tile)
+        .get("/v1/keys", ADMIN, keys::list)
+        .post("/v1/keys", ADMIN, keys::create.layer(middleware::from_fn(access::short_body)))
+        .delete("/v1/keys/{id}", ADMIN, keys::revoke)
+        .post("/v1/viewers", READ, viewers::create.layer(middleware::from_fn(access::short_body)))
+        .delete("/v1/viewers/{id}", READ, viewers::revoke)
+        .get("/healthz", Need::Nothing, health::healthz)
+        .get("/readyz", Need::Nothing, health::readyz)
+        .get("/metrics", Need::Whole(Scope::Read), metrics::metrics)
+        .get("/openapi.json", Need::Nothing, openapi::openapi)
+}
+
+/// The API, guarded.
 pub fn router(app: App) -> Router {
-    Router::new()
-        .route("/v1/events", get(events::list).post(append::append))
-        .route("/v1/events/{id}", get(events::one))
-        .route("/v1/events/{id}/proof", get(proofs::proof))
-        .route("/v1/events/{id}/evidence", get(proofs::evidence))
-        .route("/v1/feed", get(feed::feed))
-        .route("/v1/tail", get(tail::tail))
-        .route("/v1/facets", get(facets::facets))
-        .route("/v1/actions", get(actions::actions))
-        .route("/v1/query/parse", get(parse::parse))
-        .route("/v1/export", get(export::export))
-        .route("/v1/segments", get(segments::list))
-        .route("/v1/segments/{first}", get(segments::one))
-        .route("/v1/keys", get(keys::list).post(keys::create).layer(middleware::from_fn(access::short_body)))
-        .route("/v1/keys/{id}", delete(keys::revoke))
-        .route("/v1/viewers", post(viewers::create).layer(middleware::from_fn(access::short_body)))
-        .route("/v1/viewers/{id}", delete(viewers::revoke))
-        .route("/v1/log", get(proofs::log))
-        .route("/v1/consistency", get(proofs::consistency))
-        .route("/checkpoint", get(proofs::checkpoint))
-        .route("/tile/{level}/{*tile}", get(proofs::tile))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
+    let (router, rules) = routes().into_parts();
+    router
         .fallback(no_such_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn_with_state((app.clone(), &access::RULES[..]), access::guard))
+        .layer(middleware::from_fn_with_state((app.clone(), rules), access::guard))
+        // Before the guard: a browser asks without a key whether it may ask with one.
+        .layer(middleware::from_fn_with_state(app.origins.clone(), cors::answer))
         .layer(middleware::from_fn_with_state(app.clone(), count_and_harden))
         // Bodies are read and limited by `append`; the other calls that take one have limits of their own.
         .layer(DefaultBodyLimit::disable())
@@ -153,6 +181,13 @@ async fn no_such_route(uri: Uri) -> ApiError {
 
 async fn wrong_method() -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this address does not take that method")
+}
+
+/// Tells browsers not to come without TLS for a year. Put on every answer where TLS is spoken.
+pub async fn only_tls(mut response: Response) -> Response {
+    let year = HeaderValue::from_static("max-age=31536000");
+    response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, year);
+    response
 }
 
 async fn count_and_harden(State(app): State<App>, request: Request, next: Next) -> Response {

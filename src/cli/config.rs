@@ -53,6 +53,8 @@ base_url        ANNALS_BASE_URL                        where the server is seen 
 trust_proxy     ANNALS_TRUST_PROXY                     believe X-Forwarded-Host, -Proto and -Prefix; default false
 frame_origins   ANNALS_FRAME_ORIGINS                   origins, separated by spaces, that may show the page in a frame;
                                                        default none
+cors_origins    ANNALS_CORS_ORIGINS                    origins, separated by spaces, whose scripts may ask /v1 with a key of
+                                                       their own; default none
 actions         ANNALS_ACTIONS                         a TOML file with further categories and actions; default none
 [oidc]          (annals.toml only)                     people sign in on the page with OpenID Connect; default none
   issuer                                               the provider, as it calls itself; https unless on this machine

@@ -47,12 +47,13 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State as Shared};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 
-use crate::api::access::{self, Need, Rule};
+use crate::api::access::{self, Need};
+use crate::api::routes::Routes;
 use crate::api::{App, NO_PAGE};
 use crate::auth::Scope;
 use crate::durable::Disk;
@@ -104,32 +105,6 @@ impl Page {
 const READ: Need = Need::Scope(Scope::Read);
 const EXPORT: Need = Need::Scope(Scope::Export);
 
-/// What each route of [`router`] asks of its caller.
-pub const RULES: [Rule; 22] = [
-    (Method::GET, "/", Need::Nothing),
-    (Method::GET, "/admin/audit-log", Need::Nothing),
-    (Method::GET, "/admin/audit-log/", READ),
-    (Method::GET, "/admin/audit-log/_results", READ),
-    (Method::GET, "/admin/audit-log/_facet/{facet}", READ),
-    (Method::GET, "/admin/audit-log/_detail/{id}", READ),
-    (Method::GET, "/admin/audit-log/_tail", READ),
-    (Method::GET, "/admin/audit-log/_assets/{hash}/{name}", Need::Nothing),
-    (Method::GET, "/admin/audit-log/entries/{id}", READ),
-    (Method::GET, "/admin/audit-log/entries/{id}/proof.json", READ),
-    (Method::GET, "/admin/audit-log/log.json", READ),
-    (Method::GET, "/admin/audit-log/checkpoint", READ),
-    (Method::GET, "/admin/audit-log/export.csv", EXPORT),
-    (Method::GET, "/admin/audit-log/export.jsonl", EXPORT),
-    (Method::POST, "/admin/audit-log/views", Need::Whole(Scope::Read)),
-    (Method::POST, "/admin/audit-log/views/{id}/delete", Need::Whole(Scope::Read)),
-    (Method::POST, "/admin/audit-log/prefs", READ),
-    (Method::GET, "/admin/audit-log/sign-in", Need::Nothing),
-    (Method::POST, "/admin/audit-log/sign-in", Need::Nothing),
-    (Method::GET, "/admin/audit-log/sign-in/oidc", Need::Nothing),
-    (Method::GET, "/admin/audit-log/sign-in/callback", Need::Nothing),
-    (Method::POST, "/admin/audit-log/sign-out", Need::Nothing),
-];
-
 /// A handler's page is that of its caller.
 impl FromRequestParts<Page> for Page {
     type Rejection = Infallible;
@@ -146,7 +121,34 @@ impl Page {
     }
 }
 
-/// All routes of the page.
+/// Every route of the page with what it asks of its caller.
+pub fn routes() -> Routes<Page> {
+    Routes::new()
+        .get("/", Need::Nothing, || async { see_other("admin/audit-log/") })
+        .get("/admin/audit-log", Need::Nothing, with_slash)
+        .get("/admin/audit-log/", READ, results::page)
+        .get("/admin/audit-log/_results", READ, results::fragment)
+        .get("/admin/audit-log/_facet/{facet}", READ, results::facet)
+        .get("/admin/audit-log/_detail/{id}", READ, results::detail)
+        .get("/admin/audit-log/_tail", READ, streams::tail)
+        .get("/admin/audit-log/_assets/{hash}/{name}", Need::Nothing, asset)
+        .get("/admin/audit-log/entries/{id}", READ, results::entry)
+        .get("/admin/audit-log/entries/{id}/proof.json", READ, results::proof)
+        .get("/admin/audit-log/log.json", READ, results::log)
+        .get("/admin/audit-log/checkpoint", READ, results::checkpoint)
+        .get("/admin/audit-log/export.csv", EXPORT, streams::csv)
+        .get("/admin/audit-log/export.jsonl", EXPORT, streams::jsonl)
+        .post("/admin/audit-log/views", Need::Whole(Scope::Read), posts::save_view)
+        .post("/admin/audit-log/views/{id}/delete", Need::Whole(Scope::Read), posts::remove_view)
+        .post("/admin/audit-log/prefs", READ, posts::prefs)
+        .get("/admin/audit-log/sign-in", Need::Nothing, sign_in::form)
+        .post("/admin/audit-log/sign-in", Need::Nothing, sign_in::sign_in)
+        .get("/admin/audit-log/sign-in/oidc", Need::Nothing, oidc::start)
+        .get("/admin/audit-log/sign-in/callback", Need::Nothing, oidc::callback)
+        .post("/admin/audit-log/sign-out", Need::Nothing, sign_in::sign_out)
+}
+
+/// The page, guarded.
 pub fn router(page: Page) -> Router {
     let page = own_router(page);
     let (slash, rest) = (page.clone(), page.clone());
@@ -156,30 +158,10 @@ pub fn router(page: Page) -> Router {
 }
 
 fn own_router(page: Page) -> Router {
-    Router::new()
-        .route("/", get(|| async { see_other("admin/audit-log/") }))
-        .route("/admin/audit-log", get(with_slash))
-        .route("/admin/audit-log/", get(results::page))
-        .route("/admin/audit-log/_results", get(results::fragment))
-        .route("/admin/audit-log/_facet/{facet}", get(results::facet))
-        .route("/admin/audit-log/_detail/{id}", get(results::detail))
-        .route("/admin/audit-log/_tail", get(streams::tail))
-        .route("/admin/audit-log/_assets/{hash}/{name}", get(asset))
-        .route("/admin/audit-log/entries/{id}", get(results::entry))
-        .route("/admin/audit-log/entries/{id}/proof.json", get(results::proof))
-        .route("/admin/audit-log/log.json", get(results::log))
-        .route("/admin/audit-log/checkpoint", get(results::checkpoint))
-        .route("/admin/audit-log/export.csv", get(streams::csv))
-        .route("/admin/audit-log/export.jsonl", get(streams::jsonl))
-        .route("/admin/audit-log/views", post(posts::save_view))
-        .route("/admin/audit-log/views/{id}/delete", post(posts::remove_view))
-        .route("/admin/audit-log/prefs", post(posts::prefs))
-        .route("/admin/audit-log/sign-in", get(sign_in::form).post(sign_in::sign_in))
-        .route("/admin/audit-log/sign-in/oidc", get(oidc::start))
-        .route("/admin/audit-log/sign-in/callback", get(oidc::callback))
-        .route("/admin/audit-log/sign-out", post(sign_in::sign_out))
+    let (router, rules) = routes().into_parts();
+    router
         .layer(middleware::from_fn(access::short_body))
-        .layer(middleware::from_fn_with_state(page.clone(), sign_in::guard))
+        .layer(middleware::from_fn_with_state((page.clone(), rules), sign_in::guard))
         .layer(middleware::from_fn_with_state(page.clone(), count_and_harden))
         .with_state(page)
 }

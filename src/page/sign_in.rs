@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -14,8 +14,8 @@ use super::posts::{self, NOT_OURS};
 use super::respond::{self, Outside, PAGE_PATH, plain, see_other};
 use super::results::Visit;
 use super::shell::{self, Frame};
-use super::{Page, RULES, prefs};
-use crate::api::access::{self, Door, Session};
+use super::{Page, prefs};
+use crate::api::access::{self, Door, Rule, Session};
 use crate::api::error::ApiError;
 use crate::api::own;
 use crate::auth::{Attempt, Caller, Holder, Scope, Who};
@@ -28,7 +28,7 @@ pub const SESSION_COOKIE: &str = "annals_session";
 const WAY_BACK_BYTES_MAX: usize = 16 << 10;
 
 /// The guard of the page: whoever shows no key and has not signed in is asked to.
-pub async fn guard(page: Page, request: Request, next: Next) -> Response {
+pub async fn guard(State((page, rules)): State<(Page, Arc<[Rule]>)>, request: Request, next: Next) -> Response {
     let session = prefs::cookie(request.headers(), SESSION_COOKIE);
     let (up, to) = way_back(request.uri());
     // A form that came too late cannot be sent again by going back to its address.
@@ -36,7 +36,7 @@ pub async fn guard(page: Page, request: Request, next: Next) -> Response {
     let is_navigation = is_navigation(request.headers());
     let session = session.as_deref().map(|text| Session { text, is_click: is_navigation });
     let is_embedded = request.extensions().get::<Embedded>().is_some();
-    match access::pass(&page.app, &RULES, session, request, next).await {
+    match access::pass(&page.app, &rules, session, request, next).await {
         Ok(response) => response,
         Err(refused) if refused.status() == StatusCode::UNAUTHORIZED && is_navigation && is_embedded => {
             let text = "This view of the log has ended. Load the page around it again.";

@@ -7,11 +7,13 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware::map_response;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::api::access::Door;
+use crate::api::cors::Origins;
 use crate::api::{self, App};
 use crate::auth::{Draft, KeyError, KeyText, Keys, NotAKey, Scopes};
 use crate::clock;
@@ -120,7 +122,7 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, ServeError> {
 /// Serves until a signal says to end. Prints `listening on http://…` on stdout once it answers; `ready` runs then.
 pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 'static) -> Result<(), ServeError> {
     config.check_access()?;
-    let page = config.page()?;
+    let (page, origins) = (config.page()?, config.origins()?);
     config.oidc.as_ref().map_or(Ok(()), oidc::Settings::check)?;
     let witness = config.witness_address()?.filter(|_| !config.read_only);
     let store = Arc::new(open_store(config)?);
@@ -135,7 +137,7 @@ pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 's
     let cosigner = witness.and_then(|address| Cosigner::start(store.clone(), address));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|source| ServeError::Listen { address: config.listen.to_string(), source })?;
-    let ended = runtime.block_on(run(config, (page, sign_on), store.clone(), door, ready));
+    let ended = runtime.block_on(run(config, (page, sign_on, origins), store.clone(), door, ready));
     runtime.shutdown_timeout(GRACE);
     if let Some(cosigner) = cosigner {
         cosigner.stop();
@@ -197,7 +199,7 @@ fn ask_first(store: &Store, address: &WitnessAddress) -> Result<(), ServeError> 
 
 async fn run(
     config: &Config,
-    (page, sign_on): (page::Settings, Option<SignOn>),
+    (page, sign_on, origins): (page::Settings, Option<SignOn>, Origins),
     store: Arc<Store>,
     door: Door,
     ready: impl FnOnce(Arc<Store>, String) + Send + 'static,
@@ -220,11 +222,12 @@ async fn run(
 
     let poisoned = store.poisoned();
     let (ended, end) = tokio::sync::watch::channel(false);
-    let app = App::new(store, door, Duration::from_millis(config.question_ms), end.clone());
+    let app = App::new(store, door, Duration::from_millis(config.question_ms), end.clone()).with_origins(origins);
     let page = Page::new(app.clone(), page, OsDisk::shared(), config.data.clone(), config.read_only);
     let page = page.with_sign_on(sign_on);
     tokio::spawn(api::own::tell_folded(app.clone()));
     let router = api::router(app.clone()).merge(page::router(page));
+    let router = if tls.is_some() { router.layer(map_response(api::only_tls)) } else { router };
     let mut until = end;
     let until = async move { drop(until.wait_for(|ended| *ended).await) };
     let serving = tokio::spawn(listen::serve(listener, tls, config.connections_max, router, until));

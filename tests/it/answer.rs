@@ -47,6 +47,12 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// Whether its body is one JSON text.
+    pub fn is_json(&self) -> bool {
+        let kind = self.content_type.split(';').next().unwrap_or_default();
+        matches!(kind, "application/json" | "application/problem+json") && !self.body.is_empty()
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {}", self.text()))
     }

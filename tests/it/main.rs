@@ -23,6 +23,8 @@ mod idempotency;
 mod kill9;
 mod lifecycle;
 mod network;
+mod openapi;
+mod outside;
 mod page;
 mod paging;
 mod power;

@@ -12,13 +12,13 @@ use crate::data::skipped;
 use crate::world::{Output, PATIENCE, World, wait_for};
 
 /// An authority of its own and a certificate for 127.0.0.1 that leads to it.
-struct Pki {
+pub struct Pki {
     ca: PathBuf,
 }
 
 impl Pki {
     /// Writes certificate and key to these files, and the authority's certificate to `name` beside them.
-    fn make(name: &str, certificate: &Path, key: &Path) -> Pki {
+    pub fn make(name: &str, certificate: &Path, key: &Path) -> Pki {
         let ca_key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::answer::{Answer, Watermarks};
+use crate::openapi;
 
 /// Parameters of a request: names and values, not escaped yet.
 pub type Params<'a> = &'a [(&'a str, &'a str)];
@@ -233,7 +234,9 @@ impl World {
         for (name, value) in self.shown() {
             request = request.header(name, value);
         }
-        answer(request.call()).unwrap_or_else(|error| panic!("GET {url}: {error}"))
+        let answer = answer(request.call()).unwrap_or_else(|error| panic!("GET {url}: {error}"));
+        openapi::hold("GET", path, &answer);
+        answer
     }
 
     /// Any request; it is not redirected.
@@ -242,10 +245,12 @@ impl World {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        match body {
+        let answer = match body {
             b"" => answer(self.unled.run(request.body(()).expect("a request"))),
             body => answer(self.unled.run(request.body(body).expect("a request"))),
-        }
+        }?;
+        openapi::hold(method, path, &answer);
+        Ok(answer)
     }
 
     /// The header with the key, if one is asked for.
@@ -265,7 +270,9 @@ impl World {
 
     /// POST of some bytes to `/v1/events` plus this query string, which may break when the server dies.
     pub fn try_send(&self, query: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, ureq::Error> {
-        try_send(&self.agent, self.url(), query, &[headers, &self.shown()].concat(), body)
+        let answer = try_send(&self.agent, self.url(), query, &[headers, &self.shown()].concat(), body)?;
+        openapi::hold("POST", "/v1/events", &answer);
+        Ok(answer)
     }
 
     /// POST of some bytes to `/v1/events`, which must get an answer.
