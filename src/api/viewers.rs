@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::keys::{blocking, expect_json, keys, whole};
 use super::params::Params;
 use super::{App, json, own};
+use crate::auth::KeyError;
 use crate::clock;
 use crate::event::Object;
 use crate::json::Json;
@@ -23,7 +24,12 @@ pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Bytes) -> Resu
     let draft =
         wire::viewer_draft(&body).map_err(|why| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_viewer", why))?;
     let env = Env { now_ms: clock::now_ms(), catalogue: app.store.catalogue() };
-    let (viewer, token) = keys.make_viewer(&app.caller, draft, &env)?;
+    let (viewer, token) = keys.make_viewer(&app.caller, draft, &env).map_err(|error| match error {
+        KeyError::Bad { .. } | KeyError::Restriction(_) => {
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_viewer", error.to_string())
+        }
+        error => error.into(),
+    })?;
     let target = Object { kind: Some("viewer".into()), id: Some(viewer.id.clone()), name: viewer.name.clone() };
     let mut detail = vec![("user".to_owned(), own::text(&*viewer.user))];
     for (name, value) in [("tenant", &viewer.tenant), ("restriction", &viewer.restriction)] {

@@ -687,6 +687,11 @@ fn a_viewer_sees_its_slice_of_the_page_inside_another_until_it_is_revoked() {
     let (maker, maker_id) = make(&world, &json!({"name": "backend", "scopes": ["read", "export"], "tenant": "in"}));
     let slice = json!({"user": "u_77", "name": "Dora", "restriction": "action:contacts", "export": false});
     let (viewer, made) = view(&maker, &slice);
+    for wrong in [json!({"user": ""}), json!({"user": "u", "tenant": "out"}), json!({"user": "u", "restriction": "(("})]
+    {
+        let refused = maker.call("POST", "/v1/viewers", &[], &wrong.to_string()).expect_status(422);
+        assert_eq!(refused.json()["code"], "bad_viewer", "{wrong}");
+    }
     let path = made["path"].as_str().expect("a path").to_owned();
     let browser = Holder { world: &world, key: None };
     let whole = viewer.get("/v1/events?limit=1").ok().json()["total"].clone();
