@@ -29,9 +29,10 @@ run: ## build the release binary and serve a demo on http://127.0.0.1:7400
 fmt: ## put the source in its usual shape
 	$(CARGO) fmt
 
-lint: ## shape, and clippy with every warning an error
+lint: ## shape, clippy with every warning an error, and what a service and a container are made of
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	packaging/check
 
 test: tools ## unit tests, then the integration tests against a real server, then the page in a browser
 	$(CARGO) test --locked
