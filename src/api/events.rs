@@ -57,7 +57,7 @@ pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
     let hash = cursor.as_ref().map_or(filter.hash, |cursor| cursor.filter_hash);
     let (pin, after) = cursor.map(|cursor| (cursor.pin, cursor.last)).unzip();
 
-    let (page, total, cursor, asked) = ask(&app, engine, move |answers, view| {
+    let (page, total, cursor, query) = ask(&app, engine, move |answers, view| {
         let pin = pin.unwrap_or(view.searchable());
         let within = Within::below(pin);
         let limit = PageLimit::rows(limit);
@@ -67,13 +67,14 @@ pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
         };
         let total = if with_total { Some(answers.engine.total(&query, within)?) } else { None };
         let last = page.last.filter(|_| page.has_more);
-        let asked = query.to_string();
-        let query = asked.clone();
-        let next = last.map(|last| Cursor { kind: CursorKind::Events, order, filter_hash: hash, pin, last, query });
-        Ok((page, total, next, asked))
+        let next = last.map(|last| {
+            let query = query.to_string();
+            Cursor { kind: CursorKind::Events, order, filter_hash: hash, pin, last, query }
+        });
+        Ok((page, total, next, query))
     })
     .await?;
-    own::enter_search(&app, hash, &asked, page.row_ends.len() as u64).await?;
+    own::enter_search(&app, hash, &query, page.row_ends.len() as u64).await?;
 
     let cursor = cursor.map(|cursor| app.store.cursors().encode(&cursor));
     let mut response = json(wire::page(&page, total, cursor.as_deref(), app.store.marks()));
@@ -91,9 +92,7 @@ pub async fn one(app: App, Path(name): Path<String>, uri: Uri) -> Result<Respons
     let mut params = Params::of(&uri)?;
     let tenant = params.take("tenant")?;
     params.finish()?;
-    let seq = find(&app, &name, tenant.as_deref()).await?;
-    own::enter_view(&app, seq).await?;
-    row(&app, seq).await
+    row(&app, find(&app, &name, tenant.as_deref()).await?).await
 }
 
 /// The place of the one entry of this name: an id, or `@` and a seq.
@@ -159,8 +158,9 @@ async fn with_id(app: &App, id: &str, tenant: Option<&str>) -> Result<Vec<Seq>, 
     .await
 }
 
-/// One entry as JSON.
+/// One entry as JSON; that it was opened is entered.
 pub async fn row(app: &App, seq: Seq) -> Result<Response, ApiError> {
+    own::enter_view(app, seq).await?;
     let text = ask(app, EngineChoice::Index, move |answers, _| {
         let mut text = String::new();
         answers.source.with_row(seq, |row| write_row(&row, answers.catalogue, &mut text))?;

@@ -31,8 +31,8 @@ pub async fn facets(app: App, uri: Uri) -> Result<Response, ApiError> {
     let engine = params.take_word("engine", &ENGINES)?.unwrap_or(EngineChoice::Index);
     let filter = params.into_strict_filter(&app)?;
 
-    let (hash, asked) = (filter.hash, filter.query.to_string());
-    let (total, answers, histogram) = ask(&app, engine, move |answers, view| {
+    let hash = filter.hash;
+    let (total, answers, histogram, query) = ask(&app, engine, move |answers, view| {
         let within = Within::below(view.searchable());
         let counts = answers.engine.counts(&filter.query, within, &fields)?;
         // Names come from the index whoever counted: one look-up for each value would be a scan of the log for each.
@@ -59,10 +59,10 @@ pub async fn facets(app: App, uri: Uri) -> Result<Response, ApiError> {
             Some(step) => Some(histogram(&answers, &filter.query, within, step, tz)?),
             None => None,
         };
-        Ok((counts.total, answered, histogram))
+        Ok((counts.total, answered, histogram, filter.query))
     })
     .await?;
-    own::enter_search(&app, hash, &asked, 0).await?;
+    own::enter_search(&app, hash, &query, 0).await?;
     Ok(json(wire::facets(total, &answers, histogram.as_ref(), app.store.catalogue(), app.store.marks())))
 }
 

@@ -80,8 +80,8 @@ pub async fn feed(app: App, uri: Uri) -> Result<Response, ApiError> {
             break page;
         }
     };
-    let query = query.to_string();
     own::enter_search(&app, hash, &query, page.page.row_ends.len() as u64).await?;
+    let query = query.to_string();
     let last = Hit { time_ms: 0, seq: page.next };
     let next = Cursor { kind: CursorKind::Feed, order: Order::SeqAsc, filter_hash: hash, pin: Seq::ZERO, last, query };
     let checkpoint = app.store.cursors().encode(&next);

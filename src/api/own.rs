@@ -12,6 +12,7 @@ use crate::auth::{Attempt, Look, Told, Who};
 use crate::clock;
 use crate::event::{Context, Kind, Object, Outcome, Party};
 use crate::json::Json;
+use crate::query::Query;
 use crate::seq::Seq;
 use crate::store::own::{DEFAULT_TENANT, Own, number};
 use crate::store::{Append, AppendError};
@@ -32,26 +33,26 @@ pub fn is_named(app: &App) -> bool {
 /// When it cannot be entered. Then what was to be done must not be done.
 pub async fn enter(app: &App, action: &'static str, target: Option<Object>, detail: Json) -> Result<(), ApiError> {
     let Some(actor) = app.caller.who().party() else { return Ok(()) };
-    let tenant = app.caller.tenant().unwrap_or(DEFAULT_TENANT).to_owned();
-    let own = Own::of_server(action, with_viewer(app, detail));
-    append(app, Own { actor, tenant, target, context: context(app.peer), ..own }).await
+    append(app, vec![by_caller(app, actor, action, target, detail)]).await
 }
 
-/// With the viewer's token by its id: their name is what the maker of it says.
-fn with_viewer(app: &App, mut detail: Json) -> Json {
+/// The caller did this. A viewer's token is told by its id: their name is what the maker of it says.
+fn by_caller(app: &App, actor: Party, action: &'static str, target: Option<Object>, mut detail: Json) -> Own {
     if let (Json::Object(members), Who::Viewer { id, .. }) = (&mut detail, app.caller.who()) {
         members.push(("viewer".to_owned(), text(&**id)));
     }
-    detail
+    let tenant = app.caller.tenant().unwrap_or(DEFAULT_TENANT).to_owned();
+    Own { actor, tenant, target, context: context(app.peer), ..Own::of_server(action, detail) }
 }
 
 /// Enters that the caller asked this and was shown so many entries. The same again is folded into a number.
 ///
 /// # Errors
 /// When it cannot be entered. Then nothing may be shown.
-pub async fn enter_search(app: &App, filter_hash: u64, query: &str, rows: u64) -> Result<(), ApiError> {
+pub async fn enter_search(app: &App, filter_hash: u64, query: &Query, rows: u64) -> Result<(), ApiError> {
     let target = Object { kind: Some("query".into()), id: None, name: None };
-    look(app, "audit.searched", filter_hash, rows, target, || vec![("query".to_owned(), text(query))]).await
+    let detail = || vec![("query".to_owned(), text(query.to_string()))];
+    look(app, "audit.searched", filter_hash, rows, target, detail).await
 }
 
 /// Enters that the caller opened the entry at this place. Once more is folded into a number.
@@ -73,28 +74,33 @@ async fn look(
 ) -> Result<(), ApiError> {
     let Some(actor) = app.caller.who().party() else { return Ok(()) };
     let who = format!("{} {}", actor.kind, app.caller.who());
-    let tenant = app.caller.tenant().unwrap_or(DEFAULT_TENANT).to_owned();
-    let entry = || {
-        let own = Own::of_server(action, with_viewer(app, Json::Object(members())));
-        Own { actor, tenant, target: Some(target), context: context(app.peer), ..own }
-    };
+    let entry = || by_caller(app, actor, action, Some(target), Json::Object(members()));
     enter_looks(app, app.looks.count(Look { who, action, what }, rows, clock::now_ms(), entry)).await
 }
 
 async fn enter_looks(app: &App, looks: Vec<Told<Own>>) -> Result<(), ApiError> {
-    for Told { mut entry, count, rows } in looks {
-        if let Json::Object(members) = &mut entry.detail {
-            members.push(("rows".to_owned(), number(rows)));
-            members.push(("count".to_owned(), number(count)));
-        }
-        let said = format!("no room to enter: {} by {} {}", entry.action, entry.actor.kind, entry.actor.id);
-        match append(app, entry).await {
-            // Whoever makes room must be able to look.
-            Err(error) if error.status() == StatusCode::INSUFFICIENT_STORAGE => warn!("{said}"),
-            entered => entered?,
-        }
+    if looks.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let entries: Vec<Own> = looks
+        .into_iter()
+        .map(|Told { mut entry, count, rows }| {
+            if let Json::Object(members) = &mut entry.detail {
+                members.push(("rows".to_owned(), number(rows)));
+                members.push(("count".to_owned(), number(count)));
+            }
+            entry
+        })
+        .collect();
+    let said = said(&entries);
+    match append(app, entries).await {
+        // Whoever makes room must be able to look.
+        Err(error) if error.status() == StatusCode::INSUFFICIENT_STORAGE => {
+            warn!("no room to enter: {said}");
+            Ok(())
+        }
+        entered => entered,
+    }
 }
 
 /// Enters what was folded, every so often, until the server stops.
@@ -141,7 +147,7 @@ pub fn enter_failure(app: &App, peer: Option<IpAddr>, attempt: Attempt) {
     let app = app.clone();
     // The answer does not wait for it: who knocks must not be able to slow us down.
     tokio::spawn(async move {
-        if let Err(error) = append(&app, own).await {
+        if let Err(error) = append(&app, vec![own]).await {
             warn!("what was refused could not be entered in the log: {}", error.detail());
         }
     });
@@ -151,9 +157,17 @@ fn context(peer: Option<IpAddr>) -> Context {
     Context { ip: peer.map(|peer| peer.to_string()), ..Context::default() }
 }
 
-async fn append(app: &App, own: Own) -> Result<(), ApiError> {
-    let said = format!("read-only, so not entered: {} by {} {}", own.action, own.actor.kind, own.actor.id);
-    let append = Append { drafts: vec![own.into_draft()], skip_conflicts: false, kind: Kind::Own };
+/// What is entered, for our own log: neither names nor what was asked.
+fn said(entries: &[Own]) -> String {
+    let said = entries.iter().map(|own| format!("{} by {} {}", own.action, own.actor.kind, own.actor.id));
+    said.collect::<Vec<_>>().join(", ")
+}
+
+/// Enters all of them with one write.
+async fn append(app: &App, entries: Vec<Own>) -> Result<(), ApiError> {
+    let said = said(&entries);
+    let drafts = entries.into_iter().map(Own::into_draft).collect();
+    let append = Append { drafts, skip_conflicts: false, kind: Kind::Own };
     let entered = match app.store.append(append) {
         // The writer drops a request unanswered only when it dies.
         Ok(answer) => answer.await.unwrap_or(Err(AppendError::SyncFailed)).map(drop),
@@ -162,7 +176,7 @@ async fn append(app: &App, own: Own) -> Result<(), ApiError> {
     match entered {
         // A damaged log is looked at: nothing can be entered, and looking must go on. Our own log says who looks.
         Err(AppendError::ReadOnly { .. }) => {
-            warn!("{said}");
+            warn!("read-only, so not entered: {said}");
             Ok(())
         }
         entered => Ok(entered?),

@@ -112,7 +112,7 @@ pub async fn tail(
     let mut params = Params::of(&uri)?;
     let by_parameter = params.take("last_event_id")?;
     let filter = params.into_strict_filter(&app)?;
-    own::enter_search(&app, filter.hash, &filter.query.to_string(), 0).await?;
+    own::enter_search(&app, filter.hash, &filter.query, 0).await?;
     let query = filter.query;
     let line = line.map(|Extension(ConnectInfo(line))| line);
     open(&app, Request { query, headers: &headers, by_parameter, version, line }, Arc::new(sse::entry)).await

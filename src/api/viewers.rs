@@ -21,13 +21,11 @@ pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Bytes) -> Resu
     Params::of(&uri)?.finish()?;
     expect_json(&headers)?;
     let keys = keys(&app)?;
-    let draft =
-        wire::viewer_draft(&body).map_err(|why| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_viewer", why))?;
+    let bad = |why: String| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_viewer", why);
+    let draft = wire::viewer_draft(&body).map_err(bad)?;
     let env = Env { now_ms: clock::now_ms(), catalogue: app.store.catalogue() };
     let (viewer, token) = keys.make_viewer(&app.caller, draft, &env).map_err(|error| match error {
-        KeyError::Bad { .. } | KeyError::Restriction(_) => {
-            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_viewer", error.to_string())
-        }
+        KeyError::Bad { .. } | KeyError::Restriction(_) => bad(error.to_string()),
         error => error.into(),
     })?;
     let target = Object { kind: Some("viewer".into()), id: Some(viewer.id.clone()), name: viewer.name.clone() };

@@ -310,22 +310,29 @@ impl Key {
 }
 
 /// Whether it names something.
-pub(super) fn is_text(text: &str, bytes_max: usize) -> bool {
+pub fn is_text(text: &str, bytes_max: usize) -> bool {
     !text.trim().is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
+}
+
+/// Refuses a member that does not name anything.
+pub(super) fn check_text(member: &'static str, text: &str, bytes_max: usize) -> Result<(), KeyError> {
+    match is_text(text, bytes_max) {
+        true => Ok(()),
+        false => {
+            let why = format!("expected 1 to {bytes_max} bytes of text without control characters");
+            Err(KeyError::Bad { member, why })
+        }
+    }
 }
 
 /// Refuses what makes no sense; answers the restriction as it reads.
 fn check(draft: &Draft, env: &Env<'_>) -> Result<Option<Restriction>, KeyError> {
     let bad = |member, why: String| Err(KeyError::Bad { member, why });
-    if !is_text(&draft.name, NAME_BYTES_MAX) {
-        return bad("name", format!("expected 1 to {NAME_BYTES_MAX} bytes of text without control characters"));
-    }
+    check_text("name", &draft.name, NAME_BYTES_MAX)?;
     if draft.scopes.is_empty() {
         return bad("scopes", format!("expected some of {}", Scopes::all()));
     }
-    if draft.tenant.as_deref().is_some_and(|tenant| !is_text(tenant, ID_BYTES_MAX)) {
-        return bad("tenant", format!("expected 1 to {ID_BYTES_MAX} bytes of text without control characters"));
-    }
+    draft.tenant.as_deref().map_or(Ok(()), |tenant| check_text("tenant", tenant, ID_BYTES_MAX))?;
     if draft.expires_ms.is_some_and(|expires_ms| expires_ms <= env.now_ms) {
         return bad("expires", "expected a time to come".into());
     }

@@ -16,7 +16,7 @@ pub mod viewers;
 
 pub use caller::{Caller, Who};
 pub use failures::{Attempt, Failures};
-pub use keys::{Draft, Key, KeyError, Keys, Refused};
+pub use keys::{Draft, Key, KeyError, Keys, Refused, is_text};
 pub use looks::{Look, Looks, Told};
 pub use restriction::Restriction;
 pub use scope::{Scope, Scopes};

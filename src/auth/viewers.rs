@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::caller::{Caller, Who};
-use super::keys::{ID_MARK, Key, KeyError, Keys, is_text};
+use super::keys::{ID_MARK, Key, KeyError, Keys, check_text};
 use super::restriction::Restriction;
 use super::scope::{Scope, Scopes};
 use crate::durable::{self, Disk, read_small};
@@ -147,15 +147,9 @@ impl Keys {
             _ => None,
         };
         let Some(key) = key else { return bad("key", "a viewer is made with a key".into()) };
-        if !is_text(&draft.user, ID_BYTES_MAX) {
-            return bad("user", format!("expected 1 to {ID_BYTES_MAX} bytes of text without control characters"));
-        }
-        if draft.name.as_deref().is_some_and(|name| !is_text(name, NAME_BYTES_MAX)) {
-            return bad("name", format!("expected 1 to {NAME_BYTES_MAX} bytes of text without control characters"));
-        }
-        if draft.tenant.as_deref().is_some_and(|tenant| !is_text(tenant, ID_BYTES_MAX)) {
-            return bad("tenant", format!("expected 1 to {ID_BYTES_MAX} bytes of text without control characters"));
-        }
+        check_text("user", &draft.user, ID_BYTES_MAX)?;
+        draft.name.as_deref().map_or(Ok(()), |name| check_text("name", name, NAME_BYTES_MAX))?;
+        draft.tenant.as_deref().map_or(Ok(()), |tenant| check_text("tenant", tenant, ID_BYTES_MAX))?;
         let own = key.tenant.as_deref();
         if own.is_some() && draft.tenant.is_some() && draft.tenant.as_deref() != own {
             return bad("tenant", "this key sees one tenant, and it is another".into());

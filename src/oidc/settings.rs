@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::person::Role;
 use super::provider::is_safe;
-use crate::auth::{Restriction, Scope, Scopes};
+use crate::auth::{Restriction, Scope, Scopes, is_text};
 use crate::event::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
 use crate::query::{Env, ParseError};
 
@@ -191,10 +191,6 @@ impl RoleSettings {
             restriction: restriction.map(Arc::new),
         })
     }
-}
-
-fn is_text(text: &str, bytes_max: usize) -> bool {
-    !text.trim().is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
 }
 
 fn read_secret(path: &Path) -> Result<String, SettingsError> {

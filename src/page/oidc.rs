@@ -86,7 +86,7 @@ pub async fn start(page: Page, uri: Uri, headers: HeaderMap) -> Response {
     match gate.call(move |sign_on| sign_on.begin(&text, redirect_uri, wanted)).await {
         Ok(Ok(address)) => {
             let mut response = see_other(&address);
-            let (secure, age_s) = (if outside.is_secure { "; Secure" } else { "" }, SIGN_IN_MS / 1000);
+            let (secure, age_s) = (respond::secure(outside.is_secure), SIGN_IN_MS / 1000);
             // Its path is left to the browser: it is sent to the two addresses of this file and nowhere else. Strict would
             // keep it back when the provider leads here.
             let cookie = format!("{COOKIE}={browser}; Max-Age={age_s}; HttpOnly; SameSite=Lax{secure}");

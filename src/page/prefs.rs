@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, header};
 use chrono_tz::Tz;
 use subtle::ConstantTimeEq;
 
+use super::respond;
 use crate::durable;
 use crate::event::row::hex;
 
@@ -100,7 +101,7 @@ impl Prefs {
         if let Some(tz) = self.tz {
             text.append_pair("tz", tz.name());
         }
-        let secure = if is_secure { "; Secure" } else { "" };
+        let secure = respond::secure(is_secure);
         format!("{PREFS_COOKIE}={}; Max-Age={YEAR_S}; SameSite=Lax; HttpOnly{secure}", text.finish())
     }
 }
@@ -123,7 +124,7 @@ pub fn token(headers: &HeaderMap) -> Option<String> {
 /// A new token, and the cookie that carries it.
 pub fn new_token(is_secure: bool) -> std::io::Result<(String, String)> {
     let text = hex(&durable::random::<16>()?);
-    let secure = if is_secure { "; Secure" } else { "" };
+    let secure = respond::secure(is_secure);
     let cookie = format!("{TOKEN_COOKIE}={text}; SameSite=Strict; HttpOnly{secure}");
     Ok((text, cookie))
 }

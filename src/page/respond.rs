@@ -1,7 +1,7 @@
 //! What every answer of the page carries: the security policy, no caching, gzip; and where the page is seen from
 //! outside.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use maud::Markup;
@@ -95,6 +95,17 @@ pub fn form_token(request: &HeaderMap, outside: &Outside) -> Result<(String, Opt
     let new = prefs::new_token(outside.is_secure);
     let (token, cookie) = new.map_err(|error| ApiError::internal(&format!("no random bytes for a token: {error}")))?;
     Ok((token, Some(cookie)))
+}
+
+/// What a cookie has at its end where it may travel by https only.
+pub fn secure(is_secure: bool) -> &'static str {
+    if is_secure { "; Secure" } else { "" }
+}
+
+/// What an address says under this name; the first one counts.
+pub fn parameter(uri: &Uri, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs.find(|(known, _)| known == name).map(|(_, value)| value.into_owned())
 }
 
 /// Sends a cookie along.

@@ -26,7 +26,7 @@ use crate::api::error::ApiError;
 use crate::api::{self, EngineChoice, own};
 use crate::auth::Scope;
 use crate::clock;
-use crate::query::Highlights;
+use crate::query::{Highlights, Query};
 use crate::seq::Seq;
 use crate::store::cursor::filter_hash;
 
@@ -169,7 +169,7 @@ async fn ask(page: &Page, visit: &Visit) -> Outcome {
         }
     }
     let store = page.app.store.clone();
-    let query = asked.conditions.query().to_string();
+    let query = asked.conditions.query();
     let answered = api::ask(&page.app, EngineChoice::Index, move |answers, view| {
         Asking { answers, searchable: view.searchable(), store: &store }.page(&asked, &linked)
     });
@@ -188,7 +188,10 @@ async fn ask(page: &Page, visit: &Visit) -> Outcome {
 }
 
 /// Enters what was asked; another page of the same list is the same question.
-pub async fn enter_search(page: &Page, visit: &Visit, query: &str, rows: usize) -> Result<(), ApiError> {
+pub async fn enter_search(page: &Page, visit: &Visit, query: &Query, rows: usize) -> Result<(), ApiError> {
+    if !own::is_named(&page.app) {
+        return Ok(());
+    }
     let list = State { open: Vec::new(), at: At::Start, ..visit.state.clone() };
     let hash = filter_hash(&[("page".to_owned(), list.query_string())]);
     own::enter_search(&page.app, hash, query, rows as u64).await
@@ -302,8 +305,7 @@ pub async fn facet(page: Page, Path(facet): Path<String>, uri: Uri, headers: Hea
         Ok(asked) => asked,
         Err(faults) => return respond::fetched(refused(&faults)),
     };
-    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let find = pairs.filter(|(name, _)| name == "find").map(|(_, value)| value.into_owned()).next().unwrap_or_default();
+    let find = respond::parameter(&uri, "find").unwrap_or_default();
     let find: String = find.trim().chars().take(FIND_CHARACTERS_MAX).collect();
     enum Found {
         Actors(super::answer::Menu),
@@ -312,7 +314,7 @@ pub async fn facet(page: Page, Path(facet): Path<String>, uri: Uri, headers: Hea
     }
     let store = page.app.store.clone();
     let wanted = find.clone();
-    if let Err(error) = enter_search(&page, &visit, &asked.conditions.query().to_string(), 0).await {
+    if let Err(error) = enter_search(&page, &visit, &asked.conditions.query(), 0).await {
         return respond::fetched(unanswered(&error));
     }
     let found = api::ask(&page.app, EngineChoice::Index, move |answers, view| {
@@ -373,9 +375,6 @@ pub async fn entry(page: Page, Path(name): Path<String>, uri: Uri, headers: Head
     if let Some(id) = name.strip_suffix(".json")
         && let Ok(seq) = api::find(&page.app, id, None).await
     {
-        if let Err(error) = own::enter_view(&page.app, seq).await {
-            return error.into_response();
-        }
         return api::row(&page.app, seq).await.unwrap_or_else(IntoResponse::into_response);
     }
     let visit = Visit::of(&uri, &headers);

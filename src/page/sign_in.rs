@@ -91,8 +91,7 @@ pub fn who(page: &Page) -> Option<&str> {
 
 /// What is wanted afterwards, as an address asks for it.
 pub fn wanted(uri: &Uri) -> String {
-    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let to = pairs.filter(|(name, _)| name == "to").map(|(_, value)| value.into_owned()).next().unwrap_or_default();
+    let to = respond::parameter(uri, "to").unwrap_or_default();
     checked(&to).to_owned()
 }
 
@@ -213,7 +212,7 @@ pub async fn begin(page: &Page, caller: Caller, headers: &HeaderMap, path: &str)
     own::enter(&app, "auth.sign_in", None, by(&app.caller)).await?;
     let text = app.sessions.begin(holder, clock::now_ms());
     let text = text.map_err(|error| ApiError::internal(&format!("no random bytes for a session: {error}")))?;
-    let secure = if Outside::of(headers, &page.settings).is_secure { "; Secure" } else { "" };
+    let secure = respond::secure(Outside::of(headers, &page.settings).is_secure);
     Ok(format!("{SESSION_COOKIE}={text}{path}; HttpOnly; SameSite=Lax{secure}"))
 }
 

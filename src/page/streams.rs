@@ -8,6 +8,7 @@ use super::Page;
 use super::answer::Row;
 use super::list;
 use super::look::{Look, Rights};
+use super::respond;
 use super::results::{Visit, enter_search, refused};
 use super::state::{Sort, State};
 use crate::api::connection::Line;
@@ -32,14 +33,12 @@ pub async fn tail(
         Err(faults) => return refused(&faults),
     };
     let query = asked.conditions.query();
-    if let Err(error) = enter_search(&page, &visit, &query.to_string(), 0).await {
+    if let Err(error) = enter_search(&page, &visit, &query, 0).await {
         return error.into_response();
     }
     // An EventSource says in the header how far it has come; script may say it in the address to begin where the page
     // ended.
-    let by_parameter = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-        .find(|(name, _)| name == "last_event_id")
-        .map(|(_, value)| value.into_owned());
+    let by_parameter = respond::parameter(&uri, "last_event_id");
     let (state, prefs, tz, text) = (visit.state, visit.prefs, visit.tz, asked.conditions.text());
     let message = move |row: &crate::index::source::Row<'_>, catalogue: &Catalogue| {
         let now_ms = crate::clock::now_ms().cast_signed();
