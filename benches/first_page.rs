@@ -73,7 +73,7 @@ const QUESTIONS: [Question; 12] = [
 fn main() {
     let n = common::events_wanted();
     let server = Server::with_events(n);
-    common::index_at_rest(&server.dir);
+    server.index_at_rest();
     let mut trips: Vec<Duration> = (0..500).map(|_| common::timed(|| server.text("/healthz")).1).collect();
     let trip = common::percentile_ms(&mut trips, 50);
     println!("first page: {n} events, fields of up to {} values; round trip {trip:.2} ms", (n / 20).max(1_000));

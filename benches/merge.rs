@@ -48,7 +48,7 @@ fn main() {
             searchable as f64 / took,
             durable - searchable.min(durable),
         );
-        let rested = common::index_at_rest(&server.dir).duration_since(began).as_secs_f64() - took;
+        let rested = server.index_at_rest().duration_since(began).as_secs_f64() - took;
         // Of all events so far: the single ones cost as well.
         let (durable, _) = server.marks();
         println!(

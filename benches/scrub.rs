@@ -15,7 +15,7 @@ const LOOK: Duration = Duration::from_millis(10);
 fn main() {
     let n = common::events_wanted();
     let server = Server::with_events(n);
-    common::index_at_rest(&server.dir);
+    server.index_at_rest();
     let server =
         server.restarted_with(&[("ANNALS_SCRUB_PERIOD_S", "1"), ("ANNALS_SCRUB_BYTES_PER_S", "1000000000000")]);
     let first = checked(&server, None);

@@ -90,7 +90,7 @@ fn whole_server(n: u64) {
         std::thread::sleep(std::time::Duration::from_millis(100));
     };
     let behind = began.elapsed().as_secs_f64();
-    common::index_at_rest(&server.dir);
+    server.index_at_rest();
     let json = load.bytes as f64;
     let [log, index, tree] = ["log", "index", "tree"].map(|part| server.disk_bytes(part) as f64 / json);
     println!(

@@ -18,14 +18,14 @@ fn main() {
     let n = common::events_wanted();
     let mut server = Server::with_events(n);
     // What a load leaves to be merged is not part of a start.
-    common::index_at_rest(&server.dir);
+    server.index_at_rest();
     let (mut times, mut memory_mib) = (Vec::new(), 0.0);
     for _ in 0..STARTS {
         server = server.restarted();
         memory_mib = server.memory_mib("RssAnon");
         times.push(server.ready_after);
     }
-    common::index_at_rest(&server.dir);
+    server.index_at_rest();
     thread::sleep(QUIET);
     println!(
         "start: ready after {:.0} ms (median of {STARTS}, target 2,000), the slowest after {:.0} ms ({n} events)",

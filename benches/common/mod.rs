@@ -22,8 +22,6 @@ const LOADERS: usize = 3;
 const LIVE_TENANTS: &str = "bench-";
 const LIVE_BATCH: usize = 100;
 const LIVE_PAUSE: Duration = Duration::from_millis(100);
-/// The index rests when it has been seen resting for so long: its merger looks for work every 100 ms.
-const REST: Duration = Duration::from_secs(1);
 /// Events of a span as it is cut. What is wider is being merged.
 const SPAN_EVENTS: u64 = 32_768;
 
@@ -199,6 +197,22 @@ impl Server {
         }
     }
 
+    /// Waits until no span is left to be built or merged. Answers since when.
+    pub fn index_at_rest(&self) -> Instant {
+        loop {
+            let since = Instant::now();
+            let page = self.text("/metrics");
+            let left = |name: &str| {
+                let line = page.lines().find_map(|line| line.strip_prefix(name)).expect("a metric of that name");
+                line.trim().parse::<u64>().expect("a number")
+            };
+            if left("annals_index_spans_unbuilt ") + left("annals_index_spans_unmerged ") == 0 {
+                return since;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Events that are durable, and events that are searchable.
     pub fn marks(&self) -> (u64, u64) {
         let marks = &self.get("/v1/events?limit=1&count=none")["watermarks"];
@@ -332,31 +346,15 @@ pub fn sync_ms(dir: &Path) -> f64 {
 
 /// Whether spans are being merged in this data directory.
 pub fn is_merging(dir: &Path) -> bool {
-    unfinished_spans(dir).iter().any(|name| {
+    let entries = std::fs::read_dir(dir.join("index")).expect("an index");
+    let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("our own names"));
+    names.filter_map(|name| name.strip_prefix("building-").map(str::to_owned)).any(|name| {
         let (from, to) = name.split_once('-').expect("a run");
         let seq = |text: &str| text.parse::<u64>().expect("a seq");
         seq(to) - seq(from) > SPAN_EVENTS
     })
 }
 
-/// Waits until no span is built or merged in this data directory. Answers since when.
-pub fn index_at_rest(dir: &Path) -> Instant {
-    let mut since = Instant::now();
-    while since.elapsed() < REST {
-        thread::sleep(Duration::from_millis(5));
-        if !unfinished_spans(dir).is_empty() {
-            since = Instant::now();
-        }
-    }
-    since
-}
-
-/// The runs of the spans being made, as `from-to`.
-fn unfinished_spans(dir: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(dir.join("index")).expect("an index");
-    let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("our own names"));
-    names.filter_map(|name| name.strip_prefix("building-").map(str::to_owned)).collect()
-}
 
 /// A generated event as it would be sent at once: without a time, and of a tenant of its own.
 fn live(line: String) -> String {

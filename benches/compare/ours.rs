@@ -15,7 +15,6 @@ use annals::index::{Engine, Order, Within};
 use annals::query::{Env, FacetField, Query, parse};
 use annals::store::{Answers, Append, PageLimit, Settings, Store};
 
-use crate::common;
 use crate::contender::{BATCH, Contender, Load, Question, ROWS, Rows, Workload};
 
 /// Batches under way at a time: enough that the writer never waits for us.
@@ -51,10 +50,10 @@ impl Ours {
         }
         let searchable = began.elapsed();
         // The last run that is no span's worth stays in memory, as it would in a server.
-        while store.spans_progress().1 > 0 {
+        while store.spans_progress().1 > 0 || store.spans_unmerged() > 0 {
             thread::sleep(Duration::from_millis(1));
         }
-        let at_rest = common::index_at_rest(dir).duration_since(began).max(searchable);
+        let at_rest = began.elapsed();
         (Ours { store }, Load { searchable, at_rest })
     }
 

@@ -86,6 +86,9 @@ fn render(app: &App) -> String {
     page.gauge("annals_queue_requests", "Requests waiting for the writer", requests as u64);
     page.gauge("annals_queue_bytes", "Bytes waiting for the writer", bytes as u64);
     page.gauge("annals_index_segments", "Tantivy segments searched", store.view().piece_count() as u64);
+    let (unbuilt, unmerged) = (store.spans_progress().1, store.spans_unmerged());
+    page.gauge("annals_index_spans_unbuilt", "Spans being built or waiting to be", unbuilt as u64);
+    page.gauge("annals_index_spans_unmerged", "Spans being merged, or that will be next", unmerged as u64);
     scrubbing(&mut page, &store.integrity());
     let kept = store.counts_kept();
     page.gauge("annals_count_cache_bytes", "Bytes of counts kept for later questions", kept.bytes as u64);

@@ -218,6 +218,11 @@ impl Indexer {
         parts.waiting.len() + parts.building
     }
 
+    /// How many spans are being merged, or will be next.
+    pub fn unmerged(&self) -> usize {
+        self.shared.next_merge(&self.shared.spans.load()).map_or(0, |group| group.len())
+    }
+
     /// Why indexing does not go on, if it does not.
     pub fn fault(&self) -> Option<String> {
         self.shared.parts.lock().fault.clone()
@@ -226,14 +231,6 @@ impl Indexer {
     /// Whether every event below `end` is in a span.
     pub fn is_spanned(&self, end: Seq) -> bool {
         spanned_end(&self.shared.spans.load()) >= end
-    }
-
-    /// The spans there are, and whether they stay as they are until more is built.
-    #[cfg(test)]
-    pub fn spans(&self) -> (Arc<Vec<Arc<Span>>>, bool) {
-        let spans = self.shared.spans.load_full();
-        let is_merged = self.shared.next_merge(&spans).is_none();
-        (spans, is_merged)
     }
 
     /// What the log held at start and no span holds yet.

@@ -533,6 +533,11 @@ impl Store {
         (self.indexer.indexed(), self.indexer.unbuilt())
     }
 
+    /// How many spans are being merged, or will be next: while there are none and none is to be built, the index rests.
+    pub fn spans_unmerged(&self) -> usize {
+        self.indexer.unmerged()
+    }
+
     /// Whether every durable event is in a span.
     pub fn is_spanned(&self) -> bool {
         self.indexer.is_spanned(self.marks().durable)

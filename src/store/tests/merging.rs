@@ -12,12 +12,12 @@ const LEVEL_SPANS_MAX: usize = 8;
 fn await_merged(world: &World) {
     let full = Seq((world.store.marks().durable.0 + 1).saturating_sub(SMALL));
     wait_until("the spans to be merged", || {
-        let (spans, is_merged) = world.store.indexer.spans();
+        let (is_merged, spans) = (world.store.spans_unmerged() == 0, world.store.indexer.spans_now());
         let mut dirs: Vec<PathBuf> = spans.iter().map(|span| span.dir.clone()).collect();
         dirs.sort();
         is_merged && world.store.indexer.is_spanned(full) && world.spans_on_disk() == dirs
     });
-    let (spans, _) = world.store.indexer.spans();
+    let spans = world.store.indexer.spans_now();
     let runs: Vec<(Seq, Seq)> = spans.iter().map(|span| (span.summary.first, span.summary.last)).collect();
     assert!(runs.len() <= LEVELS * LEVEL_SPANS_MAX, "{} spans are left: {runs:?}", runs.len());
     assert!(runs.array_windows().all(|[one, next]| one.1.plus(1) == next.0), "not side by side: {runs:?}");
