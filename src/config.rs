@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::api::cors::Origins;
+use crate::auth::Limits;
 use crate::cosigner::WitnessAddress;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
@@ -58,6 +59,14 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Connections at a time; more wait to be taken. Default 4,096, at least 16. `ANNALS_CONNECTIONS_MAX`.
     pub connections_max: usize,
+    /// Requests a second of each key, viewer or person, appends not counted; five seconds' worth may come at once, and beyond
+    /// that 429 says when to come again. 0 is without a limit. Default 1,000. `ANNALS_REQUESTS_PER_S`.
+    pub requests_per_s: u32,
+    /// Appends a second of each key, of any size, likewise. Default 20,000. `ANNALS_APPENDS_PER_S`.
+    pub appends_per_s: u32,
+    /// Requests a second from one address that show no key that is known, and sign-ins that fail, likewise. Default 50.
+    /// `ANNALS_STRANGERS_PER_S`.
+    pub strangers_per_s: u32,
     /// Bytes that must stay free on the disk: below it events get 507 while reads go on. Default: 1 GiB or 5 % of the
     /// disk, whichever is more. 0 switches it off; else at least 64 MiB. `ANNALS_FREE_BYTES_MIN`.
     pub free_bytes_min: Option<u64>,
@@ -95,7 +104,8 @@ pub struct Config {
     /// Where the server is seen from outside, for links that leave the page: `https://audit.example.org/annals`. Default: what
     /// the request says. `ANNALS_BASE_URL`.
     pub base_url: Option<String>,
-    /// Believe `X-Forwarded-Host`, `-Proto` and `-Prefix`; only behind a proxy that sets them itself. Default false.
+    /// Believe `X-Forwarded-Host`, `-Proto` and `-Prefix`, and the last address of `X-Forwarded-For`; only behind a proxy that sets
+    /// them itself. Default false.
     /// `ANNALS_TRUST_PROXY`.
     pub trust_proxy: bool,
     /// Origins whose pages may show the page in a frame, separated by spaces: `https://admin.example.org`. Default none.
@@ -124,6 +134,9 @@ pub struct Layer {
     pub tls_cert: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
     pub connections_max: Option<usize>,
+    pub requests_per_s: Option<u32>,
+    pub appends_per_s: Option<u32>,
+    pub strangers_per_s: Option<u32>,
     pub free_bytes_min: Option<u64>,
     pub accept_clock: Option<bool>,
     pub read_only: Option<bool>,
@@ -210,6 +223,9 @@ impl Layer {
             tls_cert: read("ANNALS_TLS_CERT").map(PathBuf::from),
             tls_key: read("ANNALS_TLS_KEY").map(PathBuf::from),
             connections_max: parsed("ANNALS_CONNECTIONS_MAX", "a number of connections").parse()?,
+            requests_per_s: parsed("ANNALS_REQUESTS_PER_S", "a number of requests").parse()?,
+            appends_per_s: parsed("ANNALS_APPENDS_PER_S", "a number of requests").parse()?,
+            strangers_per_s: parsed("ANNALS_STRANGERS_PER_S", "a number of requests").parse()?,
             free_bytes_min: parsed("ANNALS_FREE_BYTES_MIN", "a number of bytes").parse()?,
             accept_clock: parsed("ANNALS_ACCEPT_CLOCK", "1, true, 0 or false").flag()?,
             read_only: parsed("ANNALS_READ_ONLY", "1, true, 0 or false").flag()?,
@@ -254,6 +270,9 @@ impl Layer {
             tls_cert: self.tls_cert.or(below.tls_cert),
             tls_key: self.tls_key.or(below.tls_key),
             connections_max: self.connections_max.or(below.connections_max),
+            requests_per_s: self.requests_per_s.or(below.requests_per_s),
+            appends_per_s: self.appends_per_s.or(below.appends_per_s),
+            strangers_per_s: self.strangers_per_s.or(below.strangers_per_s),
             free_bytes_min: self.free_bytes_min.or(below.free_bytes_min),
             accept_clock: self.accept_clock.or(below.accept_clock),
             read_only: self.read_only.or(below.read_only),
@@ -281,6 +300,7 @@ impl Layer {
 impl Config {
     /// The settings that the layers amount to; `changed` is told what could not stay as it was.
     pub fn sanitize(layer: Layer, changed: &mut dyn FnMut(String)) -> Config {
+        let limits = Limits::default();
         let mut free_bytes_min = layer.free_bytes_min;
         if let Some(bytes) = free_bytes_min.filter(|bytes| (1..FREE_BYTES_FLOOR).contains(bytes)) {
             changed(format!("free_bytes_min is {bytes}, raised to its minimum of {FREE_BYTES_FLOOR} bytes"));
@@ -331,6 +351,9 @@ impl Config {
             tls_cert: layer.tls_cert,
             tls_key: layer.tls_key,
             connections_max,
+            requests_per_s: layer.requests_per_s.unwrap_or(limits.requests_per_s),
+            appends_per_s: layer.appends_per_s.unwrap_or(limits.appends_per_s),
+            strangers_per_s: layer.strangers_per_s.unwrap_or(limits.strangers_per_s),
             free_bytes_min,
             accept_clock: layer.accept_clock.unwrap_or(false),
             read_only: layer.read_only.unwrap_or(false),
@@ -383,6 +406,12 @@ impl Config {
             trusts_proxy: self.trust_proxy,
             frame_origins: origins,
         })
+    }
+
+    /// How often each caller may ask.
+    pub fn limits(&self) -> Limits {
+        let Config { requests_per_s, appends_per_s, strangers_per_s, .. } = *self;
+        Limits { requests_per_s, appends_per_s, strangers_per_s }
     }
 
     /// Whose scripts may ask.
@@ -494,6 +523,9 @@ mod tests {
             ("ANNALS_SCRUB_PERIOD_S", "weekly"),
             ("ANNALS_SCRUB_BYTES_PER_S", "8 MiB"),
             ("ANNALS_TRUST_PROXY", "perhaps"),
+            ("ANNALS_REQUESTS_PER_S", "1/s"),
+            ("ANNALS_APPENDS_PER_S", "-1"),
+            ("ANNALS_STRANGERS_PER_S", "none"),
         ] {
             let error = environment(&[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && error.contains(value), "{error}");

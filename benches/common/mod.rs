@@ -355,7 +355,6 @@ pub fn is_merging(dir: &Path) -> bool {
     })
 }
 
-
 /// A generated event as it would be sent at once: without a time, and of a tenant of its own.
 fn live(line: String) -> String {
     let (head, timed) = line.split_once("\"time\":\"").expect("it has a time");

@@ -1,13 +1,14 @@
 //! Who may call what: the guard in front of every route. What has no rule is answered to nobody.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
@@ -19,7 +20,8 @@ use super::append::{BODY_TIME_MAX, body_timeout};
 use super::connection::Line;
 use super::error::ApiError;
 use super::own;
-use crate::auth::{Attempt, Caller, Holder, KeyText, Keys, Scope, Sessions, Who, viewers};
+use crate::auth::rates::WINDOW_S;
+use crate::auth::{Attempt, Caller, Holder, KeyText, Keys, Measure, Scope, Sessions, Standing, Who, viewers};
 use crate::clock;
 use crate::event::Catalogue;
 use crate::query::Env;
@@ -90,6 +92,26 @@ impl Door {
 }
 
 impl App {
+    /// The address that a request comes from.
+    fn peer(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let connected = || extensions.get::<ConnectInfo<Line>>().and_then(|ConnectInfo(line)| line.peer());
+        forwarded_for(headers).filter(|_| self.trusts_proxy).or_else(connected)
+    }
+
+    /// Counts a stranger, who is to be refused anyway; an error says that too many came from there.
+    ///
+    /// # Errors
+    /// 429.
+    pub fn hold_back_stranger(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+        let standing = self.rates.take_stranger(address, Instant::now());
+        match standing.and_then(|standing| standing.wait_s) {
+            Some(wait_s) => {
+                Err(ApiError::too_often("too many requests without a key that is known come from there", wait_s))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Refuses a caller whose key does not stand any more: what waits, or takes a while, asks again.
     pub fn still(&self) -> Result<(), ApiError> {
         let now_ms = clock::now_ms();
@@ -192,14 +214,95 @@ pub async fn pass(
         },
     };
     refuse_method(app, &request, need)?;
-    let caller = admit(app, need, session, request.headers(), peer(request.extensions()))?;
-    request.extensions_mut().insert(Arc::new(caller));
-    Ok(next.run(request).await)
+    let (scope, is_whole) = match need {
+        Need::Nothing => {
+            request.extensions_mut().insert(Arc::new(Caller::nobody()));
+            return Ok(next.run(request).await);
+        }
+        Need::Scope(scope) => (scope, false),
+        Need::Whole(scope) => (scope, true),
+    };
+    let caller = find(app, session, request.headers(), request.extensions())?;
+    let measure = if scope == Scope::Write { Measure::Appends } else { Measure::Requests };
+    let standing = app.rates.take(caller.who(), measure, Instant::now());
+    let mut response = match check(&caller, scope, is_whole, standing) {
+        Ok(()) => {
+            request.extensions_mut().insert(Arc::new(caller));
+            next.run(request).await
+        }
+        Err(refused) => refused.into_response(),
+    };
+    if let Some(standing) = standing {
+        say(standing, measure, response.headers_mut());
+    }
+    Ok(response)
 }
 
-/// The address that a request comes from.
-fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get::<ConnectInfo<Line>>().and_then(|ConnectInfo(line)| line.peer())
+/// Who asks, if they may come in.
+fn find(
+    app: &App,
+    session: Option<Session<'_>>,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<Caller, ApiError> {
+    let refused = match app.door.caller(headers, app.store.catalogue()) {
+        Ok(Some(caller)) => return Ok(caller),
+        Ok(None) => {
+            let signed_in =
+                session.and_then(|Session { text, is_click }| app.door.signed_in(&app.sessions, text, is_click));
+            match signed_in {
+                Some(caller) => return Ok(caller),
+                None => ApiError::unauthorized("show a key: Authorization: Bearer annals_…"),
+            }
+        }
+        Err(refused) => {
+            own::enter_failure(app, app.peer(headers, extensions), Attempt::Key);
+            refused
+        }
+    };
+    Err(app.hold_back_stranger(app.peer(headers, extensions)).err().unwrap_or(refused))
+}
+
+/// Whether they may do this now.
+fn check(caller: &Caller, scope: Scope, is_whole: bool, standing: Option<Standing>) -> Result<(), ApiError> {
+    if let Some(wait_s) = standing.and_then(|standing| standing.wait_s) {
+        return Err(ApiError::too_often("this key asks too often", wait_s));
+    }
+    if !caller.may(scope) {
+        let detail = format!("this key has not the scope {}", scope.as_str());
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "missing_scope", detail));
+    }
+    if is_whole && !caller.sees_all() {
+        let detail = "this shows the whole log, and this key sees a part of it";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "whole_log", detail));
+    }
+    Ok(())
+}
+
+/// Tells a caller what is left to it, as draft-ietf-httpapi-ratelimit-headers-11 has it.
+fn say(standing: Standing, measure: Measure, headers: &mut HeaderMap) {
+    let name = match measure {
+        Measure::Appends => "appends",
+        Measure::Requests => "requests",
+    };
+    let Standing { quota, left, full_after_s, .. } = standing;
+    let policy = HeaderValue::try_from(format!("\"{name}\";q={quota};w={WINDOW_S}"));
+    let now = HeaderValue::try_from(format!("\"{name}\";r={left};t={full_after_s}"));
+    // Words and numbers are always a header's value.
+    if let (Ok(policy), Ok(now)) = (policy, now) {
+        headers.insert(HeaderName::from_static("ratelimit-policy"), policy);
+        headers.insert(HeaderName::from_static("ratelimit"), now);
+    }
+}
+
+/// The address that a proxy in front of us says a request came from: the last one, since those before it are what somebody told the
+/// proxy.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    let text = last.rsplit(',').next()?.trim();
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    bare.parse().ok().or_else(with_port)
 }
 
 /// What no caller may, whoever they are.
@@ -228,38 +331,6 @@ fn need_of(rules: &[Rule], method: &Method, route: &str) -> Option<Need> {
     Some(of_route.find(|(known, ..)| known == method).map_or(Need::Nothing, |(.., need)| *need))
 }
 
-fn admit(
-    app: &App,
-    need: Need,
-    session: Option<Session<'_>>,
-    headers: &HeaderMap,
-    peer: Option<IpAddr>,
-) -> Result<Caller, ApiError> {
-    let (scope, is_whole) = match need {
-        Need::Nothing => return Ok(Caller::nobody()),
-        Need::Scope(scope) => (scope, false),
-        Need::Whole(scope) => (scope, true),
-    };
-    let caller = match app.door.caller(headers, app.store.catalogue()) {
-        Ok(None) => session.and_then(|Session { text, is_click }| app.door.signed_in(&app.sessions, text, is_click)),
-        Ok(caller) => caller,
-        Err(refused) => {
-            own::enter_failure(app, peer, Attempt::Key);
-            return Err(refused);
-        }
-    };
-    let caller = caller.ok_or_else(|| ApiError::unauthorized("show a key: Authorization: Bearer annals_…"))?;
-    if !caller.may(scope) {
-        let detail = format!("this key has not the scope {}", scope.as_str());
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "missing_scope", detail));
-    }
-    if is_whole && !caller.sees_all() {
-        let detail = "this shows the whole log, and this key sees a part of it";
-        return Err(ApiError::new(StatusCode::FORBIDDEN, "whole_log", detail));
-    }
-    Ok(caller)
-}
-
 /// A handler's app is that of its caller.
 impl FromRequestParts<App> for App {
     type Rejection = Infallible;
@@ -267,7 +338,7 @@ impl FromRequestParts<App> for App {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<App, Infallible> {
         // Past the guard nobody sees anything.
         let caller = parts.extensions.get::<Arc<Caller>>().cloned();
-        let peer = peer(&parts.extensions);
+        let peer = app.peer(&parts.headers, &parts.extensions);
         Ok(App { caller: caller.unwrap_or_else(|| Arc::new(Caller::nobody())), peer, ..app.clone() })
     }
 }

@@ -57,6 +57,12 @@ impl ApiError {
         ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
     }
 
+    /// 429: come back in so many seconds.
+    pub fn too_often(detail: &'static str, seconds: u64) -> ApiError {
+        let refused = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail);
+        refused.retry(u32::try_from(seconds).unwrap_or(u32::MAX))
+    }
+
     /// 404 for an entry.
     pub fn not_found(what: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::NOT_FOUND, "not_found", what)

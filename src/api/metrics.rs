@@ -114,6 +114,10 @@ fn render(app: &App) -> String {
     page.line(format_args!("annals_sync_seconds_count {batches}"));
     page.gauge("annals_tails", "Live tails open", app.tails.open());
     page.counter("annals_tails_dropped_total", "Tails dropped because the client did not read", app.tails.dropped());
+    let [callers, strangers] = app.rates.held_back();
+    page.head("annals_rate_limited_total", "Requests held back because too many came", "counter");
+    page.line(format_args!("annals_rate_limited_total{{of=\"callers\"}} {callers}"));
+    page.line(format_args!("annals_rate_limited_total{{of=\"strangers\"}} {strangers}"));
     let under_way = app.metrics.under_way.lock().clone();
     page.head("annals_http_requests_under_way", "Requests whose answers have not begun", "gauge");
     for (route, requests) in &under_way {

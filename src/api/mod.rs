@@ -36,7 +36,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 
-use crate::auth::{Caller, Failures, Looks, Scope, Sessions};
+use crate::auth::{Caller, Failures, Limits, Looks, Rates, Scope, Sessions};
 use crate::clock;
 use crate::index::{Engine, Narrowed, Patience};
 use crate::query::{Env, Query};
@@ -55,6 +55,19 @@ use tokio::sync::{Semaphore, watch};
 /// The policy of an answer that is no page: it loads nothing, not even an icon, and stands in no frame.
 pub const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
+/// What is set of the API.
+#[derive(Debug)]
+pub struct Settings {
+    /// Longer than this no question may take; exports may.
+    pub question_time: Duration,
+    /// Whose scripts may ask.
+    pub origins: Origins,
+    /// How often each caller may ask.
+    pub limits: Limits,
+    /// `X-Forwarded-For` says where a request comes from.
+    pub trusts_proxy: bool,
+}
+
 /// What every handler works with.
 #[derive(Clone)]
 pub struct App {
@@ -72,6 +85,8 @@ pub struct App {
     pub sessions: Arc<Sessions>,
     /// Whose scripts may ask.
     origins: Arc<Origins>,
+    rates: Arc<Rates>,
+    trusts_proxy: bool,
     failures: Arc<Failures>,
     looks: Arc<Looks<Own>>,
     tails: Arc<tail::Tails>,
@@ -85,8 +100,9 @@ pub struct App {
 }
 
 impl App {
-    /// Over a store, behind a door, for questions that take at most so long, until `stop` turns true.
-    pub fn new(store: Arc<Store>, door: Door, question_time: Duration, stop: watch::Receiver<bool>) -> App {
+    /// Over a store, behind a door, until `stop` turns true.
+    pub fn new(store: Arc<Store>, door: Door, settings: Settings, stop: watch::Receiver<bool>) -> App {
+        let Settings { question_time, origins, limits, trusts_proxy } = settings;
         let exports = Arc::new(Semaphore::new(export::EXPORTS_MAX));
         let bodies = Arc::new(Semaphore::new(append::BODIES_KIB_MAX));
         let caller = Arc::new(Caller::nobody());
@@ -97,7 +113,9 @@ impl App {
             peer: None,
             door,
             sessions: Arc::default(),
-            origins: Arc::default(),
+            origins: Arc::new(origins),
+            rates: Arc::new(Rates::new(limits)),
+            trusts_proxy,
             failures: Arc::default(),
             looks: Arc::default(),
             tails: Arc::default(),
@@ -106,11 +124,6 @@ impl App {
             exports,
             bodies,
         }
-    }
-
-    /// The same for scripts of these origins too.
-    pub fn with_origins(self, origins: Origins) -> App {
-        App { origins: Arc::new(origins), ..self }
     }
 
     /// What matches every entry that is there for the caller.

@@ -27,6 +27,11 @@ tls_cert        ANNALS_TLS_CERT                        a file with the certifica
                                                        spoken; read again when it changes; default none
 tls_key         ANNALS_TLS_KEY                         the file with its private key; set with tls_cert
 connections_max ANNALS_CONNECTIONS_MAX                 connections at a time, more wait; default 4096, minimum 16
+requests_per_s  ANNALS_REQUESTS_PER_S                  requests a second of one key, viewer or person, five seconds' worth
+                                                       at once; then 429; default 1000, 0 is without a limit
+appends_per_s   ANNALS_APPENDS_PER_S                   appends a second of one key, likewise; default 20000
+strangers_per_s  ANNALS_STRANGERS_PER_S                requests a second from one address without a key that is known,
+                                                       likewise; default 50
 free_bytes_min  ANNALS_FREE_BYTES_MIN                  bytes that must stay free, below it events get 507;
                                                        default 1 GiB or 5 % of the disk, whichever is more;
                                                        minimum 67108864, or 0 to switch it off
@@ -50,7 +55,8 @@ witness         ANNALS_WITNESS                         where a witness takes che
 witness_key     ANNALS_WITNESS_KEY                     its public key; set with witness
 base_url        ANNALS_BASE_URL                        where the server is seen from outside, such as
                                                        https://audit.example.org/annals; default: what requests say
-trust_proxy     ANNALS_TRUST_PROXY                     believe X-Forwarded-Host, -Proto and -Prefix; default false
+trust_proxy     ANNALS_TRUST_PROXY                     believe X-Forwarded-Host, -Proto and -Prefix, and the last
+                                                       address of X-Forwarded-For; default false
 frame_origins   ANNALS_FRAME_ORIGINS                   origins, separated by spaces, that may show the page in a frame;
                                                        default none
 cors_origins    ANNALS_CORS_ORIGINS                    origins, separated by spaces, whose scripts may ask /v1 with a key of

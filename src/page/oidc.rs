@@ -75,6 +75,10 @@ pub async fn start(page: Page, uri: Uri, headers: HeaderMap) -> Response {
     if sign_in::is_in(&page, &headers) {
         return see_other(&format!("../{to}"));
     }
+    // Each that is begun takes the room of another that may not be finished yet.
+    if let Err(refused) = page.app.hold_back_stranger(page.app.peer) {
+        return refused.into_response();
+    }
     let outside = Outside::of(&headers, &page.settings);
     let redirect_uri = format!("{}{PAGE_PATH}{CALLBACK}", outside.url);
     // Several tabs may sign in at once: they share the browser's text.

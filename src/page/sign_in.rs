@@ -179,6 +179,9 @@ pub async fn sign_in(page: Page, headers: HeaderMap, body: String) -> Response {
     let wrong = |why| Form { to, wrong: Some(why), ..Form::default() };
     let Some(caller) = page.app.door.try_key(form.get("key")) else {
         own::enter_failure(&page.app, page.app.peer, Attempt::Key);
+        if let Err(refused) = page.app.hold_back_stranger(page.app.peer) {
+            return refused.into_response();
+        }
         return show(&page, &headers, StatusCode::UNAUTHORIZED, &wrong("This key is not known here."));
     };
     if !caller.may(Scope::Read) {

@@ -222,7 +222,13 @@ async fn run(
 
     let poisoned = store.poisoned();
     let (ended, end) = tokio::sync::watch::channel(false);
-    let app = App::new(store, door, Duration::from_millis(config.question_ms), end.clone()).with_origins(origins);
+    let settings = api::Settings {
+        question_time: Duration::from_millis(config.question_ms),
+        origins,
+        limits: config.limits(),
+        trusts_proxy: config.trust_proxy,
+    };
+    let app = App::new(store, door, settings, end.clone());
     let page = Page::new(app.clone(), page, OsDisk::shared(), config.data.clone(), config.read_only);
     let page = page.with_sign_on(sign_on);
     tokio::spawn(api::own::tell_folded(app.clone()));

@@ -29,6 +29,7 @@ mod page;
 mod paging;
 mod power;
 mod query_parse;
+mod rates;
 mod reindex;
 mod repair;
 mod scrub;

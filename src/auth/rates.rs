@@ -1,0 +1,230 @@
+//! How often each caller may ask: a bucket of requests that fills steadily and holds what five seconds bring. Who is held
+//! back is told when to come again. Strangers, who show no key that is known, are counted by address: a good key
+//! is let in whatever others from there have tried.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use super::caller::Who;
+use super::failures::neighbourhood;
+
+/// What a bucket holds is what so many seconds bring.
+pub const WINDOW_S: u32 = 5;
+const WINDOW: Duration = Duration::from_secs(WINDOW_S as u64);
+/// Buckets that are remembered; beyond, that which was used longest ago is forgotten, which is to be full again. All keys have
+/// room for both of theirs.
+const BUCKETS_MAX: NonZeroUsize = NonZeroUsize::new(32_768).expect("it is not 0");
+
+/// Requests a second; 0 is without a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of one caller, but appends.
+    pub requests_per_s: u32,
+    /// Appends of one caller.
+    pub appends_per_s: u32,
+    /// Of strangers at one address.
+    pub strangers_per_s: u32,
+}
+
+impl Default for Limits {
+    /// Far above what a person or a poller needs, and below what takes the machine from the others.
+    fn default() -> Limits {
+        Limits { requests_per_s: 1_000, appends_per_s: 20_000, strangers_per_s: 50 }
+    }
+}
+
+/// What is counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// Appends: senders of single events need many.
+    Appends,
+    /// All else.
+    Requests,
+}
+
+/// Whose bucket it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Holder {
+    Key(Arc<str>, Measure),
+    Viewer(Arc<str>, Measure),
+    Person(Arc<str>, Measure),
+    /// `None` for a connection without an address.
+    Strangers(Option<IpAddr>),
+}
+
+/// How a caller stands after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Requests that a full bucket holds.
+    pub quota: u32,
+    /// Requests that are left.
+    pub left: u32,
+    /// In so many seconds the bucket is full.
+    pub full_after_s: u64,
+    /// Set for who has to wait: seconds until there is room for one request.
+    pub wait_s: Option<u64>,
+}
+
+/// The buckets of all callers.
+pub struct Rates {
+    limits: Limits,
+    /// When each bucket is full again. Held to take one request out.
+    full_at: Mutex<LruCache<Holder, Instant>>,
+    held_back: [AtomicU64; 2],
+}
+
+impl Default for Rates {
+    fn default() -> Rates {
+        Rates::new(Limits::default())
+    }
+}
+
+impl Rates {
+    /// With these limits.
+    pub fn new(limits: Limits) -> Rates {
+        // It grows as callers come.
+        let mut full_at = LruCache::unbounded();
+        full_at.resize(BUCKETS_MAX);
+        Rates { limits, full_at: Mutex::new(full_at), held_back: Default::default() }
+    }
+
+    /// Takes one request out of the caller's bucket; `None` for who is not counted.
+    pub fn take(&self, who: &Who, measure: Measure, now: Instant) -> Option<Standing> {
+        let holder = match who {
+            Who::Key { id, .. } => Holder::Key(id.clone(), measure),
+            Who::Viewer { id, .. } => Holder::Viewer(id.clone(), measure),
+            Who::Person { id, .. } => Holder::Person(id.clone(), measure),
+            Who::Nobody | Who::Anyone => return None,
+        };
+        let per_s = match measure {
+            Measure::Appends => self.limits.appends_per_s,
+            Measure::Requests => self.limits.requests_per_s,
+        };
+        self.take_one(holder, per_s, now)
+    }
+
+    /// Takes one request out of the bucket of the strangers at an address.
+    pub fn take_stranger(&self, address: Option<IpAddr>, now: Instant) -> Option<Standing> {
+        self.take_one(Holder::Strangers(address.map(neighbourhood)), self.limits.strangers_per_s, now)
+    }
+
+    /// Requests that were held back: of callers, and of strangers.
+    pub fn held_back(&self) -> [u64; 2] {
+        [0, 1].map(|which| self.held_back[which].load(Ordering::Relaxed))
+    }
+
+    fn take_one(&self, holder: Holder, per_s: u32, now: Instant) -> Option<Standing> {
+        let step = Duration::from_secs(1).checked_div(per_s)?;
+        let is_stranger = matches!(holder, Holder::Strangers(_));
+        let mut buckets = self.full_at.lock();
+        let full_at = buckets.get_or_insert_mut(holder, || now);
+        let lacks = full_at.saturating_duration_since(now);
+        let (lacks, wait) = match (lacks + step).checked_sub(WINDOW).filter(|over| !over.is_zero()) {
+            None => (lacks + step, None),
+            Some(over) => (lacks, Some(over)),
+        };
+        *full_at = now + lacks;
+        drop(buckets);
+        if wait.is_some() {
+            self.held_back[usize::from(is_stranger)].fetch_add(1, Ordering::Relaxed);
+        }
+        let quota = per_s.saturating_mul(WINDOW_S);
+        let left = (WINDOW - lacks).as_nanos() / step.as_nanos();
+        Some(Standing {
+            quota,
+            left: u32::try_from(left).map_or(quota, |left| left.min(quota)),
+            full_after_s: seconds_up(lacks),
+            wait_s: wait.map(seconds_up),
+        })
+    }
+}
+
+fn seconds_up(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { requests_per_s: 10, appends_per_s: 1_000, strangers_per_s: 2 };
+
+    fn key(id: &str) -> Who {
+        Who::Key { id: id.into(), name: "a".into() }
+    }
+
+    #[test]
+    fn a_caller_has_five_seconds_of_requests_at_once_and_then_its_rate() {
+        let (rates, began) = (Rates::new(LIMITS), Instant::now());
+        let take = |ms: u64| rates.take(&key("a"), Measure::Requests, began + Duration::from_millis(ms)).unwrap();
+        let first = Standing { quota: 50, left: 49, full_after_s: 1, wait_s: None };
+        assert_eq!(take(0), first);
+        assert!((0..49).rev().all(|left| take(0).left == left));
+    }
+
+    #[test]
+    fn who_is_held_back_is_told_when_and_is_let_in_then() {
+        let (rates, began) = (Rates::new(LIMITS), Instant::now());
+        let take = |ms: u64| rates.take(&key("a"), Measure::Requests, began + Duration::from_millis(ms)).unwrap();
+        let waits = |ms: u64| take(ms).wait_s;
+        assert!((0..50).all(|_| waits(0).is_none()));
+        assert_eq!(take(0), Standing { quota: 50, left: 0, full_after_s: 5, wait_s: Some(1) });
+        // Asking in vain costs nothing.
+        assert!((0..1_000).all(|_| waits(0) == Some(1)));
+        assert_eq!((waits(99), waits(100), waits(100)), (Some(1), None, Some(1)));
+        assert!((0..50).all(|_| waits(60_000).is_none()), "never more than a full bucket");
+        assert_eq!(waits(60_000), Some(1));
+        assert_eq!(rates.held_back(), [1_004, 0]);
+    }
+
+    #[test]
+    fn each_caller_and_each_measure_is_for_itself_and_strangers_are_their_address() {
+        let (rates, now) = (Rates::new(LIMITS), Instant::now());
+        let waits = |who: &Who, measure| rates.take(who, measure, now).unwrap().wait_s.is_some();
+        assert!(!(0..50).any(|_| waits(&key("a"), Measure::Requests)));
+        assert!(waits(&key("a"), Measure::Requests));
+        assert!(!waits(&key("a"), Measure::Appends) && !waits(&key("b"), Measure::Requests));
+        let person = Who::Person { id: "a".into(), name: None, email: None };
+        assert!(!waits(&person, Measure::Requests), "somebody else of the same name");
+        let (here, there) = (Some(IpAddr::from([10, 0, 0, 1])), Some(IpAddr::from([10, 0, 0, 2])));
+        let is_held_back = |address| rates.take_stranger(address, now).unwrap().wait_s.is_some();
+        assert!(!(0..10).any(|_| is_held_back(here)));
+        assert!(is_held_back(here) && !is_held_back(there) && !is_held_back(None));
+        assert_eq!(rates.held_back(), [1, 1]);
+    }
+
+    #[test]
+    fn without_a_limit_nobody_is_counted() {
+        let rates = Rates::new(Limits { requests_per_s: 0, ..LIMITS });
+        assert_eq!(rates.take(&key("a"), Measure::Requests, Instant::now()), None);
+        assert_eq!(rates.take(&Who::Anyone, Measure::Appends, Instant::now()), None);
+        assert!(rates.full_at.lock().is_empty());
+    }
+
+    #[test]
+    fn however_many_come_memory_is_bounded() {
+        let (rates, now) = (Rates::new(LIMITS), Instant::now());
+        for n in 0..2 * BUCKETS_MAX.get() as u32 {
+            rates.take_stranger(Some(IpAddr::from(n.to_be_bytes())), now);
+        }
+        assert_eq!(rates.full_at.lock().len(), BUCKETS_MAX.get());
+    }
+
+    #[test]
+    fn odd_rates_fill_a_bucket_to_the_last_request() {
+        for per_s in [1, 3, 7, 999, 20_000, 3_000_000] {
+            let (rates, now) = (Rates::new(Limits { requests_per_s: per_s, ..LIMITS }), Instant::now());
+            let take = || rates.take(&key("a"), Measure::Requests, now).unwrap();
+            let quota = take().quota;
+            assert_eq!(quota, per_s * WINDOW_S);
+            assert!((1..quota.min(200_000)).all(|_| take().wait_s.is_none()), "{per_s}");
+            assert!(quota > 200_000 || take().wait_s.is_some(), "{per_s}");
+        }
+    }
+}
