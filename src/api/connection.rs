@@ -1,13 +1,17 @@
-//! Connections that a handler can hang up. A client that reads nothing lets hyper wait for it for ever, without looking at
-//! the body any more: then nobody but the connection itself can end it.
+//! Connections that a handler can hang up, and that know when something last moved on them. A client that reads nothing lets hyper
+//! wait for it for ever, without looking at the body any more: then nobody but the connection itself can end it.
 
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
@@ -28,6 +32,61 @@ struct Shared {
     waker: Mutex<Option<Waker>>,
     is_closed: watch::Sender<bool>,
     peer: Option<IpAddr>,
+    /// Requests that are not answered yet.
+    unanswered: AtomicUsize,
+    /// Requests share it, as over HTTP/2: what is written may be no part of an answer.
+    is_shared: AtomicBool,
+    /// When a request came or a part of an answer went. Held to read or set it.
+    moved: Mutex<Instant>,
+}
+
+/// A request that is not answered yet.
+pub struct Unanswered(Line);
+
+impl Unanswered {
+    /// Its answer begins; its parts count as they are taken.
+    pub fn answer(self, response: Response) -> Response {
+        let line = self.0.clone();
+        response.map(|body| Body::new(Watched { body, line }))
+    }
+}
+
+/// Also when the client has gone meanwhile.
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        self.0.0.unanswered.fetch_sub(1, Ordering::AcqRel);
+        self.0.touch();
+    }
+}
+
+/// The body of an answer: the connection moves as its parts are taken.
+struct Watched {
+    body: Body,
+    line: Line,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_ready() {
+            self.line.touch();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 impl Line {
@@ -38,7 +97,35 @@ impl Line {
             is_hung_up: AtomicBool::new(false),
             waker: Mutex::new(None),
             is_closed: watch::Sender::new(false),
+            unanswered: AtomicUsize::new(0),
+            is_shared: AtomicBool::new(false),
+            moved: Mutex::new(Instant::now()),
         }))
+    }
+
+    /// A request came; over HTTP/2 it shares the connection with others.
+    pub fn ask(&self, is_shared: bool) -> Unanswered {
+        self.0.unanswered.fetch_add(1, Ordering::AcqRel);
+        self.0.is_shared.fetch_or(is_shared, Ordering::AcqRel);
+        self.touch();
+        Unanswered(self.clone())
+    }
+
+    /// Since when nothing moves: no request waits for its answer, and no part of an answer goes. `None` while one waits.
+    pub fn still_since(&self) -> Option<Instant> {
+        let moved = *self.0.moved.lock();
+        (self.0.unanswered.load(Ordering::Acquire) == 0).then_some(moved)
+    }
+
+    fn touch(&self) {
+        *self.0.moved.lock() = Instant::now();
+    }
+
+    /// Bytes went. Where requests share a connection those may be answers to pings.
+    fn wrote(&self) {
+        if !self.0.is_shared.load(Ordering::Acquire) {
+            self.touch();
+        }
     }
 
     /// The address of the other end.
@@ -107,7 +194,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.unless_hung_up(context, |stream, context| stream.poll_write(context, bytes))
+        let written = self.unless_hung_up(context, |stream, context| stream.poll_write(context, bytes));
+        if written.is_ready() {
+            self.line.wrote();
+        }
+        written
     }
 
     fn poll_write_vectored(
@@ -115,7 +206,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.unless_hung_up(context, |stream, context| stream.poll_write_vectored(context, slices))
+        let written = self.unless_hung_up(context, |stream, context| stream.poll_write_vectored(context, slices));
+        if written.is_ready() {
+            self.line.wrote();
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -37,6 +37,9 @@ const HEADERS_MAX: usize = 100;
 const STREAMS_MAX: u32 = 256;
 /// Over HTTP/2 the other end is asked this often whether it is still there, and has as long to say so.
 const ALIVE: Duration = Duration::from_secs(60);
+/// A connection on which nothing moves for so long ends: no request comes, no part of an answer is taken. More than a tail's
+/// signs of life are apart.
+pub const IDLE_TIME: Duration = Duration::from_secs(120);
 /// When the system gives no connection, for lack of file descriptors say, we wait so long before we ask again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
@@ -46,19 +49,29 @@ struct Shared {
     router: Router,
     builder: Builder<TokioExecutor>,
     tls: Option<Arc<Tls>>,
+    idle: Duration,
+}
+
+/// How many connections there may be, and for how long they may do nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// At a time.
+    pub connections: usize,
+    /// Usually [`IDLE_TIME`].
+    pub idle: Duration,
 }
 
 /// Serves until `until`; then no new connection is taken, and it returns when those that are there have finished what they began.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    connections_max: usize,
+    limits: Limits,
     router: Router,
     until: impl Future<Output = ()>,
 ) {
-    let slots = Arc::new(Semaphore::new(connections_max));
+    let slots = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
-    let shared = Shared { router, builder: builder(), tls };
+    let shared = Shared { router, builder: builder(), tls, idle: limits.idle };
     let mut until = std::pin::pin!(until);
     loop {
         let next = async {
@@ -139,10 +152,13 @@ where
     let asked = has_asked.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
+        let unanswered = seen.ask(request.version() == Version::HTTP_2);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(seen.clone()));
-        router.clone().call(request)
+        let answering = router.clone().call(request);
+        async move { answering.await.map(|response| unanswered.answer(response)) }
     });
+    let idle = idle(line.clone(), shared.idle);
     let io = TokioIo::new(Connection::new(stream, line));
     // Hyper counts the time of a head from its first byte: who never sends one is ended here.
     let silent = async {
@@ -157,6 +173,141 @@ where
                 debug!("a connection ended: {error}");
             }
         }
+        () = idle => debug!("a connection did nothing for {} s", shared.idle.as_secs()),
         () = silent => debug!("a connection asked for nothing within {} s", HEAD_TIME.as_secs()),
+    }
+}
+
+/// Returns when nothing has moved for so long.
+async fn idle(line: Line, time: Duration) {
+    loop {
+        let since = line.still_since();
+        let left = since.map_or(time, |since| time.saturating_sub(since.elapsed()));
+        if left.is_zero() {
+            return;
+        }
+        sleep(left).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net;
+    use std::time::Instant;
+
+    use axum::body::Bytes;
+    use axum::routing::get;
+    use tokio::runtime::Runtime;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_millis(300);
+    /// Long enough to be sure that nothing comes any more.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// A server with short patience: `/` answers at once, `/slow` after three times that, `/flood` without an end.
+    fn server(runtime: &Runtime) -> net::SocketAddr {
+        let flood = || async {
+            let pieces = tokio_stream::iter(std::iter::repeat(Bytes::from(vec![b'x'; 64 << 10])));
+            Body::from_stream(pieces.map(Ok::<_, std::convert::Infallible>))
+        };
+        let slow = || async {
+            sleep(3 * IDLE).await;
+            "late"
+        };
+        let router =
+            Router::new().route("/", get(|| async { "now" })).route("/slow", get(slow)).route("/flood", get(flood));
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = Limits { connections: 64, idle: IDLE };
+        runtime.spawn(serve(listener, None, limits, router, std::future::pending()));
+        address
+    }
+
+    fn connect(address: net::SocketAddr, first: &[u8]) -> net::TcpStream {
+        let mut socket = net::TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.write_all(first).unwrap();
+        socket
+    }
+
+    /// Whether the other end hangs up, rather than to keep the connection for as long as we wait.
+    fn is_ended(socket: &mut net::TcpStream) -> bool {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            match socket.read(&mut [0; 1 << 16]) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error.kind() == io::ErrorKind::ConnectionReset,
+            }
+        }
+        false
+    }
+
+    /// Client preface, empty SETTINGS, and `GET /` as stream 1 (RFC 9113; the header block is RFC 7541 indexes 2, 6, 4 and a host).
+    const HTTP2: &[u8] =
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01x";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0annals!!";
+
+    #[test]
+    fn pings_alone_keep_no_connection() {
+        let runtime = Runtime::new().unwrap();
+        let mut socket = connect(server(&runtime), HTTP2);
+        let began = Instant::now();
+        let mut pinging = socket.try_clone().unwrap();
+        let pings = std::thread::spawn(move || {
+            // Each is answered, until nobody is there.
+            while pinging.write_all(PING).is_ok() && began.elapsed() < 2 * PATIENCE {
+                std::thread::sleep(IDLE / 10);
+            }
+        });
+        assert!(is_ended(&mut socket));
+        assert!(began.elapsed() >= IDLE);
+        pings.join().unwrap();
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_loses_its_connection_and_one_that_reads_slowly_keeps_it() {
+        let runtime = Runtime::new().unwrap();
+        let address = server(&runtime);
+        let request = b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n";
+        let (mut deaf, mut slow) = (connect(address, request), connect(address, request));
+        let began = Instant::now();
+        let mut piece = vec![0; 1 << 20];
+        while began.elapsed() < 6 * IDLE {
+            std::thread::sleep(IDLE / 3);
+            slow.read_exact(&mut piece).unwrap();
+        }
+        // What was on its way is still there, and then the end.
+        assert!(is_ended(&mut deaf));
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_is_not_idle() {
+        let runtime = Runtime::new().unwrap();
+        let mut socket = connect(server(&runtime), b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        assert!(said.ends_with("late"), "{said}");
+    }
+
+    #[test]
+    fn who_asks_again_in_time_keeps_the_connection() {
+        let runtime = Runtime::new().unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let mut socket = connect(server(&runtime), b"");
+        for _ in 0..8 {
+            socket.write_all(request).unwrap();
+            let mut said = Vec::new();
+            while !said.ends_with(b"now") {
+                let mut byte = [0];
+                socket.read_exact(&mut byte).unwrap();
+                said.extend(byte);
+            }
+            std::thread::sleep(IDLE / 2);
+        }
+        assert!(is_ended(&mut socket), "and loses it when it does not");
     }
 }

@@ -236,7 +236,8 @@ async fn run(
     let router = if tls.is_some() { router.layer(map_response(api::only_tls)) } else { router };
     let mut until = end;
     let until = async move { drop(until.wait_for(|ended| *ended).await) };
-    let serving = tokio::spawn(listen::serve(listener, tls, config.connections_max, router, until));
+    let limits = listen::Limits { connections: config.connections_max, idle: listen::IDLE_TIME };
+    let serving = tokio::spawn(listen::serve(listener, tls, limits, router, until));
     let result = tokio::select! {
         _ = stop.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
