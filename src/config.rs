@@ -36,9 +36,9 @@ const SEGMENT_EVENTS_CEILING: u64 = 1 << 20;
 /// The widest span has 512 times as many, and its documents are numbered with 32 bits.
 const SPAN_EVENTS_CEILING: u64 = 1 << 20;
 
-/// A week, in s: rot is found while backups that lack it are still kept.
-const SCRUB_PERIOD_S_DEFAULT: u64 = 7 * 24 * 3600;
-/// 5 TB a week, and a twentieth of what a slow disk reads.
+/// In s. A day with room to spare: a check counts for a day on the page, and the next is to be through by then.
+const SCRUB_PERIOD_S_DEFAULT: u64 = 20 * 3600;
+/// 600 GB in that time, and a twentieth of what a slow disk reads.
 const SCRUB_BYTES_PER_S_DEFAULT: u64 = 8 << 20;
 /// With less a large log would never be through.
 const SCRUB_BYTES_PER_S_FLOOR: u64 = 64 << 10;
@@ -91,8 +91,8 @@ pub struct Config {
     /// A file outside the data directory, best on another machine's disk, that always holds the newest signed checkpoint:
     /// an older copy of the directory is then recognised and not signed over. Default none. `ANNALS_LAST_NOTE`.
     pub last_note: Option<PathBuf>,
-    /// Everything is read again from the disk and compared this often, s: log, tree, notes and index. Default 604,800 (7
-    /// days); 0 switches it off. `ANNALS_SCRUB_PERIOD_S`.
+    /// Everything is read again from the disk and compared this often, s: log, tree, notes and index. Default 72,000 (20
+    /// hours); 0 switches it off. `ANNALS_SCRUB_PERIOD_S`.
     pub scrub_period_s: u64,
     /// And at most this fast, bytes/s. Default 8 MiB/s, at least 64 KiB/s. `ANNALS_SCRUB_BYTES_PER_S`.
     pub scrub_bytes_per_s: u64,

@@ -25,12 +25,17 @@ const LIVE_PAUSE: Duration = Duration::from_millis(100);
 /// Events of a span as it is cut. What is wider is being merged.
 const SPAN_EVENTS: u64 = 32_768;
 
+/// A server that lets everybody in, as most benches want it.
+const OPEN: &[&str] = &["--no-auth"];
+
 /// A server process and a client.
 pub struct Server {
     child: Child,
     pub url: String,
     pub dir: PathBuf,
     pub agent: ureq::Agent,
+    /// Shown with every request, where keys are asked for.
+    key: Option<String>,
     /// From exec until `/readyz` said 200.
     pub ready_after: Duration,
     own: Option<tempfile::TempDir>,
@@ -79,6 +84,26 @@ impl Server {
         Server::start(own.path().join("data"), Some(own))
     }
 
+    /// The same that asks for keys. Its own is shown with [`Server::get`] and [`Server::text`].
+    pub fn empty_guarded() -> Server {
+        let own = tempfile::tempdir().expect("a temporary directory");
+        let key = format!("annals_bench_{}", "b5".repeat(20));
+        // Everything is counted, and nothing held back.
+        let settings = [
+            ("ANNALS_BOOTSTRAP_ADMIN_KEY", key.as_str()),
+            ("ANNALS_REQUESTS_PER_S", "1000000"),
+            ("ANNALS_APPENDS_PER_S", "1000000"),
+        ];
+        let mut server = Server::start_with(own.path().join("data"), Some(own), &settings, &[]);
+        server.key = Some(key);
+        server
+    }
+
+    /// The key that it asks for.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// A server with this many events. With `ANNALS_BENCH_DIR` set they are loaded once and kept there between runs,
     /// beside the few that [`Server::while_appending`] adds.
     pub fn with_events(n: u64) -> Server {
@@ -106,20 +131,26 @@ impl Server {
     pub fn restarted_with(mut self, settings: &[(&str, &str)]) -> Server {
         let (dir, own) = (self.dir.clone(), self.own.take());
         drop(self);
-        Server::start_with(dir, own, settings)
+        Server::start_with(dir, own, settings, OPEN)
     }
 
     fn start(dir: PathBuf, own: Option<tempfile::TempDir>) -> Server {
-        Server::start_with(dir, own, &[])
+        Server::start_with(dir, own, &[], OPEN)
     }
 
-    fn start_with(dir: PathBuf, own: Option<tempfile::TempDir>, settings: &[(&str, &str)]) -> Server {
+    fn start_with(
+        dir: PathBuf,
+        own: Option<tempfile::TempDir>,
+        settings: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Server {
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_annals"))
             .arg("serve")
             .arg("--data")
             .arg(&dir)
-            .args(["--listen", "127.0.0.1:0", "--no-auth"])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -131,7 +162,7 @@ impl Server {
         stdout.read_line(&mut line).expect("the server's first line");
         let url = line.trim().strip_prefix("listening on ").expect("the server's address").to_owned();
         thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        let mut server = Server { child, url, dir, agent: new_agent(), ready_after: Duration::ZERO, own };
+        let mut server = Server { child, url, dir, agent: new_agent(), key: None, ready_after: Duration::ZERO, own };
         while server.agent.get(format!("{}/readyz", server.url)).call().map_or(true, |answer| answer.status() != 200) {
             thread::sleep(Duration::from_millis(2));
         }
@@ -232,7 +263,11 @@ impl Server {
 
     /// GET of some text, which must work.
     pub fn text(&self, path: &str) -> String {
-        let mut answer = self.agent.get(format!("{}{path}", self.url)).call().expect("an answer");
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        if let Some(key) = &self.key {
+            request = request.header("x-api-key", key);
+        }
+        let mut answer = request.call().expect("an answer");
         let text = answer.body_mut().with_config().limit(1 << 30).read_to_string().expect("a body");
         assert_eq!(answer.status(), 200, "{path}: {text}");
         text
@@ -298,11 +333,16 @@ pub fn new_agent() -> ureq::Agent {
 
 /// Posts NDJSON, which must be taken.
 pub fn post(agent: &ureq::Agent, url: &str, lines: &str) {
-    let mut answer = agent
-        .post(format!("{url}/v1/events"))
-        .header("content-type", "application/x-ndjson")
-        .send(lines)
-        .expect("an answer");
+    post_with(agent, url, None, lines);
+}
+
+/// The same with a key.
+pub fn post_with(agent: &ureq::Agent, url: &str, key: Option<&str>, lines: &str) {
+    let mut request = agent.post(format!("{url}/v1/events")).header("content-type", "application/x-ndjson");
+    if let Some(key) = key {
+        request = request.header("x-api-key", key);
+    }
+    let mut answer = request.send(lines).expect("an answer");
     let text = answer.body_mut().read_to_string().expect("a body");
     assert_eq!(answer.status(), 201, "{text}");
 }

@@ -36,7 +36,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 
-use crate::auth::{Caller, Failures, Limits, Looks, Rates, Scope, Sessions};
+use crate::auth::{Caller, Failure, Folds, Limits, Look, Rates, Scope, Sessions, failures, looks};
 use crate::clock;
 use crate::index::{Engine, Narrowed, Patience};
 use crate::query::{Env, Query};
@@ -87,8 +87,8 @@ pub struct App {
     origins: Arc<Origins>,
     rates: Arc<Rates>,
     trusts_proxy: bool,
-    failures: Arc<Failures>,
-    looks: Arc<Looks<Own>>,
+    failures: Arc<Folds<Failure, Own>>,
+    looks: Arc<Folds<Look, Own>>,
     tails: Arc<tail::Tails>,
     /// Turns true when the server stops: who would wait does not any more.
     stop: watch::Receiver<bool>,
@@ -116,8 +116,8 @@ impl App {
             origins: Arc::new(origins),
             rates: Arc::new(Rates::new(limits)),
             trusts_proxy,
-            failures: Arc::default(),
-            looks: Arc::default(),
+            failures: Arc::new(failures()),
+            looks: Arc::new(looks()),
             tails: Arc::default(),
             stop,
             question_time,

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use super::App;
 use super::error::ApiError;
-use crate::auth::{Attempt, Look, Told, Who};
+use crate::auth::{Attempt, Failure, Look, Told, Who};
 use crate::clock;
 use crate::event::{Context, Kind, Object, Outcome, Party};
 use crate::json::Json;
@@ -82,16 +82,8 @@ async fn enter_looks(app: &App, looks: Vec<Told<Own>>) -> Result<(), ApiError> {
     if looks.is_empty() {
         return Ok(());
     }
-    let entries: Vec<Own> = looks
-        .into_iter()
-        .map(|Told { mut entry, count, rows }| {
-            if let Json::Object(members) = &mut entry.detail {
-                members.push(("rows".to_owned(), number(rows)));
-                members.push(("count".to_owned(), number(count)));
-            }
-            entry
-        })
-        .collect();
+    let entries: Vec<Own> =
+        looks.into_iter().map(|told| with_numbers(told.entry, &[("rows", told.rows), ("count", told.count)])).collect();
     let said = said(&entries);
     match append(app, entries).await {
         // Whoever makes room must be able to look.
@@ -103,54 +95,74 @@ async fn enter_looks(app: &App, looks: Vec<Told<Own>>) -> Result<(), ApiError> {
     }
 }
 
+fn with_numbers(mut own: Own, numbers: &[(&str, u64)]) -> Own {
+    if let Json::Object(members) = &mut own.detail {
+        members.extend(numbers.iter().map(|(name, value)| ((*name).to_owned(), number(*value))));
+    }
+    own
+}
+
 /// Enters what was folded, every so often, until the server stops.
 pub async fn tell_folded(app: App) {
     loop {
         tokio::select! {
             () = app.stopping() => return,
-            () = tokio::time::sleep(FOLDED_EVERY) => tell(&app, app.looks.due(clock::now_ms())).await,
+            () = tokio::time::sleep(FOLDED_EVERY) => {
+                let now_ms = clock::now_ms();
+                tell(&app, app.looks.due(now_ms), app.failures.due(now_ms)).await;
+            }
         }
     }
 }
 
 /// Enters all that was folded: the server has answered its last request.
 pub async fn tell_rest(app: &App) {
-    tell(app, app.looks.all()).await;
+    tell(app, app.looks.all(), app.failures.all()).await;
 }
 
-async fn tell(app: &App, looks: Vec<Told<Own>>) {
+async fn tell(app: &App, looks: Vec<Told<Own>>, failures: Vec<Told<Own>>) {
     if let Err(error) = enter_looks(app, looks).await {
         warn!("what was looked at could not be entered in the log: {}", error.detail());
     }
+    enter_failures(app, failures).await;
 }
 
-/// Tells of requests with wrong keys, and of people who were not signed in: the first from an address, then a number every few
-/// minutes.
+/// Tells of requests with wrong keys, and of people who were not signed in: the first from an address at once, what follows as a
+/// number.
 pub fn enter_failure(app: &App, peer: Option<IpAddr>, attempt: Attempt) {
-    let Some(count) = app.failures.count(peer, attempt, clock::now_ms()) else { return };
-    let from = peer.map_or_else(|| "somewhere".to_owned(), |peer| peer.to_string());
-    let mut detail = vec![("count".to_owned(), number(count))];
-    match attempt {
-        Attempt::Key => warn!(count, "requests from {from} had a key that is not known here"),
-        Attempt::Person(why) => {
-            warn!(count, "sign-ins from {from} were refused: {why}");
-            detail.extend([("by".to_owned(), text("oidc")), ("why".to_owned(), text(why))]);
-        }
-    }
-    let actor = Party { kind: "unknown".into(), id: "unknown".into(), name: None, email: None };
-    let own = Own {
-        actor,
-        outcome: Outcome::Denied,
-        context: context(peer),
-        ..Own::of_server("auth.sign_in_failed", Json::Object(detail))
+    let entry = || {
+        let detail = match attempt {
+            Attempt::Key => Vec::new(),
+            Attempt::Person(why) => vec![("by".to_owned(), text("oidc")), ("why".to_owned(), text(why))],
+        };
+        let actor = Party { kind: "unknown".into(), id: "unknown".into(), name: None, email: None };
+        let own = Own::of_server("auth.sign_in_failed", Json::Object(detail));
+        Own { actor, outcome: Outcome::Denied, context: context(peer), ..own }
     };
-    let app = app.clone();
-    // The answer does not wait for it: who knocks must not be able to slow us down.
-    tokio::spawn(async move {
-        if let Err(error) = append(&app, vec![own]).await {
-            warn!("what was refused could not be entered in the log: {}", error.detail());
-        }
-    });
+    let told = app.failures.count(Failure::new(peer, attempt), 0, clock::now_ms(), entry);
+    if !told.is_empty() {
+        let app = app.clone();
+        // The answer does not wait for it: who knocks must not be able to slow us down.
+        tokio::spawn(async move { enter_failures(&app, told).await });
+    }
+}
+
+async fn enter_failures(app: &App, failures: Vec<Told<Own>>) {
+    if failures.is_empty() {
+        return;
+    }
+    for Told { entry, count, .. } in &failures {
+        let from = entry.context.ip.as_deref().unwrap_or("somewhere");
+        let what = match &entry.detail {
+            Json::Object(members) if members.is_empty() => "requests with a key that is not known here",
+            _ => "sign-ins of people that were refused",
+        };
+        warn!(count, "{what}, from {from}");
+    }
+    let entries = failures.into_iter().map(|told| with_numbers(told.entry, &[("count", told.count)])).collect();
+    if let Err(error) = append(app, entries).await {
+        warn!("what was refused could not be entered in the log: {}", error.detail());
+    }
 }
 
 fn context(peer: Option<IpAddr>) -> Context {

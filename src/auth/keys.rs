@@ -23,7 +23,8 @@ use crate::query::{Env, ParseError};
 pub const FILE: &str = "keys.json";
 /// What an id has before the prefix.
 pub(super) const ID_MARK: &str = "key_";
-/// Keys there may be, revoked and expired ones too.
+/// Keys there may be. Of those that are revoked or expired, the ones that ended first make room when it is needed; what became of
+/// them stands in the log.
 pub const KEYS_MAX: usize = 10_000;
 /// What a key takes in the file, at most: its name, its tenant and a restriction of 8 KiB, all escaped.
 const KEY_BYTES_MAX: u64 = 64 << 10;
@@ -91,7 +92,7 @@ pub enum KeyError {
     #[error("restriction: {0}")]
     Restriction(#[from] ParseError),
     /// Full.
-    #[error("there are {KEYS_MAX} keys already, revoked ones included")]
+    #[error("there are {KEYS_MAX} keys already, and all of them count")]
     TooMany,
     /// The file.
     #[error("cannot read or write {path}")]
@@ -232,13 +233,16 @@ impl Keys {
         });
         let _changing = self.changing.lock();
         let mut book = Book::clone(&self.book.load());
-        if book.len() >= KEYS_MAX {
-            return Err(KeyError::TooMany);
-        }
         match book.get(text.prefix()) {
             Some(known) if known.hash.is_of(text) => return Ok(known.clone()),
             Some(_) => return Err(KeyError::Bad { member: "key", why: "another key has its prefix".into() }),
             None => {}
+        }
+        if book.len() >= KEYS_MAX {
+            let ended = book.iter().filter_map(|(prefix, key)| Some((key.ended_ms(env.now_ms)?, prefix)));
+            let (_, prefix) = ended.min().ok_or(KeyError::TooMany)?;
+            let prefix = prefix.clone();
+            book.remove(&prefix);
         }
         book.insert(text.prefix().to_owned(), key.clone());
         self.replace(book)?;
@@ -297,6 +301,12 @@ impl Key {
     fn holder(&self) -> Caller {
         let who = Who::Key { id: self.id.clone(), name: self.name.clone() };
         Caller::new(who, self.scopes, self.tenant.clone(), self.restriction.clone())
+    }
+
+    /// When it was over, if it is.
+    fn ended_ms(&self, now_ms: u64) -> Option<u64> {
+        let ends = [self.revoked_ms, self.expires_ms].into_iter().flatten();
+        ends.filter(|end| *end <= now_ms).min()
     }
 
     /// Why its holder is not let in any more.
@@ -464,6 +474,34 @@ mod tests {
         let twin = KeyText::parse(&format!("annals_boot_{}", "b".repeat(40))).unwrap();
         assert!(keys.add(&twin, &reader("twin"), &env()).is_err());
         assert_eq!(keys.list().len(), 1);
+    }
+
+    #[test]
+    fn in_a_full_book_those_that_ended_first_make_room_and_none_that_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = open(dir.path());
+        let (first, _) = keys.create(&reader("a"), &env()).unwrap();
+        let (sample, _) = keys.create(&reader("b"), &env()).unwrap();
+        let stored = |n: usize| {
+            let (expires_ms, revoked_ms) = match n {
+                7 => (None, Some(NOW_MS - 2)),
+                8 => (Some(NOW_MS - 1), None),
+                9 => (Some(NOW_MS + 1), None),
+                _ => (None, None),
+            };
+            Stored { expires_ms, revoked_ms, ..Stored::of(&format!("n{n}"), &sample) }
+        };
+        let all: Vec<Stored> = (0..KEYS_MAX - 1).map(stored).chain([Stored::of("first", &first)]).collect();
+        std::fs::write(dir.path().join(FILE), serde_json::to_vec(&all).unwrap()).unwrap();
+        let keys = open(dir.path());
+        let is_there = |id: &str| keys.list().iter().any(|key| &*key.id == id);
+        for gone in ["key_n7", "key_n8"] {
+            assert!(is_there(gone));
+            keys.create(&reader("new"), &env()).unwrap();
+            assert!(!is_there(gone) && is_there("key_n9"), "{gone}");
+        }
+        assert!(matches!(keys.create(&reader("one too many"), &env()), Err(KeyError::TooMany)));
+        assert_eq!(keys.list().len(), KEYS_MAX);
     }
 
     #[test]

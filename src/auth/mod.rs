@@ -6,6 +6,7 @@
 
 pub mod caller;
 pub mod failures;
+pub mod folds;
 pub mod keys;
 pub mod looks;
 pub mod rates;
@@ -16,9 +17,10 @@ pub mod sessions;
 pub mod viewers;
 
 pub use caller::{Caller, Who};
-pub use failures::{Attempt, Failures};
+pub use failures::{Attempt, Failure, failures};
+pub use folds::{Folds, Told};
 pub use keys::{Draft, Key, KeyError, Keys, Refused, is_text};
-pub use looks::{Look, Looks, Told};
+pub use looks::{Look, looks};
 pub use rates::{Limits, Measure, Rates, Standing};
 pub use restriction::Restriction;
 pub use scope::{Scope, Scopes};

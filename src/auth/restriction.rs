@@ -2,6 +2,8 @@
 
 use crate::query::{Env, ParseError, Query, parse};
 
+/// A relative time moves in steps of this, ms, so that what was counted under it is of use for a while.
+const STEP_MS: u64 = 60_000;
 /// Two moments far apart: a query that reads the same at both has no relative time.
 const MOMENTS_MS: [u64; 2] = [1_000_000_000_000, 2_000_000_000_000];
 
@@ -42,6 +44,7 @@ impl Restriction {
 
     /// What it means at this moment; `None` if it means nothing now: then it lets nothing through.
     pub fn at(&self, env: &Env<'_>) -> Option<Query> {
+        let env = &Env { now_ms: env.now_ms - env.now_ms % STEP_MS, ..*env };
         let read = || {
             let queries: Result<Vec<Query>, _> = self.texts.iter().map(|text| parse(text, env)).collect();
             queries.ok()?.into_iter().reduce(Query::and)
@@ -60,7 +63,9 @@ mod tests {
         let env = |now_ms| Env { now_ms, catalogue: Catalogue::builtin() };
         let read = |text| Restriction::read(text, &env(1_700_000_000_000)).unwrap();
         let moving = read("actor:u_1 time:1h");
-        assert_ne!(moving.at(&env(1_700_000_000_000)), moving.at(&env(1_700_000_001_000)));
+        let minute = 1_700_000_040_000;
+        assert_ne!(moving.at(&env(minute - 1)), moving.at(&env(minute)));
+        assert_eq!(moving.at(&env(minute)), moving.at(&env(minute + STEP_MS - 1)), "once a minute");
         assert_eq!(moving.text(), "actor:u_1 time:1h");
         let still = read("actor:u_1 (action:contacts OR /a+b/) time:>=2026-11-01");
         assert!(still.always.is_some());

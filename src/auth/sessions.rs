@@ -15,6 +15,8 @@ use crate::event::row::hex;
 
 /// Sessions at a time; the one that was not used longest goes first.
 const SESSIONS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
+/// Sessions of one key or person at a time, likewise: nobody can sign others out by signing in.
+const SESSIONS_EACH_MAX: usize = 100;
 /// Who does nothing for so long is signed out, ms.
 pub const IDLE_MS: u64 = 60 * 60 * 1000;
 /// And after so long everybody is, ms.
@@ -33,6 +35,16 @@ pub enum Holder {
     Key(Arc<str>),
     /// A person, with what they might do when they came.
     Person(Arc<Caller>),
+}
+
+impl Holder {
+    fn is(&self, other: &Holder) -> bool {
+        match (self, other) {
+            (Holder::Key(one), Holder::Key(other)) => one == other,
+            (Holder::Person(one), Holder::Person(other)) => one.who() == other.who(),
+            (Holder::Key(_), Holder::Person(_)) | (Holder::Person(_), Holder::Key(_)) => false,
+        }
+    }
 }
 
 struct Session {
@@ -60,7 +72,13 @@ impl Sessions {
     /// When the system has no random bytes.
     pub fn begin(&self, holder: Holder, now_ms: u64) -> io::Result<String> {
         let text = hex(&durable::random::<TEXT_BYTES>()?);
-        self.by_hash.lock().put(id_of(&text), Session { holder, began_ms: now_ms, seen_ms: now_ms });
+        let mut by_hash = self.by_hash.lock();
+        // The one that was used last comes first.
+        let own = by_hash.iter().filter(|(_, session)| session.holder.is(&holder));
+        if let Some(id) = own.map(|(id, _)| *id).nth(SESSIONS_EACH_MAX - 1) {
+            by_hash.pop(&id);
+        }
+        by_hash.put(id_of(&text), Session { holder, began_ms: now_ms, seen_ms: now_ms });
         Ok(text)
     }
 
@@ -144,10 +162,23 @@ mod tests {
     fn however_many_sign_in_memory_is_bounded() {
         let sessions = Sessions::default();
         let first = sessions.begin(Holder::Key("key_a".into()), 0).unwrap();
-        for _ in 0..SESSIONS_MAX.get() {
-            sessions.begin(Holder::Key("key_b".into()), 0).unwrap();
+        for n in 0..SESSIONS_MAX.get() {
+            sessions.begin(Holder::Key(format!("key_{n}").into()), 0).unwrap();
         }
         assert!(sessions.find(&first, true, 0).is_none());
         assert_eq!(sessions.by_hash.lock().len(), SESSIONS_MAX.get());
+    }
+
+    #[test]
+    fn however_often_one_signs_in_the_others_stay() {
+        let sessions = Sessions::default();
+        let begin = |key: &str, now_ms| sessions.begin(Holder::Key(key.into()), now_ms).unwrap();
+        let other = begin("key_b", 0);
+        let own: Vec<String> = (0..SESSIONS_MAX.get() as u64).map(|now_ms| begin("key_a", now_ms)).collect();
+        let counts = |text: &String| sessions.find(text, false, 10_000).is_some();
+        assert!(counts(&other));
+        let kept: Vec<bool> = own.iter().map(counts).collect();
+        assert_eq!(kept.iter().filter(|kept| **kept).count(), SESSIONS_EACH_MAX);
+        assert!(kept.ends_with(&[true; SESSIONS_EACH_MAX]), "the newest");
     }
 }

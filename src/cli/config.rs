@@ -49,7 +49,7 @@ accept_new_key  ANNALS_ACCEPT_NEW_KEY  --accept-new-key  go on with another sign
 last_note       ANNALS_LAST_NOTE                       a file elsewhere that holds the newest signed checkpoint, so that
                                                        an older copy of the directory is recognised; default none
 scrub_period_s  ANNALS_SCRUB_PERIOD_S                  everything is read again and compared this often, s;
-                                                       default 604800 (7 days), 0 switches it off
+                                                       default 72000 (20 hours), 0 switches it off
 scrub_bytes_per_s  ANNALS_SCRUB_BYTES_PER_S            and at most this fast, bytes/s; default 8388608, minimum 65536
 witness         ANNALS_WITNESS                         where a witness takes checkpoints; default none
 witness_key     ANNALS_WITNESS_KEY                     its public key; set with witness

@@ -26,8 +26,9 @@ fn is_there(method: &Method, rest: &str) -> bool {
 }
 
 /// `/embed/{token}`: relative addresses begin at the slash.
-pub async fn with_slash(Path(token): Path<String>) -> Response {
-    see_other(&format!("{token}/"))
+pub async fn with_slash(Path(token): Path<String>, uri: Uri) -> Response {
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    see_other(&format!("{token}/{query}"))
 }
 
 /// Hands a request on to the page, as one that shows the token.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::DateTime;
 use serde::Deserialize;
 
-use super::{array, optional};
+use super::{array, object, optional};
 use crate::auth::{Draft, Key, Restriction, Scope};
 use crate::clock::rfc3339_ms;
 use crate::json::write_string;
@@ -26,7 +26,7 @@ struct Wanted {
 /// # Errors
 /// What is wrong, and what was expected.
 pub fn key_draft(body: &[u8]) -> Result<Draft, String> {
-    let wanted: Wanted = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let wanted: Wanted = object(body)?;
     let scope = |word: &String| {
         let words = Scope::ALL.map(Scope::as_str).join(", ");
         Scope::named(word).ok_or_else(|| format!("scopes: there is no scope {word:?}, expected some of {words}"))
@@ -101,6 +101,8 @@ mod tests {
             (r#"{"scopes":[]}"#, "name"),
             (r#"{"name":"a"}"#, "scopes"),
             (r#"{"name":"a","scopes":["root"]}"#, "root"),
+            (r#"["a",["read"],null,null,null]"#, "expected an object"),
+            (r#"{"name":"a","name":"b","scopes":[]}"#, "duplicate"),
             (r#"{"name":"a","scopes":[],"colour":1}"#, "colour"),
             (r#"{"name":"a","scopes":[],"expires":"tomorrow"}"#, "tomorrow"),
         ] {

@@ -21,6 +21,8 @@ pub use query_tree::{Place, query_tree};
 pub use segments::segments;
 pub use viewers::{new_viewer, viewer_draft};
 
+use serde::Deserialize;
+
 use crate::event::row::push_hex;
 use crate::ingest::ItemFault;
 use crate::json::write_string;
@@ -175,6 +177,14 @@ fn rows(page: &Page) -> String {
     }
     out.push(']');
     out
+}
+
+/// Reads a JSON object; an array of its members' values is none.
+fn object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+    match body.trim_ascii_start().first() {
+        Some(b'{') | None => serde_json::from_slice(body).map_err(|error| error.to_string()),
+        Some(_) => Err("expected an object".to_owned()),
+    }
 }
 
 fn optional(out: &mut String, name: &str, value: Option<&str>) {

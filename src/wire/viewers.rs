@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::optional;
+use super::{object, optional};
 use crate::auth::{Viewer, ViewerDraft};
 use crate::clock::rfc3339_ms;
 use crate::json::write_string;
@@ -27,7 +27,7 @@ struct Wanted {
 /// # Errors
 /// What is wrong, and what was expected.
 pub fn viewer_draft(body: &[u8]) -> Result<ViewerDraft, String> {
-    let wanted: Wanted = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let wanted: Wanted = object(body)?;
     Ok(ViewerDraft {
         user: wanted.user,
         name: wanted.name,
