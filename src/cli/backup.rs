@@ -63,8 +63,9 @@ impl RestoreArgs {
         progress.finish(copied.bytes >> 20);
         tell(&copied, self.json, "restored");
         eprintln!(
-            "Put the log's signing.key into {} before you start, or start once with --accept-new-key. Tree and index are \
-             computed from the log at the first start.",
+            "Put the log's signing.key into {} before you start, or start once with --accept-new-key; and keys.json and \
+             viewers.json, or the first start makes a new admin key and knows no other. Tree and index are computed from \
+             the log then.",
             self.data.display()
         );
         Ok(())
