@@ -91,18 +91,28 @@ impl Ids {
         self.runs.lock().retain(|run| run.last >= end);
     }
 
-    /// Events that may have this id.
-    pub fn candidates(&self, hash: u64) -> io::Result<Vec<Seq>> {
-        let mut found = Vec::new();
+    /// For each of these ids the events that may have it. All are looked for in one span before the next, in the order in
+    /// which it has them: its filter is then in the processor's cache for all but the first.
+    pub fn candidates(&self, hashes: &[u64]) -> io::Result<Vec<Vec<Seq>>> {
+        let mut found = vec![Vec::new(); hashes.len()];
+        let mut order: Vec<usize> = (0..hashes.len()).collect();
+        order.sort_unstable_by_key(|index| hashes[*index]);
+        // Runs first: what is in none of them any more is in a span by now.
         for run in self.runs.lock().iter() {
-            found.extend(run.seqs.get(&hash));
-            found.extend(run.more.iter().filter(|(other, _)| *other == hash).map(|(_, seq)| *seq));
+            for (hash, found) in hashes.iter().zip(&mut found) {
+                found.extend(run.seqs.get(hash));
+                found.extend(run.more.iter().filter(|(other, _)| other == hash).map(|(_, seq)| *seq));
+            }
         }
         for span in self.spans.load().iter() {
-            found.extend(span.ids.candidates(hash)?);
+            for index in &order {
+                found[*index].extend(span.ids.candidates(hashes[*index])?);
+            }
         }
-        found.sort_unstable();
-        found.dedup();
+        for found in &mut found {
+            found.sort_unstable();
+            found.dedup();
+        }
         Ok(found)
     }
 }
@@ -125,14 +135,15 @@ mod tests {
         }
         assert!(ids.runs.lock().len() < 25, "{} runs", ids.runs.lock().len());
         for n in (0..EVENTS).step_by(997) {
-            assert_eq!(ids.candidates(hash(n)).unwrap(), [Seq(n)]);
+            assert_eq!(ids.candidates(&[hash(n)]).unwrap(), [[Seq(n)]]);
         }
-        assert!(ids.candidates(hash(EVENTS)).unwrap().is_empty());
+        let several = ids.candidates(&[hash(3), hash(EVENTS), hash(1)]).unwrap();
+        assert_eq!(several, [vec![Seq(3)], vec![], vec![Seq(1)]], "each at its place");
         ids.forget_below(Seq(EVENTS - 1));
-        assert_eq!(ids.candidates(hash(EVENTS - 1)).unwrap(), [Seq(EVENTS - 1)], "no span holds this one");
-        assert!(ids.candidates(hash(0)).unwrap().is_empty());
+        assert_eq!(ids.candidates(&[hash(EVENTS - 1)]).unwrap(), [[Seq(EVENTS - 1)]], "no span holds this one");
+        assert!(ids.candidates(&[hash(0)]).unwrap()[0].is_empty());
         ids.insert(hash(7), Seq(EVENTS));
         ids.insert(hash(7), Seq(EVENTS + 1));
-        assert_eq!(ids.candidates(hash(7)).unwrap(), [Seq(EVENTS), Seq(EVENTS + 1)]);
+        assert_eq!(ids.candidates(&[hash(7)]).unwrap(), [[Seq(EVENTS), Seq(EVENTS + 1)]]);
     }
 }

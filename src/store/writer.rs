@@ -321,6 +321,15 @@ struct Thread {
     space: Result<(), AppendError>,
 }
 
+/// Whether its sender chose its id.
+fn has_own_id(draft: &Draft) -> bool {
+    draft.defaults & DEFAULT_ID == 0
+}
+
+fn unread(why: &dyn std::fmt::Display) -> AppendError {
+    AppendError::Read { why: why.to_string() }
+}
+
 impl Thread {
     fn new(tools: Tools, shared: Arc<Shared>) -> Thread {
         Thread { tools, shared, space_looked: None, space: Ok(()) }
@@ -412,9 +421,15 @@ impl Thread {
         }
         let first = self.tools.log.size();
         let mut staged = Vec::with_capacity(append.drafts.len());
+        let hashes: Vec<u64> = append.drafts.iter().map(|draft| ids::hash(&draft.tenant, &draft.id)).collect();
+        let stored = match append.drafts.iter().any(has_own_id) && self.tools.ids.is_ready() {
+            true => Some(self.tools.ids.candidates(&hashes).map_err(|error| unread(&error))?),
+            false => None,
+        };
         for (index, draft) in append.drafts.into_iter().enumerate() {
             let conflict = |id: &str, seq| AppendError::Conflict { index, id: id.to_owned(), seq };
-            let event = self.stage_one(draft, append.kind, batch)?;
+            let candidates = stored.as_ref().map(|stored| &*stored[index]);
+            let event = self.stage_one((hashes[index], draft), append.kind, candidates, batch)?;
             match &event {
                 Staged::Known(Verdict::Conflict { id, seq }) if !append.skip_conflicts => {
                     return Err(conflict(id, *seq));
@@ -428,26 +443,28 @@ impl Thread {
         Ok(staged)
     }
 
-    fn stage_one(&mut self, draft: Draft, kind: Kind, batch: &mut Batch) -> Result<Staged, AppendError> {
-        let id_hash = ids::hash(&draft.tenant, &draft.id);
-        let has_own_id = draft.defaults & DEFAULT_ID == 0;
-        if has_own_id {
+    /// `candidates` are stored events that may have its id, if that can be known yet.
+    fn stage_one(
+        &mut self,
+        (id_hash, draft): (u64, Draft),
+        kind: Kind,
+        candidates: Option<&[Seq]>,
+        batch: &mut Batch,
+    ) -> Result<Staged, AppendError> {
+        if has_own_id(&draft) {
             if let Some(staged) = batch.find(id_hash, &draft) {
                 return Ok(staged);
             }
-            if !self.tools.ids.is_ready() {
-                return Err(AppendError::IdsRebuilding);
-            }
-            if let Some(verdict) = self.find_stored(id_hash, &draft)? {
+            let candidates = candidates.ok_or(AppendError::IdsRebuilding)?;
+            if let Some(verdict) = self.find_stored(candidates, &draft)? {
                 return Ok(Staged::Known(verdict));
             }
         }
         Ok(Staged::InBatch { index: batch.push(id_hash, draft, kind), duplicate: false })
     }
 
-    fn find_stored(&self, id_hash: u64, draft: &Draft) -> Result<Option<Verdict>, AppendError> {
-        let failed = |why: &dyn std::fmt::Display| AppendError::Read { why: why.to_string() };
-        for seq in self.tools.ids.candidates(id_hash).map_err(|e| failed(&e))? {
+    fn find_stored(&self, candidates: &[Seq], draft: &Draft) -> Result<Option<Verdict>, AppendError> {
+        for &seq in candidates {
             let verdict = self.tools.source.with_row(seq, |row| {
                 if row.head.id != draft.id || row.head.tenant != draft.tenant {
                     return None;
@@ -457,7 +474,7 @@ impl Thread {
                     false => Verdict::Conflict { id: draft.id.clone(), seq },
                 })
             });
-            if let Some(verdict) = verdict.map_err(|e| failed(&e))? {
+            if let Some(verdict) = verdict.map_err(|error| unread(&error))? {
                 return Ok(Some(verdict));
             }
         }
