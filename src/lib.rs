@@ -12,6 +12,7 @@ pub mod json;
 pub mod seq;
 // floor 1
 pub mod event;
+pub mod keyring;
 pub mod log;
 pub mod text;
 pub mod tree;

@@ -57,6 +57,8 @@ impl Story {
     fn put(&self, bytes: &[u8]) {
         self.file.truncate(0).unwrap();
         crate::durable::write_all(&*self.file, bytes, 0).unwrap();
+        // Or the disk in memory would keep each of them, to forget it in a crash.
+        self.file.sync_data().unwrap();
     }
 
     /// Opens what `bytes` say without changing it.

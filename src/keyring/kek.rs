@@ -1,0 +1,130 @@
+//! The key-encryption key: it wraps the keys of all subjects, and is in no backup of the data. Losing it loses all that was ever
+//! sealed.
+
+use std::fmt::{self, Debug, Formatter};
+use std::io;
+use std::path::Path;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::Subject;
+use crate::durable::{self, Disk};
+
+/// Bytes of a key, of this one and of a subject's.
+pub const KEY_BYTES: usize = 32;
+/// Bytes of a nonce of XChaCha20-Poly1305: long enough to be drawn.
+pub const NONCE_BYTES: usize = 24;
+/// Bytes of a wrapped key: itself and a tag.
+pub const WRAPPED_BYTES: usize = KEY_BYTES + 16;
+/// What the subkeys are for.
+const WRAP_INFO: &[u8] = b"annals/keyring/wrap/v1";
+const SUBJECT_INFO: &[u8] = b"annals/keyring/subject/v1";
+
+/// A key that nobody sees; zeros when it is dropped.
+pub type Secret = Zeroizing<[u8; KEY_BYTES]>;
+
+/// The key-encryption key of one log.
+pub struct Kek {
+    /// Wraps.
+    wrap: Secret,
+    /// Stands for subjects without naming them.
+    subject: Secret,
+}
+
+/// Not a key-encryption key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not a key-encryption key: expected 64 hexadecimal digits")]
+pub struct NotAKek;
+
+impl Kek {
+    /// Of this log, out of 64 hexadecimal digits, as a file, the environment or a command has them.
+    ///
+    /// # Errors
+    /// When they are none.
+    pub fn parse(text: &[u8], log_id: &[u8; 16]) -> Result<Kek, NotAKek> {
+        let digits = text.trim_ascii();
+        if digits.len() != 2 * KEY_BYTES {
+            return Err(NotAKek);
+        }
+        let mut key = Secret::default();
+        for (byte, pair) in key.iter_mut().zip(digits.as_chunks::<2>().0) {
+            let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+            *byte = high.zip(low).map(|(high, low)| (high << 4 | low) as u8).ok_or(NotAKek)?;
+        }
+        Ok(Kek::new(&key, log_id))
+    }
+
+    fn new(key: &Secret, log_id: &[u8; 16]) -> Kek {
+        let derive = |info: &[u8]| {
+            let mut derived = Secret::default();
+            let hkdf = Hkdf::<Sha256>::new(Some(log_id), &**key);
+            hkdf.expand(info, &mut *derived).expect("HKDF gives more than 32 bytes");
+            derived
+        };
+        Kek { wrap: derive(WRAP_INFO), subject: derive(SUBJECT_INFO) }
+    }
+
+    /// Writes a new one into a file that only its owner may read.
+    ///
+    /// # Errors
+    /// When the disk fails, or the system has no random bytes.
+    pub fn make(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<()> {
+        let key = Zeroizing::new(durable::random::<KEY_BYTES>()?);
+        let mut text = Zeroizing::new(String::with_capacity(2 * KEY_BYTES + 1));
+        for byte in key.iter() {
+            for half in [byte >> 4, byte & 15] {
+                text.push(char::from_digit(half.into(), 16).expect("a half byte is a digit"));
+            }
+        }
+        text.push('\n');
+        durable::replace_secret(disk, dir, name, text.as_bytes())
+    }
+
+    /// Wraps a key. `place` is what it is bound to: it opens nowhere else.
+    ///
+    /// # Errors
+    /// When the system has no random bytes.
+    pub(super) fn wrap(&self, key: &Secret, place: &[u8]) -> io::Result<([u8; NONCE_BYTES], [u8; WRAPPED_BYTES])> {
+        let nonce = durable::random::<NONCE_BYTES>()?;
+        let payload = Payload { msg: &**key, aad: place };
+        let wrapped = self.cipher().encrypt(&XNonce::from(nonce), payload).expect("32 bytes are not too many");
+        Ok((nonce, wrapped.try_into().expect("a tag has 16 bytes")))
+    }
+
+    /// Unwraps it; `None` if it was wrapped with another key, for another place, or is not what it was.
+    pub(super) fn unwrap(
+        &self,
+        nonce: &[u8; NONCE_BYTES],
+        wrapped: &[u8; WRAPPED_BYTES],
+        place: &[u8],
+    ) -> Option<Secret> {
+        let payload = Payload { msg: wrapped, aad: place };
+        let opened = Zeroizing::new(self.cipher().decrypt(&XNonce::from(*nonce), payload).ok()?);
+        Some(Zeroizing::new(opened.as_slice().try_into().ok()?))
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(&Key::from(*self.wrap))
+    }
+
+    /// What stands for a subject in the file: without this key nobody can tell whose it is, not by trying names either.
+    pub(super) fn tag(&self, subject: &Subject<'_>) -> [u8; 32] {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&*self.subject).expect("HMAC takes keys of any length");
+        for part in [subject.tenant, subject.kind, subject.id] {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part.as_bytes());
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl Debug for Kek {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("Kek(…)")
+    }
+}

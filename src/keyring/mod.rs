@@ -1,0 +1,307 @@
+//! The keys of those whom entries are about: one for each, drawn at random, wrapped, in a file of fixed slots. What is sealed with
+//! somebody's key is unreadable wherever it lies from the moment that key is destroyed.
+//!
+//! Promises: a key is on disk before what it seals ([`Keyring::sync`]); the number of a key is never given to another; an
+//! erased key is overwritten where it stood and does not come back; the file alone opens nothing and names nobody; no
+//! secret is printed, and none stays in memory longer than it is used.
+
+pub mod kek;
+pub mod part;
+mod slot;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hkdf::Hkdf;
+use parking_lot::Mutex;
+use sha2::Sha256;
+
+use crate::durable::{self, Disk, DiskFile};
+use kek::{Kek, Secret};
+use slot::{Header, Live, SLOT_BYTES, Slot};
+
+/// Where the keys are kept, in the data directory.
+pub const FILE: &str = "keyring";
+/// Keys there may be, erased ones too: 2 GiB of slots.
+pub const KEYS_MAX: u64 = 1 << 24;
+/// What the key of a part is drawn for, before the kind of the part.
+const PART_INFO: &[u8] = b"annals/part/v1\0";
+
+/// Somebody whom entries are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// Whose they are.
+    pub tenant: &'a str,
+    /// `contact`.
+    pub kind: &'a str,
+    /// What their tenant knows them by.
+    pub id: &'a str,
+}
+
+/// Why a keyring cannot be opened or used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// The file.
+    #[error("cannot read or write {path}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It is something else, or its first slot rotted.
+    #[error("{0} is no keyring, or its first 128 bytes are not what was written")]
+    NotAKeyring(PathBuf),
+    /// It has the keys of another log's subjects.
+    #[error("{0} is the keyring of another log")]
+    OtherLog(PathBuf),
+    /// It was wrapped with another key-encryption key.
+    #[error(
+        "{0} was made with another key-encryption key: put the right one in its place, without it nothing that was sealed can be read"
+    )]
+    OtherKek(PathBuf),
+    /// Full.
+    #[error("there are {KEYS_MAX} keys already, erased ones included")]
+    TooMany,
+    /// A write could not be confirmed before: the process has to start again.
+    #[error("{0}: a write could not be confirmed, so no further one is tried")]
+    Poisoned(PathBuf),
+}
+
+/// The keyring of a data directory.
+pub struct Keyring {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    header: Header,
+    kek: Kek,
+    /// Held to look up a key, to make one and to destroy one.
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The next key's number. Number 0 is the header's.
+    next: u64,
+    /// The keys that count, by what stands for their subject. More than one after an erasure that failed halfway.
+    live: HashMap<[u8; 32], Vec<u64>>,
+    /// Keys below this are on disk.
+    synced: u64,
+    /// Slots that cannot be read.
+    unreadable: u64,
+    is_poisoned: bool,
+}
+
+impl Keyring {
+    /// Opens the keyring of a directory, or makes it.
+    ///
+    /// # Errors
+    /// When the disk fails, or the file is not the one of this log and this key-encryption key.
+    pub fn open(disk: &dyn Disk, dir: &Path, log_id: [u8; 16], kek: Kek) -> Result<Keyring, KeyringError> {
+        let path = dir.join(FILE);
+        let failed = |source| KeyringError::Io { path: path.clone(), source };
+        if !disk.exists(&path).map_err(failed)? {
+            let (nonce, check) = kek.wrap(&Secret::default(), &log_id).map_err(failed)?;
+            let header = Header { log_id, generation: 1, nonce, check };
+            durable::replace(disk, dir, FILE, &header.encode()).map_err(failed)?;
+        }
+        let file = disk.open(&path).map_err(failed)?;
+        let slots = file.len().map_err(failed)? / SLOT_BYTES as u64;
+        let read = |number: u64| read_slot(&*file, number).map_err(failed);
+        let header = match slots {
+            0 => None,
+            _ => Header::decode(&read(0)?),
+        };
+        let header = header.ok_or_else(|| KeyringError::NotAKeyring(path.clone()))?;
+        if header.log_id != log_id {
+            return Err(KeyringError::OtherLog(path));
+        }
+        if kek.unwrap(&header.nonce, &header.check, &log_id).is_none() {
+            return Err(KeyringError::OtherKek(path));
+        }
+        // What is read here may be known to the cache only, after a start that ended before its sync.
+        file.sync_data().map_err(failed)?;
+        let mut state = State { next: 1, live: HashMap::new(), synced: 0, unreadable: 0, is_poisoned: false };
+        for number in 1..slots {
+            match Slot::decode(&read(number)?) {
+                Slot::Free => continue,
+                Slot::Live(live) => state.live.entry(live.subject).or_default().push(number),
+                Slot::Erased { .. } => {}
+                Slot::Unreadable => state.unreadable += 1,
+            }
+            state.next = number + 1;
+        }
+        state.synced = state.next;
+        Ok(Keyring { file, path, header, kek, state: Mutex::new(state) })
+    }
+
+    /// One more with each new file that the same keys were wrapped into.
+    pub fn generation(&self) -> u32 {
+        self.header.generation
+    }
+
+    /// The number of the key that seals what is about somebody from now on; a new one if they have none that counts.
+    /// Nothing that it seals may be written before [`Keyring::sync`].
+    ///
+    /// # Errors
+    /// When the disk fails or the keyring is full; then there is no new key.
+    pub fn key_for(&self, subject: &Subject<'_>, now_ms: u64) -> Result<u64, KeyringError> {
+        let tag = self.kek.tag(subject);
+        let mut state = self.state.lock();
+        if let Some(number) = state.live.get(&tag).and_then(|numbers| numbers.last()) {
+            return Ok(*number);
+        }
+        self.refuse_if_poisoned(&state)?;
+        let number = state.next;
+        if number > KEYS_MAX {
+            return Err(KeyringError::TooMany);
+        }
+        let key = Secret::new(durable::random().map_err(|source| self.failed(source))?);
+        let (nonce, wrapped) = self.kek.wrap(&key, &self.place(number, &tag)).map_err(|source| self.failed(source))?;
+        let slot = Slot::Live(Live { created_ms: now_ms, subject: tag, nonce, wrapped });
+        self.write(number, &slot)?;
+        state.next += 1;
+        state.live.insert(tag, vec![number]);
+        Ok(number)
+    }
+
+    /// The numbers of somebody's keys that count.
+    pub fn keys_of(&self, subject: &Subject<'_>) -> Vec<u64> {
+        self.state.lock().live.get(&self.kek.tag(subject)).cloned().unwrap_or_default()
+    }
+
+    /// Returns when all keys that were given out are on disk.
+    ///
+    /// # Errors
+    /// When that cannot be confirmed. Then nothing more can be made or erased here: the process has to start again.
+    pub fn sync(&self) -> Result<(), KeyringError> {
+        let next = {
+            let state = self.state.lock();
+            self.refuse_if_poisoned(&state)?;
+            if state.synced == state.next {
+                return Ok(());
+            }
+            state.next
+        };
+        let synced = self.file.sync_data();
+        let mut state = self.state.lock();
+        match synced {
+            Ok(()) => state.synced = state.synced.max(next),
+            Err(_) => state.is_poisoned = true,
+        }
+        synced.map_err(|source| self.failed(source))
+    }
+
+    /// Destroys a key where it stands, and returns when that is on disk; before that nobody is given it any more. `false` if it
+    /// was destroyed before, or never was.
+    ///
+    /// # Errors
+    /// When that cannot be confirmed; it may be tried again.
+    pub fn erase(&self, number: u64, now_ms: u64) -> Result<bool, KeyringError> {
+        let mut state = self.state.lock();
+        self.refuse_if_poisoned(&state)?;
+        if number == 0 || number >= state.next {
+            return Ok(false);
+        }
+        let created_ms = match self.slot(number)? {
+            Slot::Live(live) => {
+                if let Some(numbers) = state.live.get_mut(&live.subject) {
+                    numbers.retain(|known| *known != number);
+                    if numbers.is_empty() {
+                        state.live.remove(&live.subject);
+                    }
+                }
+                Some(live.created_ms)
+            }
+            // Whatever rotted there is gone for sure.
+            Slot::Unreadable => Some(0),
+            Slot::Free | Slot::Erased { .. } => None,
+        };
+        if let Some(created_ms) = created_ms {
+            self.write(number, &Slot::Erased { created_ms, erased_ms: now_ms })?;
+        }
+        // Also if it reads as erased: that may be known to the cache only.
+        if let Err(source) = self.file.sync_data() {
+            state.is_poisoned = true;
+            return Err(self.failed(source));
+        }
+        Ok(created_ms.is_some())
+    }
+
+    /// Whether the key of this number was destroyed.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn is_erased(&self, number: u64) -> Result<bool, KeyringError> {
+        Ok(matches!(self.slot(number)?, Slot::Erased { .. }))
+    }
+
+    /// Slots that could not be read when it was opened: writes that did not come whole before anything used them, or rot.
+    pub fn unreadable(&self) -> u64 {
+        self.state.lock().unreadable
+    }
+
+    /// The key of a part that is sealed for these subjects together; `None` if one of theirs is gone: erasing any of them makes it
+    /// unreadable. Their order does not matter.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn part_key(&self, kind: u8, numbers: &[u64]) -> Result<Option<Secret>, KeyringError> {
+        let mut numbers = numbers.to_vec();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut keys = zeroize::Zeroizing::new(Vec::with_capacity(numbers.len() * kek::KEY_BYTES));
+        for number in numbers {
+            let Slot::Live(live) = self.slot(number)? else { return Ok(None) };
+            let place = self.place(number, &live.subject);
+            let Some(key) = self.kek.unwrap(&live.nonce, &live.wrapped, &place) else { return Ok(None) };
+            keys.extend_from_slice(&*key);
+        }
+        let mut part = Secret::default();
+        let info = [PART_INFO, &[kind]];
+        let hkdf = Hkdf::<Sha256>::new(Some(&self.header.log_id), &keys);
+        hkdf.expand_multi_info(&info, &mut *part).expect("HKDF gives more than 32 bytes");
+        Ok((!keys.is_empty()).then_some(part))
+    }
+
+    /// What a wrapped key is bound to: one that is moved to another slot, or said to be another subject's, does not open.
+    fn place(&self, number: u64, tag: &[u8; 32]) -> [u8; 56] {
+        let mut place = [0; 56];
+        place[..16].copy_from_slice(&self.header.log_id);
+        place[16..24].copy_from_slice(&number.to_le_bytes());
+        place[24..].copy_from_slice(tag);
+        place
+    }
+
+    fn slot(&self, number: u64) -> Result<Slot, KeyringError> {
+        match read_slot(&*self.file, number) {
+            Ok(_) if number == 0 => Ok(Slot::Unreadable),
+            Ok(bytes) => Ok(Slot::decode(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Slot::Free),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    fn write(&self, number: u64, slot: &Slot) -> Result<(), KeyringError> {
+        durable::write_all(&*self.file, &slot.encode(), number * SLOT_BYTES as u64)
+            .map_err(|source| self.failed(source))
+    }
+
+    fn refuse_if_poisoned(&self, state: &State) -> Result<(), KeyringError> {
+        if state.is_poisoned { Err(KeyringError::Poisoned(self.path.clone())) } else { Ok(()) }
+    }
+
+    fn failed(&self, source: io::Error) -> KeyringError {
+        KeyringError::Io { path: self.path.clone(), source }
+    }
+}
+
+fn read_slot(file: &dyn DiskFile, number: u64) -> io::Result<[u8; SLOT_BYTES]> {
+    let mut bytes = [0; SLOT_BYTES];
+    durable::read_exact(file, &mut bytes, number.saturating_mul(SLOT_BYTES as u64))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;
