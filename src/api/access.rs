@@ -106,7 +106,7 @@ impl App {
         let standing = self.rates.take_stranger(address, Instant::now());
         match standing.and_then(|standing| standing.wait_s) {
             Some(wait_s) => {
-                Err(ApiError::too_often("too many requests without a key that is known come from there", wait_s))
+                Err(ApiError::too_often("too many requests without a known key come from this address", wait_s))
             }
             None => Ok(()),
         }

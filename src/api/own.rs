@@ -153,16 +153,23 @@ async fn enter_failures(app: &App, failures: Vec<Told<Own>>) {
     }
     for Told { entry, count, .. } in &failures {
         let from = entry.context.ip.as_deref().unwrap_or("somewhere");
-        let what = match &entry.detail {
-            Json::Object(members) if members.is_empty() => "requests with a key that is not known here",
-            _ => "sign-ins of people that were refused",
-        };
-        warn!(count, "{what}, from {from}");
+        match word_of(&entry.detail, "why") {
+            None => warn!(count, "requests from {from} had a key that is not known here"),
+            Some(why) => warn!(count, "sign-ins from {from} were refused: {why}"),
+        }
     }
     let entries = failures.into_iter().map(|told| with_numbers(told.entry, &[("count", told.count)])).collect();
     if let Err(error) = append(app, entries).await {
         warn!("what was refused could not be entered in the log: {}", error.detail());
     }
+}
+
+fn word_of<'a>(detail: &'a Json, name: &str) -> Option<&'a str> {
+    let Json::Object(members) = detail else { return None };
+    members.iter().find_map(|(known, value)| match value {
+        Json::String(text) if known == name => Some(text.as_str()),
+        _ => None,
+    })
 }
 
 fn context(peer: Option<IpAddr>) -> Context {
