@@ -2,6 +2,7 @@
 //! however it is asked for.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
@@ -881,8 +882,12 @@ fn a_visitor_signs_in_with_a_key_sees_its_slice_and_signs_out() {
 #[test]
 fn ten_thousand_wrong_keys_lock_nobody_out_and_fill_no_log() {
     let mut world = World::guarded();
+    world.terminate();
+    world.set("ANNALS_STRANGERS_PER_S", "1");
+    world.restart();
     let (holder, _) = make(&world, &wanted(&["read"]));
     let wrong = format!("Bearer annals_first_{}", "d4".repeat(20));
+    let held_back = AtomicU64::new(0);
     let before = world.watermarks().durable;
     let tries: u64 = if is_soak() { 10_000 } else { 2_000 };
     std::thread::scope(|scope| {
@@ -892,7 +897,11 @@ fn ten_thousand_wrong_keys_lock_nobody_out_and_fill_no_log() {
                 for _ in 0..tries / 4 {
                     let refused =
                         agent.get(format!("{}/v1/events", world.url())).header("authorization", &wrong).call();
-                    assert!(matches!(refused.expect("an answer").status().as_u16(), 401 | 429));
+                    match refused.expect("an answer").status().as_u16() {
+                        401 => {}
+                        429 => drop(held_back.fetch_add(1, Ordering::Relaxed)),
+                        status => panic!("{status}"),
+                    }
                 }
             });
         }
@@ -901,8 +910,7 @@ fn ten_thousand_wrong_keys_lock_nobody_out_and_fill_no_log() {
             holder.get("/v1/events?limit=1").ok();
         }
     });
-    let held_back = Holder { world: &world, key: Some("annals_first".to_owned()) }.get("/v1/events");
-    assert_eq!(held_back.expect_status(429).json()["code"], "rate_limited", "and the wrong ones wait");
+    assert!(held_back.load(Ordering::Relaxed) > 0, "and the wrong ones wait");
     world.settle();
     assert_eq!(world.watermarks().durable, before + 2, "one entry tells of all of them, another of who was served");
     let said = world.terminate_hearing();
@@ -910,7 +918,7 @@ fn ten_thousand_wrong_keys_lock_nobody_out_and_fill_no_log() {
     world.restart();
     let failed = world.search("action:auth.sign_in_failed", 100)["events"].as_array().expect("events").clone();
     let counts = failed.iter().map(|entry| entry["detail"]["count"].as_u64().expect("a count"));
-    assert_eq!(counts.sum::<u64>(), tries + 1, "none is lost");
+    assert_eq!(counts.sum::<u64>(), tries, "none is lost");
 }
 
 #[test]
