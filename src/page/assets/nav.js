@@ -13,8 +13,6 @@ const PLACES_MAX = 20;
 /** What was fetched ahead is as good as new for so long, ms. */
 const AHEAD_MS = 10_000;
 const RETRY_MS_MAX = 30_000;
-/** Rows that are shown at once: more than fit a window. The others follow when those are painted. */
-const ROWS_FIRST = 30;
 
 const places = new Map();
 const listeners = [];
@@ -151,25 +149,12 @@ function show(content, isBack = false) {
   here.form = form.cloneNode(true);
   mend($('#filters'), form, isBack);
   $('.head').replaceWith(head);
-  // Back goes to a place that may be far down.
-  const complete = isBack ? undefined : split(results);
   $('#results').replaceWith(results);
-  if (complete) requestAnimationFrame(() => setTimeout(complete));
   document.title = results.dataset.title;
   $('#m-display [name=back]').value = results.dataset.url;
   $('#m-display .only-xs').replaceChildren(...$('#m-views .panel').cloneNode(true).children);
   scrollStrip(left);
   for (const run of listeners) run();
-}
-
-/** Takes the rows that no window shows out of results. Answers what puts them back, wherever the results are by then. */
-function split(results) {
-  const rows = $$('.log > tbody > tr', results).slice(ROWS_FIRST);
-  if (rows.length === 0) return undefined;
-  const body = rows[0].parentNode;
-  const rest = new DocumentFragment();
-  rest.append(...rows);
-  return () => body.append(rest);
 }
 
 /** The chosen tab is in sight; the strip moves only as far as that takes. */
