@@ -64,7 +64,7 @@ pub struct Config {
     pub requests_per_s: u32,
     /// Appends a second of each key, of any size, likewise. Default 20,000. `ANNALS_APPENDS_PER_S`.
     pub appends_per_s: u32,
-    /// Requests a second from one address that show no key that is known, and sign-ins that fail, likewise. Default 50.
+    /// Requests a second from one address that show a key that is not known, and sign-ins that fail or are begun, likewise. Default 50.
     /// `ANNALS_STRANGERS_PER_S`.
     pub strangers_per_s: u32,
     /// Bytes that must stay free on the disk: below it events get 507 while reads go on. Default: 1 GiB or 5 % of the

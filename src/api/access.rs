@@ -21,7 +21,7 @@ use super::connection::Line;
 use super::error::ApiError;
 use super::own;
 use crate::auth::rates::WINDOW_S;
-use crate::auth::{Attempt, Caller, Holder, KeyText, Keys, Measure, Scope, Sessions, Standing, Who, viewers};
+use crate::auth::{Attempt, Caller, Holder, KeyText, Keys, Measure, Scope, Sessions, Standing, Stranger, Who, viewers};
 use crate::clock;
 use crate::event::Catalogue;
 use crate::query::Env;
@@ -98,16 +98,14 @@ impl App {
         forwarded_for(headers).filter(|_| self.trusts_proxy).or_else(connected)
     }
 
-    /// Counts a stranger, who is to be refused anyway; an error says that too many came from there.
+    /// Counts a stranger; an error says that too many did the same from there.
     ///
     /// # Errors
     /// 429.
-    pub fn hold_back_stranger(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
-        let standing = self.rates.take_stranger(address, Instant::now());
+    pub fn hold_back_stranger(&self, address: Option<IpAddr>, what: Stranger) -> Result<(), ApiError> {
+        let standing = self.rates.take_stranger(address, what, Instant::now());
         match standing.and_then(|standing| standing.wait_s) {
-            Some(wait_s) => {
-                Err(ApiError::too_often("too many requests without a known key come from this address", wait_s))
-            }
+            Some(wait_s) => Err(ApiError::too_often("too many from this address do that in vain", wait_s)),
             None => Ok(()),
         }
     }
@@ -245,22 +243,19 @@ fn find(
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Result<Caller, ApiError> {
-    let refused = match app.door.caller(headers, app.store.catalogue()) {
-        Ok(Some(caller)) => return Ok(caller),
+    match app.door.caller(headers, app.store.catalogue()) {
+        Ok(Some(caller)) => Ok(caller),
         Ok(None) => {
             let signed_in =
                 session.and_then(|Session { text, is_click }| app.door.signed_in(&app.sessions, text, is_click));
-            match signed_in {
-                Some(caller) => return Ok(caller),
-                None => ApiError::unauthorized("show a key: Authorization: Bearer annals_…"),
-            }
+            signed_in.ok_or_else(|| ApiError::unauthorized("show a key: Authorization: Bearer annals_…"))
         }
         Err(refused) => {
-            own::enter_failure(app, app.peer(headers, extensions), Attempt::Key);
-            refused
+            let peer = app.peer(headers, extensions);
+            own::enter_failure(app, peer, Attempt::Key);
+            Err(app.hold_back_stranger(peer, Stranger::WrongKey).err().unwrap_or(refused))
         }
-    };
-    Err(app.hold_back_stranger(app.peer(headers, extensions)).err().unwrap_or(refused))
+    }
 }
 
 /// Whether they may do this now.
@@ -302,7 +297,7 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let text = last.rsplit(',').next()?.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
-    bare.parse().ok().or_else(with_port)
+    bare.parse().ok().or_else(with_port).map(|address| address.to_canonical())
 }
 
 /// What no caller may, whoever they are.

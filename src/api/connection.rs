@@ -16,6 +16,9 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
+/// Longest part of an answer that is handed on at once, bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// A stream that can be hung up.
 pub struct Connection<S> {
     stream: S,
@@ -32,7 +35,7 @@ struct Shared {
     waker: Mutex<Option<Waker>>,
     is_closed: watch::Sender<bool>,
     peer: Option<IpAddr>,
-    /// Requests that are not answered yet.
+    /// Requests that are not answered yet, and answers whose next part is not made yet.
     unanswered: AtomicUsize,
     /// Requests share it, as over HTTP/2: what is written may be no part of an answer.
     is_shared: AtomicBool,
@@ -47,22 +50,33 @@ impl Unanswered {
     /// Its answer begins; its parts count as they are taken.
     pub fn answer(self, response: Response) -> Response {
         let line = self.0.clone();
-        response.map(|body| Body::new(Watched { body, line }))
+        response.map(|body| Body::new(Watched { body, rest: Bytes::new(), waits: None, line }))
     }
 }
 
 /// Also when the client has gone meanwhile.
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        self.0.0.unanswered.fetch_sub(1, Ordering::AcqRel);
         self.0.touch();
+        self.0.0.unanswered.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// The body of an answer: the connection moves as its parts are taken.
+/// The body of an answer: the connection moves as its parts are taken. Long ones go in pieces, so that a slow client is seen to
+/// take them.
 struct Watched {
     body: Body,
+    /// What is left of a part.
+    rest: Bytes,
+    /// While its maker has nothing yet: that is not the client's fault.
+    waits: Option<Unanswered>,
     line: Line,
+}
+
+impl Watched {
+    fn piece(&mut self) -> Frame<Bytes> {
+        Frame::data(self.rest.split_to(self.rest.len().min(PIECE_BYTES)))
+    }
 }
 
 impl http_body::Body for Watched {
@@ -73,19 +87,41 @@ impl http_body::Body for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if polled.is_ready() {
-            self.line.touch();
+        self.line.touch();
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(self.piece())));
         }
-        polled
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if polled.is_pending() {
+            let line = self.line.clone();
+            self.waits.get_or_insert_with(|| line.wait());
+            return Poll::Pending;
+        }
+        self.waits = None;
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(match frame.into_data() {
+                Ok(data) if data.len() > PIECE_BYTES => {
+                    self.rest = data;
+                    self.piece()
+                }
+                Ok(data) => Frame::data(data),
+                Err(trailers) => trailers,
+            }))),
+            polled => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (mut hint, left) = (self.body.size_hint(), self.rest.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + left);
+        }
+        hint.set_lower(hint.lower() + left);
+        hint
     }
 }
 
@@ -93,7 +129,7 @@ impl Line {
     /// Of a connection from this address.
     pub fn new(peer: Option<IpAddr>) -> Line {
         Line(Arc::new(Shared {
-            peer,
+            peer: peer.map(|peer| peer.to_canonical()),
             is_hung_up: AtomicBool::new(false),
             waker: Mutex::new(None),
             is_closed: watch::Sender::new(false),
@@ -105,16 +141,22 @@ impl Line {
 
     /// A request came; over HTTP/2 it shares the connection with others.
     pub fn ask(&self, is_shared: bool) -> Unanswered {
-        self.0.unanswered.fetch_add(1, Ordering::AcqRel);
         self.0.is_shared.fetch_or(is_shared, Ordering::AcqRel);
+        self.wait()
+    }
+
+    /// Something of ours is awaited, until what is answered is dropped.
+    fn wait(&self) -> Unanswered {
+        self.0.unanswered.fetch_add(1, Ordering::AcqRel);
         self.touch();
         Unanswered(self.clone())
     }
 
-    /// Since when nothing moves: no request waits for its answer, and no part of an answer goes. `None` while one waits.
+    /// Since when nothing moves: neither an answer nor a part of one is awaited, and none goes. `None` while one is awaited.
     pub fn still_since(&self) -> Option<Instant> {
-        let moved = *self.0.moved.lock();
-        (self.0.unanswered.load(Ordering::Acquire) == 0).then_some(moved)
+        // In this order: who ends a wait touches first.
+        let waits = self.0.unanswered.load(Ordering::Acquire) > 0;
+        (!waits).then(|| *self.0.moved.lock())
     }
 
     fn touch(&self) {

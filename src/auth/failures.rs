@@ -40,8 +40,9 @@ pub fn failures<T: Clone>() -> Folds<Failure, T> {
 
 /// One household has one IPv4 address, or 2^64 of IPv6.
 pub fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
+    // IPv4 by way of a socket for both is IPv4.
+    match address.to_canonical() {
+        IpAddr::V4(four) => IpAddr::V4(four),
         IpAddr::V6(six) => IpAddr::from(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
     }
 }
@@ -62,5 +63,7 @@ mod tests {
         assert_ne!(one, failure(0x2001_0db8_0000_0000, 1, Attempt::Person("no_role")));
         let four = |last| Failure::new(Some(IpAddr::from([10, 0, 0, last])), Attempt::Key);
         assert_ne!(four(1), four(2));
+        let mapped = Failure::new(Some("::ffff:10.0.0.1".parse().unwrap()), Attempt::Key);
+        assert_eq!(mapped, four(1), "whichever socket it came by");
     }
 }

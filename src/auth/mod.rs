@@ -21,7 +21,7 @@ pub use failures::{Attempt, Failure, failures};
 pub use folds::{Folds, Told};
 pub use keys::{Draft, Key, KeyError, Keys, Refused, is_text};
 pub use looks::{Look, looks};
-pub use rates::{Limits, Measure, Rates, Standing};
+pub use rates::{Limits, Measure, Rates, Standing, Stranger};
 pub use restriction::Restriction;
 pub use scope::{Scope, Scopes};
 pub use secret::{KeyText, NotAKey};

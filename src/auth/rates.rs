@@ -55,7 +55,16 @@ enum Holder {
     Viewer(Arc<str>, Measure),
     Person(Arc<str>, Measure),
     /// `None` for a connection without an address.
-    Strangers(Option<IpAddr>),
+    Strangers(Option<IpAddr>, Stranger),
+}
+
+/// What strangers do; each is counted for itself, so that wrong keys do not keep others from signing in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stranger {
+    /// Show a key that is not known, here or on the page.
+    WrongKey,
+    /// Begin to sign in with a provider.
+    Begins,
 }
 
 /// How a caller stands after a request.
@@ -110,8 +119,8 @@ impl Rates {
     }
 
     /// Takes one request out of the bucket of the strangers at an address.
-    pub fn take_stranger(&self, address: Option<IpAddr>, now: Instant) -> Option<Standing> {
-        self.take_one(Holder::Strangers(address.map(neighbourhood)), self.limits.strangers_per_s, now)
+    pub fn take_stranger(&self, address: Option<IpAddr>, what: Stranger, now: Instant) -> Option<Standing> {
+        self.take_one(Holder::Strangers(address.map(neighbourhood), what), self.limits.strangers_per_s, now)
     }
 
     /// Requests that were held back: of callers, and of strangers.
@@ -120,8 +129,9 @@ impl Rates {
     }
 
     fn take_one(&self, holder: Holder, per_s: u32, now: Instant) -> Option<Standing> {
-        let step = Duration::from_secs(1).checked_div(per_s)?;
-        let is_stranger = matches!(holder, Holder::Strangers(_));
+        // Beyond a thousand million a second there is nothing left to divide.
+        let step = Duration::from_secs(1).checked_div(per_s)?.max(Duration::from_nanos(1));
+        let is_stranger = matches!(holder, Holder::Strangers(..));
         let mut buckets = self.full_at.lock();
         let full_at = buckets.get_or_insert_mut(holder, || now);
         let lacks = full_at.saturating_duration_since(now);
@@ -193,9 +203,11 @@ mod tests {
         let person = Who::Person { id: "a".into(), name: None, email: None };
         assert!(!waits(&person, Measure::Requests), "somebody else of the same name");
         let (here, there) = (Some(IpAddr::from([10, 0, 0, 1])), Some(IpAddr::from([10, 0, 0, 2])));
-        let is_held_back = |address| rates.take_stranger(address, now).unwrap().wait_s.is_some();
+        let takes = |address, what| rates.take_stranger(address, what, now).unwrap().wait_s.is_some();
+        let is_held_back = |address| takes(address, Stranger::WrongKey);
         assert!(!(0..10).any(|_| is_held_back(here)));
         assert!(is_held_back(here) && !is_held_back(there) && !is_held_back(None));
+        assert!(!takes(here, Stranger::Begins), "who begins to sign in there is not held back by them");
         assert_eq!(rates.held_back(), [1, 1]);
     }
 
@@ -211,18 +223,18 @@ mod tests {
     fn however_many_come_memory_is_bounded() {
         let (rates, now) = (Rates::new(LIMITS), Instant::now());
         for n in 0..2 * BUCKETS_MAX.get() as u32 {
-            rates.take_stranger(Some(IpAddr::from(n.to_be_bytes())), now);
+            rates.take_stranger(Some(IpAddr::from(n.to_be_bytes())), Stranger::WrongKey, now);
         }
         assert_eq!(rates.full_at.lock().len(), BUCKETS_MAX.get());
     }
 
     #[test]
     fn odd_rates_fill_a_bucket_to_the_last_request() {
-        for per_s in [1, 3, 7, 999, 20_000, 3_000_000] {
+        for per_s in [1, 3, 7, 999, 20_000, 3_000_000, 2_000_000_000, u32::MAX] {
             let (rates, now) = (Rates::new(Limits { requests_per_s: per_s, ..LIMITS }), Instant::now());
             let take = || rates.take(&key("a"), Measure::Requests, now).unwrap();
             let quota = take().quota;
-            assert_eq!(quota, per_s * WINDOW_S);
+            assert_eq!(quota, per_s.saturating_mul(WINDOW_S));
             assert!((1..quota.min(200_000)).all(|_| take().wait_s.is_none()), "{per_s}");
             assert!(quota > 200_000 || take().wait_s.is_some(), "{per_s}");
         }

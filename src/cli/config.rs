@@ -30,7 +30,7 @@ connections_max ANNALS_CONNECTIONS_MAX                 connections at a time, mo
 requests_per_s  ANNALS_REQUESTS_PER_S                  requests a second of one key, viewer or person, five seconds' worth
                                                        at once; then 429; default 1000, 0 is without a limit
 appends_per_s   ANNALS_APPENDS_PER_S                   appends a second of one key, likewise; default 20000
-strangers_per_s  ANNALS_STRANGERS_PER_S                requests a second from one address without a key that is known,
+strangers_per_s  ANNALS_STRANGERS_PER_S                requests a second from one address with a key that is not known,
                                                        likewise; default 50
 free_bytes_min  ANNALS_FREE_BYTES_MIN                  bytes that must stay free, below it events get 507;
                                                        default 1 GiB or 5 % of the disk, whichever is more;

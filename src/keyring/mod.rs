@@ -79,6 +79,8 @@ pub struct Keyring {
     kek: Kek,
     /// Held to look up a key, to make one and to destroy one.
     state: Mutex<State>,
+    /// Held during a sync, before `state`: the system tells of a failed write once, and whoever hears of it must be the one who says so.
+    syncing: Mutex<()>,
 }
 
 struct State {
@@ -133,7 +135,7 @@ impl Keyring {
             state.next = number + 1;
         }
         state.synced = state.next;
-        Ok(Keyring { file, path, header, kek, state: Mutex::new(state) })
+        Ok(Keyring { file, path, header, kek, state: Mutex::new(state), syncing: Mutex::new(()) })
     }
 
     /// One more with each new file that the same keys were wrapped into.
@@ -176,6 +178,7 @@ impl Keyring {
     /// # Errors
     /// When that cannot be confirmed. Then nothing more can be made or erased here: the process has to start again.
     pub fn sync(&self) -> Result<(), KeyringError> {
+        let _syncing = self.syncing.lock();
         let next = {
             let state = self.state.lock();
             self.refuse_if_poisoned(&state)?;
@@ -199,27 +202,30 @@ impl Keyring {
     /// # Errors
     /// When that cannot be confirmed; it may be tried again.
     pub fn erase(&self, number: u64, now_ms: u64) -> Result<bool, KeyringError> {
+        let _syncing = self.syncing.lock();
         let mut state = self.state.lock();
         self.refuse_if_poisoned(&state)?;
         if number == 0 || number >= state.next {
             return Ok(false);
         }
-        let created_ms = match self.slot(number)? {
-            Slot::Live(live) => {
-                if let Some(numbers) = state.live.get_mut(&live.subject) {
-                    numbers.retain(|known| *known != number);
-                    if numbers.is_empty() {
-                        state.live.remove(&live.subject);
-                    }
-                }
-                Some(live.created_ms)
-            }
+        let slot = self.slot(number)?;
+        let created_ms = match &slot {
+            Slot::Live(live) => Some(live.created_ms),
             // Whatever rotted there is gone for sure.
             Slot::Unreadable => Some(0),
             Slot::Free | Slot::Erased { .. } => None,
         };
         if let Some(created_ms) = created_ms {
             self.write(number, &Slot::Erased { created_ms, erased_ms: now_ms })?;
+        }
+        // Still under the lock, and only now: a key that could not be overwritten is found by whoever tries again.
+        if let Slot::Live(Live { subject, .. }) = &slot
+            && let Some(numbers) = state.live.get_mut(subject)
+        {
+            numbers.retain(|known| *known != number);
+            if numbers.is_empty() {
+                state.live.remove(subject);
+            }
         }
         // Also if it reads as erased: that may be known to the cache only.
         if let Err(source) = self.file.sync_data() {

@@ -143,6 +143,17 @@ fn after_a_sync_that_failed_nothing_more_is_promised() {
     assert!(matches!(ring.erase(known, 10), Err(KeyringError::Poisoned(_))));
 }
 
+#[test]
+fn an_erasure_that_could_not_be_written_is_tried_again() {
+    let disk = disk();
+    let ring = open_on(&disk);
+    let number = ring.key_for(&contact("c_1"), 10).unwrap();
+    disk.fail(Call::Write, 0);
+    assert!(ring.erase(number, 20).is_err());
+    assert_eq!(ring.keys_of(&contact("c_1")), [number], "it is still there, and is found");
+    assert!(ring.erase(number, 30).unwrap() && ring.is_erased(number).unwrap());
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Key(u8),

@@ -4,7 +4,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Path, Request};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tower_service::Service as _;
@@ -26,9 +26,12 @@ fn is_there(method: &Method, rest: &str) -> bool {
 }
 
 /// `/embed/{token}`: relative addresses begin at the slash.
-pub async fn with_slash(Path(token): Path<String>, uri: Uri) -> Response {
+///
+/// What stands there goes back as it came, below this place: unescaped it might lead elsewhere.
+pub async fn with_slash(uri: Uri) -> Response {
+    let token = uri.path().strip_prefix("/embed/").unwrap_or_default();
     let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-    see_other(&format!("{token}/{query}"))
+    see_other(&format!("./{token}/{query}"))
 }
 
 /// Hands a request on to the page, as one that shows the token.

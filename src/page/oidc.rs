@@ -14,7 +14,7 @@ use super::sign_in::{self, Form};
 use super::{Page, prefs};
 use crate::api::error::ApiError;
 use crate::api::own;
-use crate::auth::Attempt;
+use crate::auth::{Attempt, Stranger};
 use crate::oidc::{self, Answer, Failed, Refused, SIGN_IN_MS, SignOn};
 
 /// The cookie that says that a sign-in was begun in this browser.
@@ -76,7 +76,7 @@ pub async fn start(page: Page, uri: Uri, headers: HeaderMap) -> Response {
         return see_other(&format!("../{to}"));
     }
     // Each that is begun takes the room of another that may not be finished yet.
-    if let Err(refused) = page.app.hold_back_stranger(page.app.peer) {
+    if let Err(refused) = page.app.hold_back_stranger(page.app.peer, Stranger::Begins) {
         return refused.into_response();
     }
     let outside = Outside::of(&headers, &page.settings);

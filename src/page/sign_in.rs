@@ -18,7 +18,7 @@ use super::{Page, prefs};
 use crate::api::access::{self, Door, Rule, Session};
 use crate::api::error::ApiError;
 use crate::api::own;
-use crate::auth::{Attempt, Caller, Holder, Scope, Who};
+use crate::auth::{Attempt, Caller, Holder, Scope, Stranger, Who};
 use crate::clock;
 use crate::json::Json;
 
@@ -179,7 +179,7 @@ pub async fn sign_in(page: Page, headers: HeaderMap, body: String) -> Response {
     let wrong = |why| Form { to, wrong: Some(why), ..Form::default() };
     let Some(caller) = page.app.door.try_key(form.get("key")) else {
         own::enter_failure(&page.app, page.app.peer, Attempt::Key);
-        if let Err(refused) = page.app.hold_back_stranger(page.app.peer) {
+        if let Err(refused) = page.app.hold_back_stranger(page.app.peer, Stranger::WrongKey) {
             return refused.into_response();
         }
         return show(&page, &headers, StatusCode::UNAUTHORIZED, &wrong("This key is not known here."));

@@ -200,6 +200,7 @@ mod tests {
     use axum::routing::get;
     use tokio::runtime::Runtime;
     use tokio_stream::StreamExt as _;
+    use tokio_stream::wrappers::ReceiverStream;
 
     use super::*;
 
@@ -207,7 +208,8 @@ mod tests {
     /// Long enough to be sure that nothing comes any more.
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// A server with short patience: `/` answers at once, `/slow` after three times that, `/flood` without an end.
+    /// A server with short patience: `/` answers at once, `/slow` after three times that, `/late` begins at once and goes on
+    /// then, `/large` is one part of a MiB, `/flood` has no end.
     fn server(runtime: &Runtime) -> net::SocketAddr {
         let flood = || async {
             let pieces = tokio_stream::iter(std::iter::repeat(Bytes::from(vec![b'x'; 64 << 10])));
@@ -217,8 +219,22 @@ mod tests {
             sleep(3 * IDLE).await;
             "late"
         };
-        let router =
-            Router::new().route("/", get(|| async { "now" })).route("/slow", get(slow)).route("/flood", get(flood));
+        let late = || async {
+            let (sender, receiver) = tokio::sync::mpsc::channel(1);
+            tokio::spawn(async move {
+                let _ = sender.send("first").await;
+                sleep(3 * IDLE).await;
+                let _ = sender.send("late").await;
+            });
+            Body::from_stream(ReceiverStream::new(receiver).map(Ok::<_, std::convert::Infallible>))
+        };
+        let large = || async { vec![b'x'; 1 << 20] };
+        let router = Router::new()
+            .route("/late", get(late))
+            .route("/large", get(large))
+            .route("/", get(|| async { "now" }))
+            .route("/slow", get(slow))
+            .route("/flood", get(flood));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let limits = Limits { connections: 64, idle: IDLE };
@@ -291,6 +307,27 @@ mod tests {
         let mut said = String::new();
         socket.read_to_string(&mut said).unwrap();
         assert!(said.ends_with("late"), "{said}");
+    }
+
+    #[test]
+    fn an_answer_whose_next_part_is_not_made_yet_is_not_idle() {
+        let runtime = Runtime::new().unwrap();
+        let mut socket = connect(server(&runtime), b"GET /late HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        assert!(said.contains("first") && said.contains("late"), "{said}");
+    }
+
+    #[test]
+    fn a_large_answer_goes_in_pieces_and_is_whole() {
+        let runtime = Runtime::new().unwrap();
+        let mut socket = connect(server(&runtime), b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let mut said = Vec::new();
+        socket.read_to_end(&mut said).unwrap();
+        let head_end = said.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
+        let (head, body) = said.split_at(head_end);
+        assert!(String::from_utf8_lossy(head).contains("content-length: 1048576"), "{}", String::from_utf8_lossy(head));
+        assert!(body.len() == 1 << 20 && body.iter().all(|byte| *byte == b'x'));
     }
 
     #[test]
