@@ -92,10 +92,11 @@ impl Door {
 }
 
 impl App {
-    /// The address that a request comes from.
+    /// The address that a request comes from; IPv4 by way of a socket for both is IPv4.
     fn peer(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         let connected = || extensions.get::<ConnectInfo<Line>>().and_then(|ConnectInfo(line)| line.peer());
-        forwarded_for(headers).filter(|_| self.trusts_proxy).or_else(connected)
+        let forwarded = if self.trusts_proxy { forwarded_for(headers) } else { None };
+        forwarded.or_else(connected).map(|address| address.to_canonical())
     }
 
     /// Counts a stranger; an error says that too many did the same from there.
@@ -104,10 +105,7 @@ impl App {
     /// 429.
     pub fn hold_back_stranger(&self, address: Option<IpAddr>, what: Stranger) -> Result<(), ApiError> {
         let standing = self.rates.take_stranger(address, what, Instant::now());
-        match standing.and_then(|standing| standing.wait_s) {
-            Some(wait_s) => Err(ApiError::too_often("too many from this address do that in vain", wait_s)),
-            None => Ok(()),
-        }
+        refuse_who_waits(standing, "too many from this address do that in vain")
     }
 
     /// Refuses a caller whose key does not stand any more: what waits, or takes a while, asks again.
@@ -260,9 +258,7 @@ fn find(
 
 /// Whether they may do this now.
 fn check(caller: &Caller, scope: Scope, is_whole: bool, standing: Option<Standing>) -> Result<(), ApiError> {
-    if let Some(wait_s) = standing.and_then(|standing| standing.wait_s) {
-        return Err(ApiError::too_often("this key asks too often", wait_s));
-    }
+    refuse_who_waits(standing, "this key asks too often")?;
     if !caller.may(scope) {
         let detail = format!("this key has not the scope {}", scope.as_str());
         return Err(ApiError::new(StatusCode::FORBIDDEN, "missing_scope", detail));
@@ -272,6 +268,13 @@ fn check(caller: &Caller, scope: Scope, is_whole: bool, standing: Option<Standin
         return Err(ApiError::new(StatusCode::FORBIDDEN, "whole_log", detail));
     }
     Ok(())
+}
+
+fn refuse_who_waits(standing: Option<Standing>, why: &'static str) -> Result<(), ApiError> {
+    match standing.and_then(|standing| standing.wait_s) {
+        Some(wait_s) => Err(ApiError::too_often(why, wait_s)),
+        None => Ok(()),
+    }
 }
 
 /// Tells a caller what is left to it, as draft-ietf-httpapi-ratelimit-headers-11 has it.
@@ -297,7 +300,7 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
     let text = last.rsplit(',').next()?.trim();
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
-    bare.parse().ok().or_else(with_port).map(|address| address.to_canonical())
+    bare.parse().ok().or_else(with_port)
 }
 
 /// What no caller may, whoever they are.

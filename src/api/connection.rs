@@ -129,7 +129,7 @@ impl Line {
     /// Of a connection from this address.
     pub fn new(peer: Option<IpAddr>) -> Line {
         Line(Arc::new(Shared {
-            peer: peer.map(|peer| peer.to_canonical()),
+            peer,
             is_hung_up: AtomicBool::new(false),
             waker: Mutex::new(None),
             is_closed: watch::Sender::new(false),
@@ -222,6 +222,18 @@ impl<S: Unpin> Connection<S> {
             false => polled,
         }
     }
+
+    fn writing(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let written = self.unless_hung_up(context, poll);
+        if written.is_ready() {
+            self.line.wrote();
+        }
+        written
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
@@ -236,11 +248,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.unless_hung_up(context, |stream, context| stream.poll_write(context, bytes));
-        if written.is_ready() {
-            self.line.wrote();
-        }
-        written
+        self.writing(context, |stream, context| stream.poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -248,11 +256,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = self.unless_hung_up(context, |stream, context| stream.poll_write_vectored(context, slices));
-        if written.is_ready() {
-            self.line.wrote();
-        }
-        written
+        self.writing(context, |stream, context| stream.poll_write_vectored(context, slices))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -33,7 +33,7 @@ pub fn is_named(app: &App) -> bool {
 /// When it cannot be entered. Then what was to be done must not be done.
 pub async fn enter(app: &App, action: &'static str, target: Option<Object>, detail: Json) -> Result<(), ApiError> {
     let Some(actor) = app.caller.who().party() else { return Ok(()) };
-    append(app, vec![by_caller(app, actor, action, target, detail)]).await
+    append(app, vec![by_caller(app, actor, action, target, detail)], Room::Needed).await
 }
 
 /// The caller did this. A viewer's token is told by its id: their name is what the maker of it says.
@@ -82,17 +82,9 @@ async fn enter_looks(app: &App, looks: Vec<Told<Own>>) -> Result<(), ApiError> {
     if looks.is_empty() {
         return Ok(());
     }
-    let entries: Vec<Own> =
-        looks.into_iter().map(|told| with_numbers(told.entry, &[("rows", told.rows), ("count", told.count)])).collect();
-    let said = said(&entries);
-    match append(app, entries).await {
-        // Whoever makes room must be able to look.
-        Err(error) if error.status() == StatusCode::INSUFFICIENT_STORAGE => {
-            warn!("no room to enter: {said}");
-            Ok(())
-        }
-        entered => entered,
-    }
+    let numbered = |told: Told<Own>| with_numbers(told.entry, &[("rows", told.rows), ("count", told.count)]);
+    // Whoever makes room must be able to look.
+    append(app, looks.into_iter().map(numbered).collect(), Room::Wished).await
 }
 
 fn with_numbers(mut own: Own, numbers: &[(&str, u64)]) -> Own {
@@ -153,23 +145,15 @@ async fn enter_failures(app: &App, failures: Vec<Told<Own>>) {
     }
     for Told { entry, count, .. } in &failures {
         let from = entry.context.ip.as_deref().unwrap_or("somewhere");
-        match word_of(&entry.detail, "why") {
-            None => warn!(count, "requests from {from} had a key that is not known here"),
-            Some(why) => warn!(count, "sign-ins from {from} were refused: {why}"),
+        match entry.detail.get("why") {
+            Some(Json::String(why)) => warn!(count, "sign-ins from {from} were refused: {why}"),
+            _ => warn!(count, "requests from {from} had a key that is not known here"),
         }
     }
     let entries = failures.into_iter().map(|told| with_numbers(told.entry, &[("count", told.count)])).collect();
-    if let Err(error) = append(app, entries).await {
+    if let Err(error) = append(app, entries, Room::Needed).await {
         warn!("what was refused could not be entered in the log: {}", error.detail());
     }
-}
-
-fn word_of<'a>(detail: &'a Json, name: &str) -> Option<&'a str> {
-    let Json::Object(members) = detail else { return None };
-    members.iter().find_map(|(known, value)| match value {
-        Json::String(text) if known == name => Some(text.as_str()),
-        _ => None,
-    })
 }
 
 fn context(peer: Option<IpAddr>) -> Context {
@@ -182,8 +166,17 @@ fn said(entries: &[Own]) -> String {
     said.collect::<Vec<_>>().join(", ")
 }
 
+/// What becomes of entries that a full disk has no room for.
+#[derive(Clone, Copy)]
+enum Room {
+    /// They are refused.
+    Needed,
+    /// Our own log has them instead.
+    Wished,
+}
+
 /// Enters all of them with one write.
-async fn append(app: &App, entries: Vec<Own>) -> Result<(), ApiError> {
+async fn append(app: &App, entries: Vec<Own>, room: Room) -> Result<(), ApiError> {
     let said = said(&entries);
     let drafts = entries.into_iter().map(Own::into_draft).collect();
     let append = Append { drafts, skip_conflicts: false, kind: Kind::Own };
@@ -198,7 +191,13 @@ async fn append(app: &App, entries: Vec<Own>) -> Result<(), ApiError> {
             warn!("read-only, so not entered: {said}");
             Ok(())
         }
-        entered => Ok(entered?),
+        entered => match entered.map_err(ApiError::from) {
+            Err(error) if error.status() == StatusCode::INSUFFICIENT_STORAGE && matches!(room, Room::Wished) => {
+                warn!("no room to enter: {said}");
+                Ok(())
+            }
+            entered => entered,
+        },
     }
 }
 

@@ -74,13 +74,20 @@ impl Who {
     }
 }
 
+impl Who {
+    /// What they are known by.
+    pub fn id(&self) -> &str {
+        match self {
+            Who::Nobody => "nobody",
+            Who::Anyone => "anyone",
+            Who::Key { id, .. } | Who::Viewer { id, .. } | Who::Person { id, .. } => id,
+        }
+    }
+}
+
 impl Display for Who {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Who::Nobody => f.write_str("nobody"),
-            Who::Anyone => f.write_str("anyone"),
-            Who::Key { id, .. } | Who::Viewer { id, .. } | Who::Person { id, .. } => f.write_str(id),
-        }
+        f.write_str(self.id())
     }
 }
 

@@ -35,10 +35,7 @@ pub struct Folds<K: Hash + Eq, T> {
 impl<K: Hash + Eq + Clone, T: Clone> Folds<K, T> {
     /// So many are remembered; beyond, the one that was not repeated longest is told of early.
     pub fn new(most: NonZeroUsize) -> Folds<K, T> {
-        // It grows as they come.
-        let mut windows = LruCache::unbounded();
-        windows.resize(most);
-        Folds { windows: Mutex::new(windows) }
+        Folds { windows: Mutex::new(super::table(most)) }
     }
 
     /// Counts one. Answers what is to be entered now: this one, if it is the first in its five minutes, and what has to make room

@@ -16,6 +16,11 @@ pub mod secret;
 pub mod sessions;
 pub mod viewers;
 
+use std::hash::Hash;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
+
 pub use caller::{Caller, Who};
 pub use failures::{Attempt, Failure, failures};
 pub use folds::{Folds, Told};
@@ -27,3 +32,10 @@ pub use scope::{Scope, Scopes};
 pub use secret::{KeyText, NotAKey};
 pub use sessions::{Holder, SessionId, Sessions};
 pub use viewers::{Viewer, ViewerDraft};
+
+/// A table of at most so many, which takes its memory as they come.
+fn table<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {
+    let mut table = LruCache::unbounded();
+    table.resize(most);
+    table
+}

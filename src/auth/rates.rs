@@ -97,10 +97,7 @@ impl Default for Rates {
 impl Rates {
     /// With these limits.
     pub fn new(limits: Limits) -> Rates {
-        // It grows as callers come.
-        let mut full_at = LruCache::unbounded();
-        full_at.resize(BUCKETS_MAX);
-        Rates { limits, full_at: Mutex::new(full_at), held_back: Default::default() }
+        Rates { limits, full_at: Mutex::new(super::table(BUCKETS_MAX)), held_back: Default::default() }
     }
 
     /// Takes one request out of the caller's bucket; `None` for who is not counted.

@@ -41,7 +41,7 @@ impl Holder {
     fn is(&self, other: &Holder) -> bool {
         match (self, other) {
             (Holder::Key(one), Holder::Key(other)) => one == other,
-            (Holder::Person(one), Holder::Person(other)) => one.who().to_string() == other.who().to_string(),
+            (Holder::Person(one), Holder::Person(other)) => one.who().id() == other.who().id(),
             (Holder::Key(_), Holder::Person(_)) | (Holder::Person(_), Holder::Key(_)) => false,
         }
     }

@@ -187,6 +187,11 @@ impl Keyring {
             }
             state.next
         };
+        self.confirm(next)
+    }
+
+    /// Syncs the keys below `next`. Called with `syncing` held, and without `state`.
+    fn confirm(&self, next: u64) -> Result<(), KeyringError> {
         let synced = self.file.sync_data();
         let mut state = self.state.lock();
         match synced {
@@ -227,11 +232,10 @@ impl Keyring {
                 state.live.remove(subject);
             }
         }
+        let next = state.next;
+        drop(state);
         // Also if it reads as erased: that may be known to the cache only.
-        if let Err(source) = self.file.sync_data() {
-            state.is_poisoned = true;
-            return Err(self.failed(source));
-        }
+        self.confirm(next)?;
         Ok(created_ms.is_some())
     }
 
@@ -282,7 +286,6 @@ impl Keyring {
 
     fn slot(&self, number: u64) -> Result<Slot, KeyringError> {
         match read_slot(&*self.file, number) {
-            Ok(_) if number == 0 => Ok(Slot::Unreadable),
             Ok(bytes) => Ok(Slot::decode(&bytes)),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(Slot::Free),
             Err(source) => Err(self.failed(source)),

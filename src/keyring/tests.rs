@@ -20,7 +20,11 @@ fn open_on(disk: &dyn Disk) -> Keyring {
 }
 
 fn disk() -> FaultyDisk {
-    let disk = FaultyDisk::new(1);
+    seeded(1)
+}
+
+fn seeded(seed: u64) -> FaultyDisk {
+    let disk = FaultyDisk::new(seed);
     disk.create_dir(Path::new(DIR)).unwrap();
     disk.sync_dir(Path::new("/")).unwrap();
     disk
@@ -176,9 +180,7 @@ proptest! {
     /// number that was synced is ever another's.
     #[test]
     fn synced_keys_stay_and_erased_ones_do_not_come_back(seed: u64, steps in prop::collection::vec(step(), 1..60)) {
-        let disk = FaultyDisk::new(seed);
-        disk.create_dir(Path::new(DIR)).unwrap();
-        disk.sync_dir(Path::new("/")).unwrap();
+        let disk = seeded(seed);
         let mut ring = open_on(&disk);
         // By number: whose, the key, whether it was synced, whether it was erased.
         let mut model: HashMap<u64, (u8, [u8; 32], bool, bool)> = HashMap::new();

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tower_service::Service as _;
 
-use super::respond::{PAGE_PATH, plain, see_other};
+use super::respond::{PAGE_PATH, plain, see_other, with_query};
 use crate::api::connection::Line;
 
 /// Marks a request that came by way of a token in its path: whoever is refused cannot sign in there.
@@ -30,8 +30,7 @@ fn is_there(method: &Method, rest: &str) -> bool {
 /// What stands there goes back as it came, below this place: unescaped it might lead elsewhere.
 pub async fn with_slash(uri: Uri) -> Response {
     let token = uri.path().strip_prefix("/embed/").unwrap_or_default();
-    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-    see_other(&format!("./{token}/{query}"))
+    see_other(&with_query(&format!("./{token}/"), &uri))
 }
 
 /// Hands a request on to the page, as one that shows the token.
@@ -40,8 +39,7 @@ pub async fn hand_on(mut page: Router, request: Request) -> Response {
     let Some((token, rest)) = below.filter(|(_, rest)| is_there(request.method(), rest)) else {
         return plain(StatusCode::NOT_FOUND, "There is nothing here.".to_owned());
     };
-    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
-    let uri: Result<Uri, _> = format!("{PAGE_PATH}{rest}{query}").parse();
+    let uri: Result<Uri, _> = with_query(&format!("{PAGE_PATH}{rest}"), request.uri()).parse();
     let (Ok(uri), Ok(bearer)) = (uri, HeaderValue::from_str(&format!("Bearer {token}"))) else {
         return StatusCode::BAD_REQUEST.into_response();
     };

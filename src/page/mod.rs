@@ -59,7 +59,7 @@ use crate::auth::Scope;
 use crate::durable::Disk;
 use crate::oidc::SignOn;
 pub use respond::PAGE_PATH;
-use respond::{Meant, see_other};
+use respond::{Meant, see_other, with_query};
 use views::{View, Views};
 
 /// How the page is reached.
@@ -168,10 +168,7 @@ fn own_router(page: Page) -> Router {
 
 /// Relative addresses begin at the slash.
 async fn with_slash(uri: Uri) -> Response {
-    match uri.query() {
-        Some(query) => see_other(&format!("audit-log/?{query}")),
-        None => see_other("audit-log/"),
-    }
+    see_other(&with_query("audit-log/", &uri))
 }
 
 async fn asset(Path((hash, name)): Path<(String, String)>, headers: HeaderMap) -> Response {

@@ -102,6 +102,14 @@ pub fn secure(is_secure: bool) -> &'static str {
     if is_secure { "; Secure" } else { "" }
 }
 
+/// A path with the query string that an address has, if it has one.
+pub fn with_query(path: &str, uri: &Uri) -> String {
+    match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}
+
 /// What an address says under this name; the first one counts.
 pub fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());

@@ -69,8 +69,7 @@ fn is_navigation(headers: &HeaderMap) -> bool {
 fn way_back(uri: &Uri) -> (String, String) {
     let below = uri.path().strip_prefix(PAGE_PATH).unwrap_or_default();
     let up = "../".repeat(below.matches('/').count());
-    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-    (up, format!("{below}{query}"))
+    (up, respond::with_query(below, uri))
 }
 
 /// A way back that stays below the page; anything else leads to the page itself.

@@ -249,6 +249,16 @@ mod tests {
         socket
     }
 
+    /// All that a server says to a GET of this path, head and body.
+    fn answer(path: &str) -> String {
+        let runtime = Runtime::new().unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let mut socket = connect(server(&runtime), request.as_bytes());
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        said
+    }
+
     /// Whether the other end hangs up, rather than to keep the connection for as long as we wait.
     fn is_ended(socket: &mut net::TcpStream) -> bool {
         let began = Instant::now();
@@ -302,32 +312,22 @@ mod tests {
 
     #[test]
     fn who_waits_for_an_answer_is_not_idle() {
-        let runtime = Runtime::new().unwrap();
-        let mut socket = connect(server(&runtime), b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        let mut said = String::new();
-        socket.read_to_string(&mut said).unwrap();
+        let said = answer("/slow");
         assert!(said.ends_with("late"), "{said}");
     }
 
     #[test]
     fn an_answer_whose_next_part_is_not_made_yet_is_not_idle() {
-        let runtime = Runtime::new().unwrap();
-        let mut socket = connect(server(&runtime), b"GET /late HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        let mut said = String::new();
-        socket.read_to_string(&mut said).unwrap();
+        let said = answer("/late");
         assert!(said.contains("first") && said.contains("late"), "{said}");
     }
 
     #[test]
     fn a_large_answer_goes_in_pieces_and_is_whole() {
-        let runtime = Runtime::new().unwrap();
-        let mut socket = connect(server(&runtime), b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-        let mut said = Vec::new();
-        socket.read_to_end(&mut said).unwrap();
-        let head_end = said.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
-        let (head, body) = said.split_at(head_end);
-        assert!(String::from_utf8_lossy(head).contains("content-length: 1048576"), "{}", String::from_utf8_lossy(head));
-        assert!(body.len() == 1 << 20 && body.iter().all(|byte| *byte == b'x'));
+        let said = answer("/large");
+        let (head, body) = said.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("content-length: 1048576"), "{head}");
+        assert!(body.len() == 1 << 20 && body.bytes().all(|byte| byte == b'x'));
     }
 
     #[test]

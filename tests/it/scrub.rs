@@ -30,12 +30,6 @@ fn once_told(world: &World, word: &str) -> (String, String) {
     wait_for(word, || Some(told(world, PAGE)).filter(|(badge, _)| badge.contains(word)))
 }
 
-fn metric(world: &World, name: &str) -> f64 {
-    let text = world.get("/metrics").text();
-    let line = text.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_else(|| panic!("no {name}"));
-    line.rsplit(' ').next().expect("a value").parse().expect("a number")
-}
-
 #[test]
 fn a_server_says_when_it_read_everything_again_and_where_it_has_rotted() {
     let mut world = World::start_with(&[("ANNALS_SEGMENT_EVENTS", "64"), ("ANNALS_SCRUB_PERIOD_S", "0")]);
@@ -46,14 +40,14 @@ fn a_server_says_when_it_read_everything_again_and_where_it_has_rotted() {
     assert_eq!(integrity(&world)["state"], "never_checked");
     let (badge, notice) = once_told(&world, "Not checked");
     assert!(badge.contains("400 entries signed") && notice.is_empty(), "{badge} {notice}");
-    assert_eq!(metric(&world, "annals_scrub_last_end_seconds"), 0.0);
+    assert_eq!(world.metric::<f64>("annals_scrub_last_end_seconds"), 0.0);
     assert!(world.terminate().success());
     world.set("ANNALS_SCRUB_PERIOD_S", "1");
     world.restart();
     let passed = wait_for("a round to end", || Some(integrity(&world)).filter(|now| now["state"] == "passed"));
     assert_eq!((&passed["checked"]["events"], &passed["checked"]["findings"]), (&json!(400), &json!(0)), "{passed}");
-    assert!(metric(&world, "annals_scrub_last_end_seconds") > 1.7e9);
-    assert_eq!(metric(&world, "annals_scrub_findings"), 0.0);
+    assert!(world.metric::<f64>("annals_scrub_last_end_seconds") > 1.7e9);
+    assert_eq!(world.metric::<f64>("annals_scrub_findings"), 0.0);
 
     let (badge, notice) = once_told(&world, "Verified");
     assert!(badge.contains("400 entries signed, checked ") && notice.is_empty(), "{badge} {notice}");
@@ -70,7 +64,7 @@ fn a_server_says_when_it_read_everything_again_and_where_it_has_rotted() {
     swap(&bad);
     let failed = wait_for("the damage to be found", || Some(integrity(&world)).filter(|now| now["state"] == "failed"));
     assert_eq!((&failed["finding"]["segment"], &failed["finding"]["offset"]), (&json!(0), &json!(4096)), "{failed}");
-    assert!(metric(&world, "annals_scrub_findings") >= 1.0);
+    assert!(world.metric::<f64>("annals_scrub_findings") >= 1.0);
     let ready = world.get("/readyz");
     assert_eq!(ready.status, 200, "what is sound is still served");
     assert!(

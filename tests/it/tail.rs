@@ -187,12 +187,6 @@ fn actor_of(id: &str) -> Value {
     json!({"type": "user", "id": id})
 }
 
-fn metric(world: &World, name: &str) -> u64 {
-    let text = world.get("/metrics").text();
-    let line = text.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_else(|| panic!("no {name}"));
-    line.rsplit(' ').next().and_then(|n| n.parse().ok()).unwrap_or_else(|| panic!("{line}"))
-}
-
 /// Events too large for what lies between server and client.
 fn load_backlog(world: &World, events: usize) {
     let filler = "x".repeat(200 << 10);
@@ -366,7 +360,7 @@ fn who_does_not_read_is_dropped_with_the_reason_and_costs_the_others_nothing() {
         assert_eq!(reading.entry()["id"], format!("n{n}"), "who reads is not held up");
         n += 1;
         thread::sleep(Duration::from_millis(50));
-        (metric(&world, "annals_tails_dropped_total") == 1).then_some(())
+        (world.metric::<u64>("annals_tails_dropped_total") == 1).then_some(())
     });
     // Memory says little, since indexing takes and gives back its own. But what was never read from the log is not held.
     let read = bytes_read(&world) - before;
@@ -379,7 +373,7 @@ fn who_does_not_read_is_dropped_with_the_reason_and_costs_the_others_nothing() {
     for seq in entries.len()..EVENTS {
         assert_eq!(resumed.entry()["seq"], seq);
     }
-    wait_for("its place to be free", || (metric(&world, "annals_tails") == 2).then_some(()));
+    wait_for("its place to be free", || (world.metric::<u64>("annals_tails") == 2).then_some(()));
 }
 
 #[test]
@@ -387,7 +381,7 @@ fn there_are_so_many_tails_and_no_more() {
     const TAILS_MAX: usize = 256;
     let world = World::start();
     let mut tails: Vec<Tail> = (0..TAILS_MAX).map(|_| Tail::open(world.url(), &[], None)).collect();
-    assert_eq!(metric(&world, "annals_tails"), TAILS_MAX as u64);
+    assert_eq!(world.metric::<u64>("annals_tails"), TAILS_MAX as u64);
     let refused = world.get("/v1/tail").expect_status(503);
     assert_eq!(refused.problem().codes(), ["too_many_tails"]);
     assert!(refused.header("retry-after").is_some());
@@ -416,9 +410,9 @@ fn a_stop_tells_every_tail_and_waits_for_none() {
         world::new_agent().get(format!("{url}{path}")).call().expect("an answer").status().as_u16()
     });
     // Both are with the server before it is told to stop: who connects later may be refused.
-    wait_for("the stalled tail", || (metric(&world, "annals_tails") == 2).then_some(()));
+    wait_for("the stalled tail", || (world.metric::<u64>("annals_tails") == 2).then_some(()));
     let waiting = "annals_http_requests_under_way{route=\"/v1/feed\"}";
-    wait_for("the poller", || (metric(&world, waiting) == 1).then_some(()));
+    wait_for("the poller", || (world.metric::<u64>(waiting) == 1).then_some(()));
     let said = world.terminate_hearing();
     assert!(!said.contains("cut off"), "{said}");
     assert_eq!(polling.join().expect("the poller"), 200, "a waiting poller is told what there is");

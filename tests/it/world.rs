@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -237,6 +238,14 @@ impl World {
         let answer = answer(request.call()).unwrap_or_else(|error| panic!("GET {url}: {error}"));
         openapi::hold("GET", path, &answer);
         answer
+    }
+
+    /// The value of a metric, by its name with its labels.
+    pub fn metric<T: FromStr>(&self, name: &str) -> T {
+        let text = self.get("/metrics").ok().text();
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        let line = line.unwrap_or_else(|| panic!("no {name}"));
+        line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line}"))
     }
 
     /// Any request; it is not redirected.
