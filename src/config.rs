@@ -67,6 +67,8 @@ pub struct Config {
     /// Requests a second from one address that show a key that is not known, and sign-ins that fail or are begun, likewise. Default 50.
     /// `ANNALS_STRANGERS_PER_S`.
     pub strangers_per_s: u32,
+    /// Requests a second of all viewers that one key made, together, likewise. Default 2,000. `ANNALS_VIEWERS_PER_S`.
+    pub viewers_per_s: u32,
     /// Bytes that must stay free on the disk: below it events get 507 while reads go on. Default: 1 GiB or 5 % of the
     /// disk, whichever is more. 0 switches it off; else at least 64 MiB. `ANNALS_FREE_BYTES_MIN`.
     pub free_bytes_min: Option<u64>,
@@ -137,6 +139,7 @@ pub struct Layer {
     pub requests_per_s: Option<u32>,
     pub appends_per_s: Option<u32>,
     pub strangers_per_s: Option<u32>,
+    pub viewers_per_s: Option<u32>,
     pub free_bytes_min: Option<u64>,
     pub accept_clock: Option<bool>,
     pub read_only: Option<bool>,
@@ -226,6 +229,7 @@ impl Layer {
             requests_per_s: parsed("ANNALS_REQUESTS_PER_S", "a number of requests").parse()?,
             appends_per_s: parsed("ANNALS_APPENDS_PER_S", "a number of requests").parse()?,
             strangers_per_s: parsed("ANNALS_STRANGERS_PER_S", "a number of requests").parse()?,
+            viewers_per_s: parsed("ANNALS_VIEWERS_PER_S", "a number of requests").parse()?,
             free_bytes_min: parsed("ANNALS_FREE_BYTES_MIN", "a number of bytes").parse()?,
             accept_clock: parsed("ANNALS_ACCEPT_CLOCK", "1, true, 0 or false").flag()?,
             read_only: parsed("ANNALS_READ_ONLY", "1, true, 0 or false").flag()?,
@@ -273,6 +277,7 @@ impl Layer {
             requests_per_s: self.requests_per_s.or(below.requests_per_s),
             appends_per_s: self.appends_per_s.or(below.appends_per_s),
             strangers_per_s: self.strangers_per_s.or(below.strangers_per_s),
+            viewers_per_s: self.viewers_per_s.or(below.viewers_per_s),
             free_bytes_min: self.free_bytes_min.or(below.free_bytes_min),
             accept_clock: self.accept_clock.or(below.accept_clock),
             read_only: self.read_only.or(below.read_only),
@@ -354,6 +359,7 @@ impl Config {
             requests_per_s: layer.requests_per_s.unwrap_or(limits.requests_per_s),
             appends_per_s: layer.appends_per_s.unwrap_or(limits.appends_per_s),
             strangers_per_s: layer.strangers_per_s.unwrap_or(limits.strangers_per_s),
+            viewers_per_s: layer.viewers_per_s.unwrap_or(limits.viewers_per_s),
             free_bytes_min,
             accept_clock: layer.accept_clock.unwrap_or(false),
             read_only: layer.read_only.unwrap_or(false),
@@ -410,8 +416,8 @@ impl Config {
 
     /// How often each caller may ask.
     pub fn limits(&self) -> Limits {
-        let Config { requests_per_s, appends_per_s, strangers_per_s, .. } = *self;
-        Limits { requests_per_s, appends_per_s, strangers_per_s }
+        let Config { requests_per_s, appends_per_s, strangers_per_s, viewers_per_s, .. } = *self;
+        Limits { requests_per_s, appends_per_s, strangers_per_s, viewers_per_s }
     }
 
     /// Whose scripts may ask.

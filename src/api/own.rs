@@ -1,5 +1,6 @@
 //! Looking is logged: what a caller did with the log itself becomes an entry of it, before the answer goes out.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tracing::warn;
 
 use super::App;
 use super::error::ApiError;
-use crate::auth::{Attempt, Failure, Look, Told, Who};
+use crate::auth::{Attempt, Failure, Folds, Look, Told, Who};
 use crate::clock;
 use crate::event::{Context, Kind, Object, Outcome, Party};
 use crate::json::Json;
@@ -75,19 +76,42 @@ async fn look(
     let Some(actor) = app.caller.who().party() else { return Ok(()) };
     let who = format!("{} {}", actor.kind, app.caller.who());
     let entry = || by_caller(app, actor, action, Some(target), Json::Object(members()));
-    enter_looks(app, app.looks.count(Look { who, action, what }, rows, clock::now_ms(), entry)).await
+    let told = app.looks.count(Look { who, action, what }, rows, clock::now_ms(), entry);
+    enter_looks(app, told, IfRefused::LastIsNoLook).await
 }
 
-async fn enter_looks(app: &App, looks: Vec<Told<Own>>) -> Result<(), ApiError> {
-    if looks.is_empty() {
-        return Ok(());
-    }
-    let numbered = |told: Told<Own>| with_numbers(told.entry, &[("rows", told.rows), ("count", told.count)]);
+/// What it means that looks cannot be entered.
+#[derive(Clone, Copy)]
+enum IfRefused {
+    /// The last of them is refused: it was no look.
+    LastIsNoLook,
+    /// All of them were looks.
+    AllWere,
+}
+
+async fn enter_looks(app: &App, mut looks: Vec<Told<Look, Own>>, if_refused: IfRefused) -> Result<(), ApiError> {
+    let numbered = |told: &Told<_, Own>| with_numbers(&told.entry, &[("rows", told.rows), ("count", told.count)]);
     // Whoever makes room must be able to look.
-    append(app, looks.into_iter().map(numbered).collect(), Room::Wished).await
+    let entered = append(app, looks.iter().map(numbered).collect(), Room::Wished).await;
+    if entered.is_err() {
+        if let (IfRefused::LastIsNoLook, Some(last)) = (if_refused, looks.last_mut()) {
+            (last.count, last.rows) = (0, 0);
+        }
+        put_back(&app.looks, looks);
+    }
+    entered
 }
 
-fn with_numbers(mut own: Own, numbers: &[(&str, u64)]) -> Own {
+/// What could not be entered is tried again.
+fn put_back<K: Hash + Eq + Clone>(folds: &Folds<K, Own>, told: Vec<Told<K, Own>>) {
+    match folds.put_back(told) {
+        0 => {}
+        lost => warn!("{lost} of what was to be entered in the log cannot be kept until it can"),
+    }
+}
+
+fn with_numbers(own: &Own, numbers: &[(&str, u64)]) -> Own {
+    let mut own = own.clone();
     if let Json::Object(members) = &mut own.detail {
         members.extend(numbers.iter().map(|(name, value)| ((*name).to_owned(), number(*value))));
     }
@@ -112,8 +136,8 @@ pub async fn tell_rest(app: &App) {
     tell(app, app.looks.all(), app.failures.all()).await;
 }
 
-async fn tell(app: &App, looks: Vec<Told<Own>>, failures: Vec<Told<Own>>) {
-    if let Err(error) = enter_looks(app, looks).await {
+async fn tell(app: &App, looks: Vec<Told<Look, Own>>, failures: Vec<Told<Failure, Own>>) {
+    if let Err(error) = enter_looks(app, looks, IfRefused::AllWere).await {
         warn!("what was looked at could not be entered in the log: {}", error.detail());
     }
     enter_failures(app, failures).await;
@@ -139,10 +163,7 @@ pub fn enter_failure(app: &App, peer: Option<IpAddr>, attempt: Attempt) {
     }
 }
 
-async fn enter_failures(app: &App, failures: Vec<Told<Own>>) {
-    if failures.is_empty() {
-        return;
-    }
+async fn enter_failures(app: &App, failures: Vec<Told<Failure, Own>>) {
     for Told { entry, count, .. } in &failures {
         let from = entry.context.ip.as_deref().unwrap_or("somewhere");
         match entry.detail.get("why") {
@@ -150,9 +171,10 @@ async fn enter_failures(app: &App, failures: Vec<Told<Own>>) {
             _ => warn!(count, "requests from {from} had a key that is not known here"),
         }
     }
-    let entries = failures.into_iter().map(|told| with_numbers(told.entry, &[("count", told.count)])).collect();
+    let entries = failures.iter().map(|told| with_numbers(&told.entry, &[("count", told.count)])).collect();
     if let Err(error) = append(app, entries, Room::Needed).await {
-        warn!("what was refused could not be entered in the log: {}", error.detail());
+        warn!("what was refused could not be entered in the log, and is tried again: {}", error.detail());
+        put_back(&app.failures, failures);
     }
 }
 
@@ -177,6 +199,9 @@ enum Room {
 
 /// Enters all of them with one write.
 async fn append(app: &App, entries: Vec<Own>, room: Room) -> Result<(), ApiError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
     let said = said(&entries);
     let drafts = entries.into_iter().map(Own::into_draft).collect();
     let append = Append { drafts, skip_conflicts: false, kind: Kind::Own };

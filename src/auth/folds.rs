@@ -12,7 +12,9 @@ pub const FOLD_MS: u64 = 5 * 60 * 1000;
 
 /// How often something happened since it was last told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told<T> {
+pub struct Told<K, T> {
+    /// What happened.
+    pub what: K,
     /// What is to be entered.
     pub entry: T,
     /// How often.
@@ -23,7 +25,16 @@ pub struct Told<T> {
 
 struct Window<T> {
     began_ms: u64,
-    told: Told<T>,
+    entry: T,
+    count: u64,
+    rows: u64,
+}
+
+impl<T> Window<T> {
+    fn told<K>(self, what: K) -> Option<Told<K, T>> {
+        let Window { entry, count, rows, .. } = self;
+        (count > 0).then_some(Told { what, entry, count, rows })
+    }
 }
 
 /// What happened of late, by what makes two of it the same.
@@ -38,38 +49,55 @@ impl<K: Hash + Eq + Clone, T: Clone> Folds<K, T> {
         Folds { windows: Mutex::new(super::table(most)) }
     }
 
-    /// Counts one. Answers what is to be entered now: this one, if it is the first in its five minutes, and what has to make room
-    /// for it.
-    pub fn count(&self, what: K, rows: u64, now_ms: u64, entry: impl FnOnce() -> T) -> Vec<Told<T>> {
+    /// Counts one. Answers what is to be entered now: what has to make room for this one, and last this one itself, if it is the first in
+    /// its five minutes.
+    pub fn count(&self, what: K, rows: u64, now_ms: u64, entry: impl FnOnce() -> T) -> Vec<Told<K, T>> {
         let mut windows = self.windows.lock();
         if let Some(window) = windows.get_mut(&what)
             && now_ms < window.began_ms + FOLD_MS
         {
-            window.told.count += 1;
-            window.told.rows += rows;
+            window.count += 1;
+            window.rows += rows;
             return Vec::new();
         }
         let entry = entry();
-        let window = Window { began_ms: now_ms, told: Told { entry: entry.clone(), count: 0, rows: 0 } };
-        let before = windows.push(what, window).map(|(_, window)| window.told).filter(|told| told.count > 0);
-        before.into_iter().chain([Told { entry, count: 1, rows }]).collect()
+        let window = Window { began_ms: now_ms, entry: entry.clone(), count: 0, rows: 0 };
+        let before = windows.push(what.clone(), window).and_then(|(before, window)| window.told(before));
+        before.into_iter().chain([Told { what, entry, count: 1, rows }]).collect()
+    }
+
+    /// Takes back what could not be entered: it is due, and the next of its kind is told of at once. Answers how many there is no
+    /// room for.
+    pub fn put_back(&self, told: Vec<Told<K, T>>) -> u64 {
+        let mut windows = self.windows.lock();
+        let mut lost = 0;
+        for Told { what, entry, count, rows } in told {
+            if let Some(window) = windows.peek_mut(&what) {
+                *window = Window { began_ms: 0, entry, count: window.count + count, rows: window.rows + rows };
+            } else if windows.len() < windows.cap().get() {
+                windows.push(what, Window { began_ms: 0, entry, count, rows });
+            } else {
+                lost += count;
+            }
+        }
+        lost
     }
 
     /// Takes what was repeated in five minutes that are over.
-    pub fn due(&self, now_ms: u64) -> Vec<Told<T>> {
+    pub fn due(&self, now_ms: u64) -> Vec<Told<K, T>> {
         self.take(|window| now_ms >= window.began_ms + FOLD_MS)
     }
 
     /// Takes all that was not told of.
-    pub fn all(&self) -> Vec<Told<T>> {
+    pub fn all(&self) -> Vec<Told<K, T>> {
         self.take(|_| true)
     }
 
-    fn take(&self, is_due: impl Fn(&Window<T>) -> bool) -> Vec<Told<T>> {
+    fn take(&self, is_due: impl Fn(&Window<T>) -> bool) -> Vec<Told<K, T>> {
         let mut windows = self.windows.lock();
         let over: Vec<K> = windows.iter().filter(|(_, window)| is_due(window)).map(|(what, _)| what.clone()).collect();
-        let taken = over.iter().filter_map(|what| windows.pop(what));
-        taken.map(|window| window.told).filter(|told| told.count > 0).collect()
+        let taken = over.into_iter().filter_map(|what| Some((windows.pop(&what)?, what)));
+        taken.filter_map(|(window, what)| window.told(what)).collect()
     }
 }
 
@@ -79,7 +107,7 @@ mod tests {
 
     const MOST: NonZeroUsize = NonZeroUsize::new(2_000).unwrap();
 
-    fn counts(told: &[Told<u64>]) -> Vec<(u64, u64, u64)> {
+    fn counts<K>(told: &[Told<K, u64>]) -> Vec<(u64, u64, u64)> {
         told.iter().map(|told| (told.entry, told.count, told.rows)).collect()
     }
 
@@ -118,5 +146,43 @@ mod tests {
         assert_eq!(folds.windows.lock().len(), MOST.get());
         sum += folds.all().iter().map(|told| told.count).sum::<u64>();
         assert_eq!(sum, 2 * many);
+    }
+    #[test]
+    fn what_could_not_be_entered_is_told_of_again_with_what_came_meanwhile() {
+        const BEGAN_MS: u64 = 1_000 * FOLD_MS;
+        let folds = Folds::new(MOST);
+        let count = |ms| folds.count((), 2, BEGAN_MS + ms, || 7);
+        let first = count(0);
+        assert_eq!(counts(&count(1)), []);
+        assert_eq!(folds.put_back(first), 0);
+        // The next is told of at once: it must not be answered before it is entered.
+        assert_eq!(counts(&count(2)), [(7, 2, 4), (7, 1, 2)]);
+        assert_eq!(counts(&count(3)), []);
+        let due = folds.due(BEGAN_MS + FOLD_MS + 2);
+        assert_eq!(counts(&due), [(7, 1, 2)]);
+        assert_eq!(folds.put_back(due), 0);
+        assert_eq!(counts(&folds.due(BEGAN_MS + FOLD_MS + 3)), [(7, 1, 2)], "at the next tick");
+        assert_eq!(counts(&folds.all()), []);
+    }
+
+    #[test]
+    fn one_that_was_refused_counts_for_nothing_and_the_next_is_the_first() {
+        let folds = Folds::new(MOST);
+        let mut told = folds.count((), 2, 9 * FOLD_MS, || 7);
+        let own = told.last_mut().unwrap();
+        (own.count, own.rows) = (0, 0);
+        assert_eq!(folds.put_back(told), 0);
+        assert_eq!(counts(&folds.all()), []);
+        assert_eq!(counts(&folds.count((), 2, 9 * FOLD_MS + 1, || 7)), [(7, 1, 2)]);
+    }
+
+    #[test]
+    fn what_is_put_back_where_there_is_no_room_is_said_to_be_lost() {
+        let folds = Folds::new(MOST);
+        let told = folds.count(0, 1, 0, || 0);
+        for what in 1..=MOST.get() as u64 {
+            folds.count(what, 1, 0, || what);
+        }
+        assert_eq!(folds.put_back(told), 1);
     }
 }

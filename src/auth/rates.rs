@@ -30,12 +30,14 @@ pub struct Limits {
     pub appends_per_s: u32,
     /// Of strangers at one address.
     pub strangers_per_s: u32,
+    /// Of all viewers that one key made, together: each has a bucket of its own, and a key makes as many viewers as it likes.
+    pub viewers_per_s: u32,
 }
 
 impl Default for Limits {
     /// Far above what a person or a poller needs, and below what takes the machine from the others.
     fn default() -> Limits {
-        Limits { requests_per_s: 1_000, appends_per_s: 20_000, strangers_per_s: 50 }
+        Limits { requests_per_s: 1_000, appends_per_s: 20_000, strangers_per_s: 50, viewers_per_s: 2_000 }
     }
 }
 
@@ -53,6 +55,8 @@ pub enum Measure {
 enum Holder {
     Key(Arc<str>, Measure),
     Viewer(Arc<str>, Measure),
+    /// All viewers of this key.
+    ViewersOf(Arc<str>),
     Person(Arc<str>, Measure),
     /// `None` for a connection without an address.
     Strangers(Option<IpAddr>, Stranger),
@@ -100,7 +104,8 @@ impl Rates {
         Rates { limits, full_at: Mutex::new(super::table(BUCKETS_MAX)), held_back: Default::default() }
     }
 
-    /// Takes one request out of the caller's bucket; `None` for who is not counted.
+    /// Takes one request out of the caller's bucket, a viewer's also out of that of all viewers of its maker; `None` for who is not
+    /// counted. What comes back is how the caller stands, or what holds it back.
     pub fn take(&self, who: &Who, measure: Measure, now: Instant) -> Option<Standing> {
         let holder = match who {
             Who::Key { id, .. } => Holder::Key(id.clone(), measure),
@@ -112,7 +117,15 @@ impl Rates {
             Measure::Appends => self.limits.appends_per_s,
             Measure::Requests => self.limits.requests_per_s,
         };
-        self.take_one(holder, per_s, now)
+        let own = self.take_one(holder, per_s, now);
+        match who {
+            // Who is held back takes nothing from the others.
+            Who::Viewer { by, .. } if own.is_none_or(|own| own.wait_s.is_none()) => {
+                let all = self.take_one(Holder::ViewersOf(by.clone()), self.limits.viewers_per_s, now);
+                all.filter(|all| all.wait_s.is_some()).or(own)
+            }
+            _ => own,
+        }
     }
 
     /// Takes one request out of the bucket of the strangers at an address.
@@ -160,7 +173,7 @@ fn seconds_up(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { requests_per_s: 10, appends_per_s: 1_000, strangers_per_s: 2 };
+    const LIMITS: Limits = Limits { requests_per_s: 10, appends_per_s: 1_000, strangers_per_s: 2, viewers_per_s: 20 };
 
     fn key(id: &str) -> Who {
         Who::Key { id: id.into(), name: "a".into() }
@@ -206,6 +219,25 @@ mod tests {
         assert!(is_held_back(here) && !is_held_back(there) && !is_held_back(None));
         assert!(!takes(here, Stranger::Begins), "who begins to sign in there is not held back by them");
         assert_eq!(rates.held_back(), [1, 1]);
+    }
+
+    #[test]
+    fn however_many_viewers_a_key_makes_they_have_one_bucket_together() {
+        let viewer = |id: &str, by: &str| {
+            let (id, by) = (id.into(), by.into());
+            Who::Viewer { id, user: "u_1".into(), name: None, by, expires_ms: u64::MAX }
+        };
+        let (rates, began) = (Rates::new(LIMITS), Instant::now());
+        let waits =
+            |id: &str, by: &str| rates.take(&viewer(id, by), Measure::Requests, began).unwrap().wait_s.is_some();
+        assert!(!(0..50).any(|_| waits("first", "a")));
+        assert!((0..1_000).all(|_| waits("first", "a")), "its own is empty, and it takes nothing from the others");
+        let let_in = (0..1_000).filter(|n| !waits(&n.to_string(), "a")).count();
+        assert_eq!(let_in, 50, "five seconds of 20 a second, without the 50 of the first");
+        assert!(!waits("other", "b"), "those of another key have their own");
+        assert!(rates.take(&key("a"), Measure::Requests, began).unwrap().wait_s.is_none(), "and so has the key");
+        let of_all = rates.take(&viewer("late", "a"), Measure::Requests, began).unwrap();
+        assert_eq!((of_all.quota, of_all.left, of_all.wait_s), (100, 0, Some(1)));
     }
 
     #[test]

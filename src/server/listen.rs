@@ -310,6 +310,42 @@ mod tests {
         assert!(is_ended(&mut deaf));
     }
 
+    /// Reads a frame of HTTP/2: its type, whether its stream ends with it, its length.
+    fn frame(socket: &mut net::TcpStream) -> io::Result<(u8, bool, usize)> {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head)?;
+        let len = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        socket.read_exact(&mut vec![0; len])?;
+        Ok((head[3], head[4] & 1 == 1, len))
+    }
+
+    #[test]
+    fn a_slow_download_over_http2_that_is_given_a_little_room_at_a_time_comes_whole() {
+        const ROOM: u32 = 32 << 10;
+        let runtime = Runtime::new().unwrap();
+        // As above, with `/large` in clear.
+        let request =
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x0d\x01\x05\0\0\0\x01\x82\x86\x04\x06/large\x41\x01x";
+        let mut socket = connect(server(&runtime), request);
+        let (began, mut taken, mut ended) = (Instant::now(), 0, false);
+        let mut room = 65_535;
+        while !ended {
+            while !ended && taken < room {
+                if let (0, is_last, len) = frame(&mut socket).expect("the server goes on") {
+                    (taken, ended) = (taken + len, is_last);
+                }
+            }
+            std::thread::sleep(IDLE / 6);
+            let update =
+                |stream: u32| [b"\0\0\x04\x08\0" as &[u8], &stream.to_be_bytes(), &ROOM.to_be_bytes()].concat();
+            // For the connection and for the stream, in one packet.
+            socket.write_all(&[update(0), update(1)].concat()).expect("the server listens");
+            room += ROOM as usize;
+        }
+        assert_eq!(taken, 1 << 20);
+        assert!(began.elapsed() > 3 * IDLE, "it was not slow");
+    }
+
     #[test]
     fn who_waits_for_an_answer_is_not_idle() {
         let said = answer("/slow");

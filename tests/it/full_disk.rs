@@ -2,11 +2,13 @@
 //! space returns. What the log says about itself is written all the same, from a reserve. Small tmpfs are filled for real (root
 //! only), one of 64 MiB again and again (20 times with ANNALS_SOAK=1, else twice); one test meets the limit that stops earlier.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::json;
 
+use crate::access::Holder;
 use crate::data::{self, skipped};
 use crate::forge;
 use crate::world::{self, World};
@@ -184,6 +186,56 @@ fn on_a_disk_without_a_free_byte_a_cut_tail_is_still_kept_and_entered_in_the_log
     assert_eq!(std::fs::metadata(&reserve).expect("the reserve").len(), 4 << 20);
     world.settle();
     assert_eq!(world.count("action:\"disk.filled\""), acked + 200);
+}
+
+#[test]
+fn what_was_refused_while_nothing_can_be_entered_is_told_of_later_to_the_last() {
+    let disk = match SmallDisk::mount("64m") {
+        Ok(disk) => disk,
+        Err(why) => return skipped(&format!("entries on a full disk: no tmpfs can be mounted ({why})")),
+    };
+    let dir = disk.path().join("data");
+    let mut world = World::to_be_guarded(dir.clone(), None);
+    // Short segments: what is reserved for one is soon used up.
+    let settings = [("FREE_BYTES_MIN", "0"), ("SEGMENT_EVENTS", "64"), ("TRUST_PROXY", "1"), ("STRANGERS_PER_S", "0")];
+    for (name, value) in settings {
+        world.set(&format!("ANNALS_{name}"), value);
+    }
+    world.restart();
+    let (ballast, wrong) = (disk.path().join("ballast"), format!("Bearer annals_first_{}", "d4".repeat(20)));
+    let knock = |world: &World, place: u32| {
+        for _ in 0..3 {
+            let from = std::net::Ipv4Addr::from(0x0a00_0000 + place).to_string();
+            let headers = [("x-forwarded-for", &*from), ("authorization", &wrong)];
+            let answer = world.call("GET", "/v1/events", &headers, b"").expect("an answer");
+            answer.expect_status(401);
+        }
+    };
+    let places = 400;
+    for place in 0..places {
+        fill(&ballast);
+        knock(&world, place);
+    }
+    let told = world.watermarks().durable;
+    assert!(told < places.into(), "a disk without a free byte had room for {told} entries");
+    std::fs::remove_file(&ballast).expect("free the space");
+    let failures = |world: &World| {
+        let admin = Holder { world, key: Some(world.key().to_owned()) };
+        let entries = admin.get("/v1/events?q=action:auth.sign_in_failed&limit=1000").ok().json();
+        entries["events"].as_array().expect("events").clone()
+    };
+    // By itself, and not at the next sign-in or the end.
+    world::wait_for("each place to be told of", || {
+        let entries = failures(&world);
+        let told: HashSet<&str> = entries.iter().filter_map(|entry| entry["context"]["ip"].as_str()).collect();
+        (told.len() == places as usize).then_some(())
+    });
+    assert!(world.terminate().success());
+    world.restart();
+    world.settle();
+    let counts: Vec<u64> = failures(&world).iter().filter_map(|entry| entry["detail"]["count"].as_u64()).collect();
+    assert!(counts.len() < 1_000, "there are more pages");
+    assert_eq!(counts.iter().sum::<u64>(), 3 * u64::from(places));
 }
 
 #[test]

@@ -90,6 +90,21 @@ fn a_viewer_is_for_itself_and_cannot_use_up_what_its_maker_has() {
 }
 
 #[test]
+fn a_key_does_not_widen_its_rate_by_making_viewers() {
+    let world = limited(&[("ANNALS_VIEWERS_PER_S", "3")]);
+    let makers = [(); 2].map(|()| make(&world, &wanted(&["read"])).0);
+    // Each could ask ten times.
+    let viewers: Vec<_> = (0..6).map(|n| view(&makers[0], &json!({"user": format!("u_{n}")})).0).collect();
+    let mut each = viewers.iter().cycle();
+    let (let_in, refused) = exhaust(|| each.next().expect("a viewer").get("/v1/events?limit=1"));
+    assert!((15..40).contains(&let_in), "{let_in}");
+    assert_eq!(refused.json()["code"], "rate_limited");
+    assert_eq!(refused.header("ratelimit-policy"), Some("\"requests\";q=15;w=5"));
+    makers[0].get("/v1/events?limit=1").ok();
+    view(&makers[1], &json!({"user": "u_1"})).0.get("/v1/events?limit=1").ok();
+}
+
+#[test]
 fn strangers_are_held_back_by_address_and_a_good_key_is_let_in_from_there() {
     let world = limited(&[]);
     let stranger = Holder { world: &world, key: Some(format!("annals_first_{}", "d4".repeat(20))) };

@@ -70,12 +70,17 @@ impl World {
     /// The same with these arguments.
     pub fn guarded_with(arguments: &[&str]) -> World {
         let own = tempfile::tempdir().expect("a temporary directory");
-        let dir = own.path().join("data");
-        let key = format!("annals_first_{}", "a1".repeat(20));
-        let mut world = World::at(dir, Some(own), &[("ANNALS_BOOTSTRAP_ADMIN_KEY", &key)]);
-        world.key = Some(key);
+        let mut world = World::to_be_guarded(own.path().join("data"), Some(own));
         world.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         world.restart();
+        world
+    }
+
+    /// One with keys that does not run yet.
+    pub fn to_be_guarded(dir: PathBuf, own: Option<TempDir>) -> World {
+        let key = format!("annals_first_{}", "a1".repeat(20));
+        let mut world = World::at(dir, own, &[("ANNALS_BOOTSTRAP_ADMIN_KEY", &key)]);
+        world.key = Some(key);
         world
     }
 
