@@ -89,6 +89,7 @@ export async function go(wanted, { replace = false, depth = 0, top = 'list', qui
   } else {
     history.replaceState({ ...history.state, n: here.n, depth }, '', address($('#results', content).dataset.url));
   }
+  if (top !== 'back' && (top !== 'keep' || scrollY === 0)) showFirst($('#results', content));
   show(content);
   refocus(focus);
   if (top === 'list' && $('#entries')?.getBoundingClientRect().top < 0) $('#entries').scrollIntoView();
@@ -135,7 +136,7 @@ async function restore(event) {
   if (known?.form) {
     const content = make('div', {}, known.head, known.form.cloneNode(true), known.results);
     show(content, true);
-  } else if (!(await go(location.search.slice(1), { replace: true, top: 'keep', depth: to.depth }))) {
+  } else if (!(await go(location.search.slice(1), { replace: true, top: 'back', depth: to.depth }))) {
     return;
   }
   scrollTo(0, y);
@@ -155,6 +156,12 @@ function show(content, isBack = false) {
   $('#m-display .only-xs').replaceChildren(...$('#m-views .panel').cloneNode(true).children);
   scrollStrip(left);
   for (const run of listeners) run();
+}
+
+/** Rows that few windows are tall enough for are laid out once the others are painted: not where one is further down already. */
+function showFirst(results) {
+  results.classList.add('first');
+  requestAnimationFrame(() => setTimeout(() => results.classList.remove('first')));
 }
 
 /** The chosen tab is in sight; the strip moves only as far as that takes. */
