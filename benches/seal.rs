@@ -13,7 +13,9 @@ use std::time::Instant;
 use annals::durable::OsDisk;
 use annals::event::{Catalogue, Intake, validate};
 use annals::index::source::leaf_hash_of;
-use annals::log::{Commit, FrameType, Framed, Opened, Options, Payload, Reader, Start, VisitError, Visitor, open};
+use annals::log::{
+    Commit, FrameType, Framed, Opened, Options, Parts, Payload, Reader, Start, VisitError, Visitor, open,
+};
 use annals::seq::Seq;
 use common::Server;
 
@@ -138,8 +140,14 @@ fn append(opened: &mut Opened, events: &[String]) {
                 seq += 1;
                 // What an event really has: a random salt does not compress.
                 let salt: [u8; 16] = rand::random();
-                let payload =
-                    Payload { kind: 1, received_ms: 1_795_000_000_000, tenant_seq: seq, salt, body: event.as_bytes() };
+                let payload = Payload {
+                    kind: 1,
+                    received_ms: 1_795_000_000_000,
+                    tenant_seq: seq,
+                    salt,
+                    body: event.as_bytes(),
+                    parts: Parts::NONE,
+                };
                 let mut bytes = Vec::with_capacity(payload.encoded_bytes());
                 payload.encode(&mut bytes);
                 bytes

@@ -40,7 +40,7 @@ pub use commit::Commit;
 pub use frame::{FrameType, PAYLOAD_BYTES_MAX, framed_bytes};
 pub use head::{Head, HeadError, HeadFile, Slot, inspect_slots, latest};
 pub use mend::{Gap, Judge, Mended, Remains, SegmentFile, SegmentPlace, Taken, Wanted, mend, read_strictly};
-pub use payload::{Payload, PayloadError};
+pub use payload::{Part, Parts, PartsBuf, Payload, PayloadError};
 pub use reader::{Range, ReadError, Reader, Record, RecordRef, SegmentBytes};
 pub use recovery::open;
 pub use scan::end_of_batch;

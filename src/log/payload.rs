@@ -6,8 +6,95 @@ const VERSION: u8 = 1;
 /// Bytes before the body.
 const FIXED_BYTES: usize = 40;
 const NONCE_BYTES: usize = 24;
+const PART_HEAD_BYTES: usize = 4;
 
-/// What an EVENT frame carries. Sealed parts have a place in the layout (FORMAT.md); nothing writes them yet.
+/// Most parts of an event.
+pub const PARTS_MAX: usize = u8::MAX as usize;
+/// Most keys that a part is sealed under.
+pub const PART_KEYS_MAX: usize = u8::MAX as usize;
+
+/// A sealed part of an event. What is in it, and how it is sealed, is none of the log's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Which part: its meaning is the sealer's.
+    pub kind: u8,
+    /// The numbers of the keys, 8 bytes each.
+    keys: &'a [[u8; 8]],
+    /// Drawn for it.
+    pub nonce: &'a [u8; NONCE_BYTES],
+    /// What was sealed, and its tag.
+    pub ciphertext: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    /// The numbers of the keys it is sealed under.
+    pub fn keys(&self) -> impl Iterator<Item = u64> + use<'a> {
+        self.keys.iter().map(|key| u64::from_le_bytes(*key))
+    }
+}
+
+/// The sealed parts of an event, as they lie in its payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts<'a> {
+    count: u8,
+    bytes: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Of an event of which nothing is sealed.
+    pub const NONE: Parts<'static> = Parts { count: 0, bytes: &[] };
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = Part<'a>> + use<'a> {
+        let mut rest = self.bytes;
+        // Every length was checked when they were taken out of the payload, or they were put together here.
+        (0..self.count).map_while(move |_| {
+            let (part, behind) = cut(rest)?;
+            rest = behind;
+            Some(part)
+        })
+    }
+}
+
+/// The part that bytes begin with, and what is behind it.
+fn cut(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<PART_HEAD_BYTES>()?;
+    let (keys, rest) = rest.split_at_checked(usize::from(head[1]) * 8)?;
+    let (nonce, rest) = rest.split_first_chunk()?;
+    let (len, rest) = rest.split_first_chunk()?;
+    let (ciphertext, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+    Some((Part { kind: head[0], keys: keys.as_chunks().0, nonce, ciphertext }, rest))
+}
+
+/// Sealed parts being put together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartsBuf {
+    count: u8,
+    bytes: Vec<u8>,
+}
+
+impl PartsBuf {
+    /// One more. `None` if there are [`PARTS_MAX`], or more than [`PART_KEYS_MAX`] keys: then nothing is changed.
+    #[must_use]
+    pub fn push(&mut self, kind: u8, keys: &[u64], nonce: &[u8; NONCE_BYTES], ciphertext: &[u8]) -> Option<()> {
+        let (count, keys_count) = (self.count.checked_add(1)?, u8::try_from(keys.len()).ok()?);
+        let len = u32::try_from(ciphertext.len()).ok()?;
+        self.bytes.extend_from_slice(&[kind, keys_count, 0, 0]);
+        keys.iter().for_each(|key| self.bytes.extend_from_slice(&key.to_le_bytes()));
+        self.bytes.extend_from_slice(nonce);
+        self.bytes.extend_from_slice(&len.to_le_bytes());
+        self.bytes.extend_from_slice(ciphertext);
+        self.count = count;
+        Some(())
+    }
+
+    /// As they lie in a payload.
+    pub fn parts(&self) -> Parts<'_> {
+        Parts { count: self.count, bytes: &self.bytes }
+    }
+}
+
+/// What an EVENT frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload<'a> {
     /// What the record is: 1 event, 2 erasure, 3 log control, 4 own entry. Only the server sets it.
@@ -20,6 +107,8 @@ pub struct Payload<'a> {
     pub salt: [u8; 16],
     /// The body bytes, exactly as hashed.
     pub body: &'a [u8],
+    /// What of the event is sealed.
+    pub parts: Parts<'a>,
 }
 
 /// Why bytes are not an EVENT payload.
@@ -55,21 +144,22 @@ pub enum PayloadError {
 impl<'a> Payload<'a> {
     /// The bytes [`Payload::encode`] appends.
     pub fn encoded_bytes(&self) -> usize {
-        FIXED_BYTES + self.body.len()
+        FIXED_BYTES + self.body.len() + self.parts.bytes.len()
     }
 
     /// Appends the payload to `out`. Bodies are bounded by the event's limits, far below `u32::MAX`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[VERSION, self.kind, 0, 0]);
+        out.extend_from_slice(&[VERSION, self.kind, self.parts.count, 0]);
         // 4 bytes of head, then the fixed fields up to body_len.
         out.extend_from_slice(&self.received_ms.to_le_bytes());
         out.extend_from_slice(&self.tenant_seq.to_le_bytes());
         out.extend_from_slice(&self.salt);
         out.extend_from_slice(&(self.body.len() as u32).to_le_bytes());
         out.extend_from_slice(self.body);
+        out.extend_from_slice(self.parts.bytes);
     }
 
-    /// Takes a payload apart, every length checked; sealed parts are walked over.
+    /// Takes a payload apart, every length checked.
     pub fn decode(b: &'a [u8]) -> Result<Payload<'a>, PayloadError> {
         let need = |expected: usize| {
             if b.len() < expected { Err(PayloadError::Short { found: b.len(), expected }) } else { Ok(()) }
@@ -85,13 +175,14 @@ impl<'a> Payload<'a> {
         let mut at = FIXED_BYTES + body_len;
         need(at)?;
         let body = &b[FIXED_BYTES..at];
+        let parts_at = at;
         for _ in 0..b[2] {
-            need(at + 4)?;
+            need(at + PART_HEAD_BYTES)?;
             let keys = b[at + 1] as usize;
             if b[at + 2..at + 4] != [0; 2] {
                 return Err(PayloadError::Reserved);
             }
-            at += 4 + keys * 8 + NONCE_BYTES;
+            at += PART_HEAD_BYTES + keys * 8 + NONCE_BYTES;
             need(at + 4)?;
             at += 4 + u32::from_le_bytes(array(b, at)) as usize;
             need(at)?;
@@ -105,6 +196,7 @@ impl<'a> Payload<'a> {
             tenant_seq: u64::from_le_bytes(array(b, 12)),
             salt: array(b, 20),
             body,
+            parts: Parts { count: b[2], bytes: &b[parts_at..] },
         })
     }
 }
@@ -114,32 +206,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_payload_comes_back_and_every_cut_of_it_is_refused() {
-        let payload =
-            Payload { kind: 1, received_ms: 1_795_000_000_000, tenant_seq: 42, salt: [6; 16], body: b"{\"id\":1}" };
-        let mut bytes = Vec::new();
-        payload.encode(&mut bytes);
-        assert_eq!(bytes.len(), payload.encoded_bytes());
-        assert_eq!(Payload::decode(&bytes), Ok(payload));
-        for len in 0..bytes.len() {
-            assert!(matches!(Payload::decode(&bytes[..len]), Err(PayloadError::Short { .. })), "cut at {len}");
+    fn a_payload_comes_back_with_its_parts_and_every_cut_of_it_is_refused() {
+        let mut parts = PartsBuf::default();
+        for wanted in [0, 1, 2] {
+            let payload = Payload {
+                kind: 1,
+                received_ms: 1_795_000_000_000,
+                tenant_seq: 42,
+                salt: [6; 16],
+                body: b"{\"id\":1}",
+                parts: parts.parts(),
+            };
+            let mut bytes = Vec::new();
+            payload.encode(&mut bytes);
+            assert_eq!(bytes.len(), payload.encoded_bytes());
+            assert_eq!(Payload::decode(&bytes), Ok(payload));
+            for len in 0..bytes.len() {
+                assert!(matches!(Payload::decode(&bytes[..len]), Err(PayloadError::Short { .. })), "cut at {len}");
+            }
+            let found: Vec<_> = payload.parts.iter().collect();
+            assert_eq!(found.len(), wanted);
+            for (kind, part) in (1..).zip(&found) {
+                assert_eq!(part.keys().collect::<Vec<_>>(), [7, u64::MAX][..usize::from(kind)]);
+                assert_eq!((part.kind, part.nonce, part.ciphertext), (kind, &[kind; 24], &[kind; 9][..]));
+            }
+            bytes.push(0);
+            assert!(matches!(Payload::decode(&bytes), Err(PayloadError::Long { .. })));
+            let kind = wanted as u8 + 1;
+            parts.push(kind, &[7, u64::MAX][..usize::from(kind).min(2)], &[kind; 24], &[kind; 9]).unwrap();
         }
-        bytes.push(0);
-        assert!(matches!(Payload::decode(&bytes), Err(PayloadError::Long { .. })));
     }
 
     #[test]
-    fn sealed_parts_are_walked_over() {
-        let mut bytes = Vec::new();
-        Payload { kind: 1, received_ms: 1, tenant_seq: 2, salt: [0; 16], body: b"b" }.encode(&mut bytes);
-        bytes[2] = 1;
-        bytes.extend_from_slice(&[1, 2, 0, 0]);
-        bytes.extend_from_slice(&[0; 16 + NONCE_BYTES]);
-        bytes.extend_from_slice(&3u32.to_le_bytes());
-        bytes.extend_from_slice(b"abc");
-        assert_eq!(Payload::decode(&bytes).unwrap().body, b"b");
-        bytes.pop();
-        assert!(Payload::decode(&bytes).is_err());
+    fn more_parts_or_keys_than_can_be_counted_are_not_taken() {
+        let mut parts = PartsBuf::default();
+        assert_eq!(parts.push(1, &[7; PART_KEYS_MAX + 1], &[0; 24], b""), None);
+        assert_eq!(parts, PartsBuf::default());
+        assert!((0..PARTS_MAX).all(|_| parts.push(1, &[7; PART_KEYS_MAX], &[0; 24], b"").is_some()));
+        assert_eq!(parts.push(1, &[], &[0; 24], b""), None);
+        assert_eq!(parts.parts().iter().count(), PARTS_MAX);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::durable::{self, Disk};
 use crate::event::{DEFAULT_ID, Draft, Kind, same_content};
 use crate::index::source::Source;
 use crate::index::tantivy::ids;
-use crate::log::{self, Framed, Payload, framed_bytes};
+use crate::log::{self, Framed, Parts, Payload, framed_bytes};
 use crate::seq::Seq;
 use crate::store::arrivals::Arrivals;
 use crate::store::ids::Ids;
@@ -540,7 +540,7 @@ impl Thread {
             let (kind, body) = (kind.as_byte(), draft.body.as_bytes());
             let salt: [u8; 16] = rand::random();
             let (tenant_seq, hash) = tools.trunk.push(kind, received_ms, &draft.tenant, &salt, body);
-            let payload = Payload { kind, received_ms, tenant_seq, salt, body };
+            let payload = Payload { kind, received_ms, tenant_seq, salt, body, parts: Parts::NONE };
             let mut bytes = Vec::with_capacity(payload.encoded_bytes());
             payload.encode(&mut bytes);
             payloads.push(bytes);

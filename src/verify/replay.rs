@@ -97,14 +97,22 @@ impl Visitor for Replay<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Payload;
+    use crate::log::{Parts, Payload};
     use crate::tree::Frontier;
     use crate::verify::Nothing;
 
     fn payload(n: u64) -> Vec<u8> {
         let body = format!(r#"{{"id":"e{n}","tenant":"acme","action":"a.b"}}"#);
         let mut out = Vec::new();
-        Payload { kind: 1, received_ms: n, tenant_seq: n, salt: [n as u8; 16], body: body.as_bytes() }.encode(&mut out);
+        Payload {
+            kind: 1,
+            received_ms: n,
+            tenant_seq: n,
+            salt: [n as u8; 16],
+            body: body.as_bytes(),
+            parts: Parts::NONE,
+        }
+        .encode(&mut out);
         out
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use annals::durable::OsDisk;
-use annals::log::{self, Framed, Options, Payload};
+use annals::log::{self, Framed, Options, Parts, Payload};
 use annals::tree::tenants::Numbers;
 use annals::tree::{Checkpoint, Frontier, Hash, KeyKind, Leaf, SignerKey, Tenants, Tiles, commit, tenant_tag};
 use annals::verify::{Growth, Nothing, Replay};
@@ -80,7 +80,7 @@ pub fn write(dir: &Path, key: &SignerKey, events: &[Forged]) -> Vec<Hash> {
             let salt = [event.received_ms as u8; 16];
             let (kind, received_ms, tenant_seq) = (event.kind, event.received_ms, event.tenant_seq);
             let mut payload = Vec::new();
-            Payload { kind, received_ms, tenant_seq, salt, body: &event.body }.encode(&mut payload);
+            Payload { kind, received_ms, tenant_seq, salt, body: &event.body, parts: Parts::NONE }.encode(&mut payload);
             payloads.push(payload);
             let tenant_tag = tenant_tag(&event.tenant);
             tenants.next(&mut numbers, tenant_tag);
