@@ -21,6 +21,7 @@ pub mod backup;
 pub mod demo;
 pub mod export;
 pub mod ingest;
+pub mod privacy;
 pub mod query;
 pub mod verify;
 pub mod witness;

@@ -3,8 +3,12 @@
 //! No spaces; our members in one fixed order, the sender's own (in `detail`, `before`, `after`) in the sender's;
 //! number tokens as sent; strings with minimal escapes; what is absent or empty is not there.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::limits::DEPTH_MAX;
-use super::model::{Change, Context, Event, Object, Outcome, Party, Subject, Time};
+use super::model::{Change, Context, Event, Object, Outcome, Party, SealedDigest, Subject, Time};
+use super::personal::PartKind;
 use super::time;
 use crate::json::{self, Json, JsonError, write_string};
 
@@ -53,6 +57,7 @@ impl Event {
                 "context" => builder.context = context(value)?,
                 "subjects" => builder.subjects = list(value, "subjects", subject)?,
                 "detail" => builder.detail = Some(value),
+                "sealed" => builder.sealed = sealed(value)?,
                 _ => return Err(BodyError::Unknown { member: key }),
             }
         }
@@ -99,6 +104,20 @@ impl Event {
             out.push_str(",\"detail\":");
             detail.write(out);
         }
+        write_sealed(&self.sealed, out);
+        out.push('}');
+    }
+}
+
+fn write_sealed(sealed: &[SealedDigest], out: &mut String) {
+    for (n, SealedDigest { kind, digest }) in sealed.iter().enumerate() {
+        out.push_str(if n == 0 { ",\"sealed\":{" } else { "," });
+        write_string(kind.as_str(), out);
+        out.push_str(":\"");
+        URL_SAFE_NO_PAD.encode_string(digest, out);
+        out.push('"');
+    }
+    if !sealed.is_empty() {
         out.push('}');
     }
 }
@@ -196,6 +215,7 @@ struct Builder {
     context: Context,
     subjects: Vec<Subject>,
     detail: Option<Json>,
+    sealed: Vec<SealedDigest>,
 }
 
 impl Builder {
@@ -219,6 +239,7 @@ impl Builder {
             context: self.context,
             subjects: self.subjects,
             detail: self.detail,
+            sealed: self.sealed,
         })
     }
 }
@@ -318,6 +339,15 @@ fn subject(value: Json, member: &'static str) -> Result<Subject, BodyError> {
     Ok(Subject { kind: required(kind, member)?, id: required(id, member)? })
 }
 
+fn sealed(value: Json) -> Result<Vec<SealedDigest>, BodyError> {
+    let one = |(key, value): (String, Json)| {
+        let kind = PartKind::from_name(&key).ok_or(BodyError::Unknown { member: key })?;
+        let digest = URL_SAFE_NO_PAD.decode(string(value, "sealed")?).ok().and_then(|digest| digest.try_into().ok());
+        Ok(SealedDigest { kind, digest: required(digest, "sealed")? })
+    };
+    object(value, "sealed")?.into_iter().map(one).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,6 +360,19 @@ mod tests {
         assert_eq!(event.body(), FULL);
         assert_eq!(event.time.ms, 1_795_181_527_412);
         assert_eq!(event.target, Some(Object { id: Some("u_12".to_owned()), ..Object::default() }));
+    }
+
+    #[test]
+    fn what_is_sealed_stands_last_and_survives_as_well() {
+        let digests = format!(r#""sealed":{{"content":"{}","who":"{}"}}}}"#, "A".repeat(43), "_-".repeat(21) + "8");
+        let body = FULL.replace(r#""detail":{"z":1e5,"a":-0}}"#, &digests);
+        let event = Event::from_body(&body).unwrap();
+        assert_eq!(event.body(), body);
+        assert_eq!((event.sealed[0].kind, event.sealed[0].digest), (PartKind::Content, [0; 32]));
+        assert_eq!(event.sealed.len(), 2);
+        for wrong in [("content", "letter"), ("AAA", "AA"), ("AAA", "AA="), ("\"content\":\"", "\"content\":[\"")] {
+            assert!(Event::from_body(&body.replacen(wrong.0, wrong.1, 1)).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub use body::BodyError;
 pub use catalogue::{ActionInfo, Catalogue, CatalogueError, Category, fold_name};
 pub use fault::{Fault, FaultCode};
 pub use head::BodyHead;
-pub use model::{Change, Context, Entry, Event, Kind, Object, Outcome, Party, Subject, Time, noun};
+pub use model::{Change, Context, Entry, Event, Kind, Object, Outcome, Party, SealedDigest, Subject, Time, noun};
 pub use personal::{NoPlace, PartKind, PersonalPart, SubjectTypes};
 pub use same::same_content;
 pub use validate::{DEFAULT_ID, DEFAULT_OUTCOME, DEFAULT_TENANT, DEFAULT_TIME, Draft, Intake, validate};

@@ -1,5 +1,6 @@
 //! The event as typed values: what happened, as the sender told it, and the entry that it becomes.
 
+use super::personal::PartKind;
 use crate::json::Json;
 use crate::seq::Seq;
 
@@ -36,6 +37,17 @@ pub struct Event {
     pub subjects: Vec<Subject>,
     /// The free payload: always an object.
     pub detail: Option<Json>,
+    /// What of it is sealed, each part once. Only the server sets it.
+    pub sealed: Vec<SealedDigest>,
+}
+
+/// What binds a sealed part to its event: the log's proofs hold for what was said, also when nobody can read it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedDigest {
+    /// Which part.
+    pub kind: PartKind,
+    /// SHA-256 of the plaintext, which begins with chance: it tells nothing of what was said.
+    pub digest: [u8; 32],
 }
 
 /// When something happened.

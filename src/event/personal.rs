@@ -63,6 +63,11 @@ impl PartKind {
             PartKind::Who => "who",
         }
     }
+
+    /// The kind of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<PartKind> {
+        [PartKind::Content, PartKind::Who].into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// What was taken out of an event.
@@ -301,7 +306,8 @@ mod tests {
     fn each_kind_has_its_byte() {
         let kinds = [PartKind::Content, PartKind::Who];
         assert!(kinds.into_iter().all(|kind| PartKind::from_byte(kind.as_byte()) == Some(kind)));
-        assert_eq!(PartKind::from_byte(0), None);
+        assert!(kinds.into_iter().all(|kind| PartKind::from_name(kind.as_str()) == Some(kind)));
+        assert_eq!((PartKind::from_byte(0), PartKind::from_name("")), (None, None));
     }
 
     fn any_text() -> impl Strategy<Value = Option<String>> {

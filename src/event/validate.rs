@@ -142,6 +142,7 @@ impl Said {
             context: self.context,
             subjects: self.subjects,
             detail: self.detail,
+            sealed: Vec::new(),
         };
         let body = event.body();
         // The id stands before the time and may quote anything, so the place is counted, not searched for.

@@ -138,6 +138,11 @@ impl Keyring {
         Ok(Keyring { file, path, header, kek, state: Mutex::new(state), syncing: Mutex::new(()) })
     }
 
+    /// The log whose subjects' keys these are.
+    pub fn log_id(&self) -> [u8; 16] {
+        self.header.log_id
+    }
+
     /// One more with each new file that the same keys were wrapped into.
     pub fn generation(&self) -> u32 {
         self.header.generation

@@ -21,6 +21,7 @@ pub fn entry() -> Entry {
         context: Context::default(),
         subjects: Vec::new(),
         detail: None,
+        sealed: Vec::new(),
     };
     Entry { seq: Seq(7), received_ms: 0, kind: Kind::Event, hash: [0; 32], event }
 }

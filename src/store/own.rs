@@ -66,6 +66,7 @@ impl Own {
             context: self.context,
             subjects: Vec::new(),
             detail: Some(self.detail),
+            sealed: Vec::new(),
         };
         Draft { body: event.body(), time_at: None, defaults, id: event.id, tenant: event.tenant, time_ms: Some(ms) }
     }
