@@ -13,6 +13,7 @@ fn main() {
     let server = Server::with_events(common::events_wanted());
     // A kept directory may hold some more.
     let n = server.total("/v1/events?limit=1");
+    server.index_at_rest();
     for format in ["csv", "ndjson"] {
         let before = server.memory_mib("VmHWM");
         let cpu_before = server.cpu_seconds();

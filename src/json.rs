@@ -607,7 +607,7 @@ fn string_end(bytes: &[u8], at: usize) -> Result<usize, Malformed> {
     let mut next = at + 1;
     loop {
         let rest = bytes.get(next..).unwrap_or_default();
-        match rest.iter().position(|&byte| byte == b'"' || byte == b'\\') {
+        match memchr::memchr2(b'"', b'\\', rest) {
             Some(plain) if rest[plain] == b'"' => return Ok(next + plain + 1),
             Some(plain) => next += plain + 2,
             None => {

@@ -16,7 +16,7 @@ mod validate;
 pub use body::BodyError;
 pub use catalogue::{ActionInfo, Catalogue, CatalogueError, Category, fold_name};
 pub use fault::{Fault, FaultCode};
-pub use head::BodyHead;
+pub use head::{BodyHead, HeadError};
 pub use model::{Change, Context, Entry, Event, Kind, Object, Outcome, Party, SealedDigest, Subject, Time, noun};
 pub use personal::{NoPlace, PartKind, PersonalPart, SubjectTypes};
 pub use same::same_content;

@@ -2,7 +2,7 @@
 
 use std::str::Utf8Error;
 
-use crate::event::{BodyHead, Kind};
+use crate::event::{BodyHead, HeadError, Kind};
 use crate::log::{FrameType, Payload, PayloadError};
 use crate::tree::{Leaf, commit, tenant_tag};
 
@@ -20,7 +20,7 @@ pub enum EventFault {
     Utf8(#[from] Utf8Error),
     /// The body is no event.
     #[error("the body is not an event's: {0}")]
-    Body(#[from] serde_json::Error),
+    Body(#[from] HeadError),
     /// A kind that only a newer version or a forger writes.
     #[error("kind {found} is not known here")]
     Kind {
@@ -51,7 +51,7 @@ pub fn leaf_of(frame_type: FrameType, payload: &[u8]) -> Result<Leaf, EventFault
         return Err(EventFault::Frame(frame_type));
     }
     let payload = Payload::decode(payload)?;
-    let head = BodyHead::read(std::str::from_utf8(payload.body)?)?;
+    let head = BodyHead::read_all(std::str::from_utf8(payload.body)?)?;
     Ok(leaf(&payload, &head.tenant))
 }
 
