@@ -14,7 +14,8 @@ fn main() {
     // A kept directory may hold some more.
     let n = server.total("/v1/events?limit=1");
     server.index_at_rest();
-    for format in ["csv", "ndjson"] {
+    // The first time much of the log may come from the disk.
+    for (format, time) in [("csv", "first"), ("csv", "again"), ("ndjson", "again")] {
         let before = server.memory_mib("VmHWM");
         let cpu_before = server.cpu_seconds();
         let began = Instant::now();
@@ -35,7 +36,7 @@ fn main() {
         let header = u64::from(format == "csv");
         assert_eq!(lines, n + header, "no generated event has a line break in it");
         println!(
-            "export {format}: {:.0} rows/s, {:.0} MB/s, {:.1} CPU s ({n} events; peak memory {before:.0} MiB before, {:.0} after)",
+            "export {format} {time}: {:.0} rows/s, {:.0} MB/s, {:.1} CPU s ({n} events; peak memory {before:.0} MiB before, {:.0} after)",
             n as f64 / took,
             bytes as f64 / 1e6 / took,
             server.cpu_seconds() - cpu_before,

@@ -67,7 +67,8 @@ pub struct Config {
     /// Requests a second from one address that show a key that is not known, and sign-ins that fail or are begun, likewise. Default 50.
     /// `ANNALS_STRANGERS_PER_S`.
     pub strangers_per_s: u32,
-    /// Requests a second of all viewers that one key made, together, likewise. Default 2,000. `ANNALS_VIEWERS_PER_S`.
+    /// Requests a second of all viewers that one key made, together, likewise; each of them has at most a twentieth of it. Default
+    /// 2,000. `ANNALS_VIEWERS_PER_S`.
     pub viewers_per_s: u32,
     /// Bytes that must stay free on the disk: below it events get 507 while reads go on. Default: 1 GiB or 5 % of the
     /// disk, whichever is more. 0 switches it off; else at least 64 MiB. `ANNALS_FREE_BYTES_MIN`.

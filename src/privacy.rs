@@ -41,7 +41,8 @@ pub struct Sealed {
 pub enum Found {
     /// It is back in its place.
     Open,
-    /// Somebody whom it is about was erased.
+    /// The keyring says that somebody whom it is about was erased. Whether the log says so too is for `verify` to find out: which keys a
+    /// part names is not part of its leaf.
     Erased,
     /// It is not what the body says was sealed, or a key of it is damaged.
     Damaged,
@@ -339,6 +340,13 @@ mod tests {
         let mut twice = PartsBuf::default();
         for part in [of_two[0], of_two[0], of_two[1]] {
             twice.push(part.kind, &part.keys().collect::<Vec<_>>(), part.nonce, part.ciphertext).unwrap();
+        }
+        for number in [0, 9, 1 << 24, 1 << 57, u64::MAX] {
+            let mut made_up = PartsBuf::default();
+            made_up.push(of_two[0].kind, &[number], of_two[0].nonce, of_two[0].ciphertext).unwrap();
+            let made_up =
+                Stored { body: stored.body.clone(), sealed: Sealed { parts: made_up, ..stored.sealed.clone() } };
+            assert_eq!(fixture.read(&made_up).1, both(Found::Damaged), "{number}");
         }
         let twice = Stored { body: stored.body.clone(), sealed: Sealed { parts: twice, ..stored.sealed.clone() } };
         assert_eq!(fixture.read(&twice).1, [(PartKind::Content, Found::Damaged), (PartKind::Who, Found::Open)]);

@@ -47,8 +47,8 @@ pub const EXPORTS_MAX: usize = 16;
 /// Chunks made ahead of the client: a slow one holds no more than this.
 const CHUNKS_AHEAD: usize = 8;
 /// Rows that are found before they are written, which happens on all cores, so many on each at a time.
-const GROUP_ROWS: usize = 256;
-const PART_ROWS: usize = 64;
+const GROUP_ROWS: usize = 128;
+const PART_ROWS: usize = 32;
 
 const FORMATS: [(&str, Format); 3] = [("csv", Format::Csv), ("ndjson", Format::Ndjson), ("bundle", Format::Bundle)];
 const ROWS: &str = "annals-rows";

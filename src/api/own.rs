@@ -34,7 +34,7 @@ pub fn is_named(app: &App) -> bool {
 /// When it cannot be entered. Then what was to be done must not be done.
 pub async fn enter(app: &App, action: &'static str, target: Option<Object>, detail: Json) -> Result<(), ApiError> {
     let Some(actor) = app.caller.who().party() else { return Ok(()) };
-    append(app, vec![by_caller(app, actor, action, target, detail)], Room::Needed).await
+    append(app, vec![by_caller(app, actor, action, target, detail)]).await
 }
 
 /// The caller did this. A viewer's token is told by its id: their name is what the maker of it says.
@@ -77,7 +77,13 @@ async fn look(
     let who = format!("{} {}", actor.kind, app.caller.who());
     let entry = || by_caller(app, actor, action, Some(target), Json::Object(members()));
     let told = app.looks.count(Look { who, action, what }, rows, clock::now_ms(), entry);
-    enter_looks(app, told, IfRefused::LastIsNoLook).await
+    if told.is_empty() {
+        return Ok(());
+    }
+    // To its end, also if the client goes away: what is put back must be put back.
+    let entering = app.clone();
+    let entered = tokio::spawn(async move { enter_looks(&entering, told, IfRefused::LastIsNoLook).await });
+    entered.await.unwrap_or_else(|_| Err(ApiError::internal("entering a look panicked")))
 }
 
 /// What it means that looks cannot be entered.
@@ -91,20 +97,33 @@ enum IfRefused {
 
 async fn enter_looks(app: &App, mut looks: Vec<Told<Look, Own>>, if_refused: IfRefused) -> Result<(), ApiError> {
     let numbered = |told: &Told<_, Own>| with_numbers(&told.entry, &[("rows", told.rows), ("count", told.count)]);
-    // Whoever makes room must be able to look.
-    let entered = append(app, looks.iter().map(numbered).collect(), Room::Wished).await;
-    if entered.is_err() {
-        if let (IfRefused::LastIsNoLook, Some(last)) = (if_refused, looks.last_mut()) {
-            (last.count, last.rows) = (0, 0);
+    let entries: Vec<Own> = looks.iter().map(numbered).collect();
+    let said = match if_refused {
+        IfRefused::LastIsNoLook => said(&entries),
+        IfRefused::AllWere => format!("{} looks that were folded", entries.len()),
+    };
+    let now_ms = clock::now_ms();
+    match append(app, entries).await {
+        Ok(()) => app.looks.entered(&looks, now_ms),
+        // Whoever makes room must be able to look.
+        Err(error) if error.status() == StatusCode::INSUFFICIENT_STORAGE => {
+            warn!("no room to enter, so it is tried again: {said}");
+            put_back(&app.looks, looks, Some(now_ms));
         }
-        put_back(&app.looks, looks);
+        Err(error) => {
+            if let (IfRefused::LastIsNoLook, Some(last)) = (if_refused, looks.last_mut()) {
+                (last.count, last.rows) = (0, 0);
+            }
+            put_back(&app.looks, looks, None);
+            return Err(error);
+        }
     }
-    entered
+    Ok(())
 }
 
 /// What could not be entered is tried again.
-fn put_back<K: Hash + Eq + Clone>(folds: &Folds<K, Own>, told: Vec<Told<K, Own>>) {
-    match folds.put_back(told) {
+fn put_back<K: Hash + Eq + Clone>(folds: &Folds<K, Own>, told: Vec<Told<K, Own>>, folds_from_ms: Option<u64>) {
+    match folds.put_back(told, folds_from_ms) {
         0 => {}
         lost => warn!("{lost} of what was to be entered in the log cannot be kept until it can"),
     }
@@ -125,7 +144,7 @@ pub async fn tell_folded(app: App) {
             () = app.stopping() => return,
             () = tokio::time::sleep(FOLDED_EVERY) => {
                 let now_ms = clock::now_ms();
-                tell(&app, app.looks.due(now_ms), app.failures.due(now_ms)).await;
+                tell(&app, || app.looks.due(now_ms), || app.failures.due(now_ms)).await;
             }
         }
     }
@@ -133,14 +152,18 @@ pub async fn tell_folded(app: App) {
 
 /// Enters all that was folded: the server has answered its last request.
 pub async fn tell_rest(app: &App) {
-    tell(app, app.looks.all(), app.failures.all()).await;
+    tell(app, || app.looks.all(), || app.failures.all()).await;
 }
 
-async fn tell(app: &App, looks: Vec<Told<Look, Own>>, failures: Vec<Told<Failure, Own>>) {
-    if let Err(error) = enter_looks(app, looks, IfRefused::AllWere).await {
-        warn!("what was looked at could not be entered in the log: {}", error.detail());
+async fn tell(
+    app: &App,
+    looks: impl FnOnce() -> Vec<Told<Look, Own>>,
+    failures: impl FnOnce() -> Vec<Told<Failure, Own>>,
+) {
+    if let Err(error) = enter_looks(app, looks(), IfRefused::AllWere).await {
+        warn!("what was looked at could not be entered in the log, and is tried again: {}", error.detail());
     }
-    enter_failures(app, failures).await;
+    enter_failures(app, failures()).await;
 }
 
 /// Tells of requests with wrong keys, and of people who were not signed in: the first from an address at once, what follows as a
@@ -164,17 +187,19 @@ pub fn enter_failure(app: &App, peer: Option<IpAddr>, attempt: Attempt) {
 }
 
 async fn enter_failures(app: &App, failures: Vec<Told<Failure, Own>>) {
+    let entries = failures.iter().map(|told| with_numbers(&told.entry, &[("count", told.count)])).collect();
+    let now_ms = clock::now_ms();
+    if let Err(error) = append(app, entries).await {
+        let count: u64 = failures.iter().map(|told| told.count).sum();
+        warn!("{count} refusals could not be entered in the log, which is tried again: {}", error.detail());
+        return put_back(&app.failures, failures, Some(now_ms));
+    }
     for Told { entry, count, .. } in &failures {
         let from = entry.context.ip.as_deref().unwrap_or("somewhere");
         match entry.detail.get("why") {
             Some(Json::String(why)) => warn!(count, "sign-ins from {from} were refused: {why}"),
             _ => warn!(count, "requests from {from} had a key that is not known here"),
         }
-    }
-    let entries = failures.iter().map(|told| with_numbers(&told.entry, &[("count", told.count)])).collect();
-    if let Err(error) = append(app, entries, Room::Needed).await {
-        warn!("what was refused could not be entered in the log, and is tried again: {}", error.detail());
-        put_back(&app.failures, failures);
     }
 }
 
@@ -188,17 +213,8 @@ fn said(entries: &[Own]) -> String {
     said.collect::<Vec<_>>().join(", ")
 }
 
-/// What becomes of entries that a full disk has no room for.
-#[derive(Clone, Copy)]
-enum Room {
-    /// They are refused.
-    Needed,
-    /// Our own log has them instead.
-    Wished,
-}
-
 /// Enters all of them with one write.
-async fn append(app: &App, entries: Vec<Own>, room: Room) -> Result<(), ApiError> {
+async fn append(app: &App, entries: Vec<Own>) -> Result<(), ApiError> {
     if entries.is_empty() {
         return Ok(());
     }
@@ -216,13 +232,7 @@ async fn append(app: &App, entries: Vec<Own>, room: Room) -> Result<(), ApiError
             warn!("read-only, so not entered: {said}");
             Ok(())
         }
-        entered => match entered.map_err(ApiError::from) {
-            Err(error) if error.status() == StatusCode::INSUFFICIENT_STORAGE && matches!(room, Room::Wished) => {
-                warn!("no room to enter: {said}");
-                Ok(())
-            }
-            entered => entered,
-        },
+        entered => entered.map_err(ApiError::from),
     }
 }
 

@@ -24,7 +24,10 @@ pub struct Told<K, T> {
 }
 
 struct Window<T> {
-    began_ms: u64,
+    /// From then on the same is counted for five minutes; `None` while the next one is to be told of as well.
+    folds_from_ms: Option<u64>,
+    /// It could not be entered: it is due, whatever the time.
+    is_due: bool,
     entry: T,
     count: u64,
     rows: u64,
@@ -41,12 +44,19 @@ impl<T> Window<T> {
 pub struct Folds<K: Hash + Eq, T> {
     /// Held to count one or to collect what is due.
     windows: Mutex<LruCache<K, Window<T>>>,
+    /// Nothing is folded into what is not known to be entered.
+    waits: bool,
 }
 
 impl<K: Hash + Eq + Clone, T: Clone> Folds<K, T> {
     /// So many are remembered; beyond, the one that was not repeated longest is told of early.
     pub fn new(most: NonZeroUsize) -> Folds<K, T> {
-        Folds { windows: Mutex::new(super::table(most)) }
+        Folds { windows: Mutex::new(super::table(most)), waits: false }
+    }
+
+    /// The same for what may not go on before it is entered: until [`Folds::entered`] each one is told of.
+    pub fn that_wait(most: NonZeroUsize) -> Folds<K, T> {
+        Folds { waits: true, ..Folds::new(most) }
     }
 
     /// Counts one. Answers what is to be entered now: what has to make room for this one, and last this one itself, if it is the first in
@@ -54,28 +64,44 @@ impl<K: Hash + Eq + Clone, T: Clone> Folds<K, T> {
     pub fn count(&self, what: K, rows: u64, now_ms: u64, entry: impl FnOnce() -> T) -> Vec<Told<K, T>> {
         let mut windows = self.windows.lock();
         if let Some(window) = windows.get_mut(&what)
-            && now_ms < window.began_ms + FOLD_MS
+            && window.folds_from_ms.is_some_and(|from_ms| now_ms < from_ms + FOLD_MS)
         {
             window.count += 1;
             window.rows += rows;
             return Vec::new();
         }
         let entry = entry();
-        let window = Window { began_ms: now_ms, entry: entry.clone(), count: 0, rows: 0 };
+        let folds_from_ms = (!self.waits).then_some(now_ms);
+        let window = Window { folds_from_ms, is_due: false, entry: entry.clone(), count: 0, rows: 0 };
         let before = windows.push(what.clone(), window).and_then(|(before, window)| window.told(before));
         before.into_iter().chain([Told { what, entry, count: 1, rows }]).collect()
     }
 
-    /// Takes back what could not be entered: it is due, and the next of its kind is told of at once. Answers how many there is no
-    /// room for.
-    pub fn put_back(&self, told: Vec<Told<K, T>>) -> u64 {
+    /// They are in the log: the same is folded from now on.
+    pub fn entered(&self, told: &[Told<K, T>], now_ms: u64) {
+        let mut windows = self.windows.lock();
+        for Told { what, .. } in told {
+            if let Some(window) = windows.peek_mut(what) {
+                window.folds_from_ms.get_or_insert(now_ms);
+            }
+        }
+    }
+
+    /// Takes back what could not be entered: it is due. The same is folded from then on, or told of at once if that is `None`.
+    /// Answers how many there is no room for.
+    pub fn put_back(&self, told: Vec<Told<K, T>>, folds_from_ms: Option<u64>) -> u64 {
         let mut windows = self.windows.lock();
         let mut lost = 0;
-        for Told { what, entry, count, rows } in told {
-            if let Some(window) = windows.peek_mut(&what) {
-                *window = Window { began_ms: 0, entry, count: window.count + count, rows: window.rows + rows };
-            } else if windows.len() < windows.cap().get() {
-                windows.push(what, Window { began_ms: 0, entry, count, rows });
+        // What made room for one that counts for nothing has its place again.
+        for Told { what, entry, count, rows } in told.into_iter().rev() {
+            let (count, rows) = match windows.peek(&what) {
+                Some(window) => (window.count + count, window.rows + rows),
+                None => (count, rows),
+            };
+            if count == 0 {
+                windows.pop(&what);
+            } else if windows.contains(&what) || windows.len() < windows.cap().get() {
+                windows.put(what, Window { folds_from_ms, is_due: true, entry, count, rows });
             } else {
                 lost += count;
             }
@@ -85,7 +111,8 @@ impl<K: Hash + Eq + Clone, T: Clone> Folds<K, T> {
 
     /// Takes what was repeated in five minutes that are over.
     pub fn due(&self, now_ms: u64) -> Vec<Told<K, T>> {
-        self.take(|window| now_ms >= window.began_ms + FOLD_MS)
+        let is_over = |from_ms| now_ms >= from_ms + FOLD_MS;
+        self.take(|window| window.is_due || window.folds_from_ms.is_some_and(is_over))
     }
 
     /// Takes all that was not told of.
@@ -147,33 +174,59 @@ mod tests {
         sum += folds.all().iter().map(|told| told.count).sum::<u64>();
         assert_eq!(sum, 2 * many);
     }
+    const BEGAN_MS: u64 = 1_000 * FOLD_MS;
+
+    #[test]
+    fn nothing_that_waits_is_folded_into_what_is_not_entered() {
+        let folds = Folds::that_wait(MOST);
+        let count = |ms| folds.count((), 2, BEGAN_MS + ms, || 7);
+        let first = count(0);
+        assert_eq!(counts(&first), [(7, 1, 2)]);
+        assert_eq!(counts(&count(1)), [(7, 1, 2)], "the first may still fail");
+        assert_eq!(counts(&folds.due(BEGAN_MS + 2 * FOLD_MS)), [], "what is on its way is not due");
+        folds.entered(&first, BEGAN_MS + 2);
+        assert_eq!(counts(&count(3)), []);
+        assert_eq!(counts(&folds.due(BEGAN_MS + 2 + FOLD_MS)), [(7, 1, 2)]);
+    }
+
     #[test]
     fn what_could_not_be_entered_is_told_of_again_with_what_came_meanwhile() {
-        const BEGAN_MS: u64 = 1_000 * FOLD_MS;
         let folds = Folds::new(MOST);
         let count = |ms| folds.count((), 2, BEGAN_MS + ms, || 7);
         let first = count(0);
         assert_eq!(counts(&count(1)), []);
-        assert_eq!(folds.put_back(first), 0);
-        // The next is told of at once: it must not be answered before it is entered.
-        assert_eq!(counts(&count(2)), [(7, 2, 4), (7, 1, 2)]);
-        assert_eq!(counts(&count(3)), []);
-        let due = folds.due(BEGAN_MS + FOLD_MS + 2);
-        assert_eq!(counts(&due), [(7, 1, 2)]);
-        assert_eq!(folds.put_back(due), 0);
-        assert_eq!(counts(&folds.due(BEGAN_MS + FOLD_MS + 3)), [(7, 1, 2)], "at the next tick");
+        assert_eq!(folds.put_back(first, Some(BEGAN_MS + 2)), 0);
+        assert_eq!(counts(&count(3)), [], "however often it happens, it is tried only now and then");
+        let due = folds.due(BEGAN_MS + 4);
+        assert_eq!(counts(&due), [(7, 3, 6)]);
+        assert_eq!(folds.put_back(due, Some(BEGAN_MS + 5)), 0);
+        assert_eq!(counts(&folds.due(BEGAN_MS + 6)), [(7, 3, 6)]);
         assert_eq!(counts(&folds.all()), []);
     }
 
     #[test]
     fn one_that_was_refused_counts_for_nothing_and_the_next_is_the_first() {
-        let folds = Folds::new(MOST);
-        let mut told = folds.count((), 2, 9 * FOLD_MS, || 7);
+        let folds = Folds::that_wait(MOST);
+        let mut told = folds.count((), 2, BEGAN_MS, || 7);
         let own = told.last_mut().unwrap();
         (own.count, own.rows) = (0, 0);
-        assert_eq!(folds.put_back(told), 0);
+        assert_eq!(folds.put_back(told, None), 0);
         assert_eq!(counts(&folds.all()), []);
-        assert_eq!(counts(&folds.count((), 2, 9 * FOLD_MS + 1, || 7)), [(7, 1, 2)]);
+        assert_eq!(counts(&folds.count((), 2, BEGAN_MS + 1, || 7)), [(7, 1, 2)]);
+    }
+
+    #[test]
+    fn what_made_room_for_one_that_was_refused_has_its_place_again() {
+        let folds = Folds::that_wait(MOST);
+        for what in 0..MOST.get() as u64 {
+            folds.entered(&folds.count(what, 1, BEGAN_MS, || what), BEGAN_MS);
+            assert!(folds.count(what, 1, BEGAN_MS, || what).is_empty());
+        }
+        let mut told = folds.count(1 << 20, 1, BEGAN_MS, || 9);
+        assert_eq!(counts(&told), [(0, 1, 1), (9, 1, 1)]);
+        told[1].count = 0;
+        assert_eq!(folds.put_back(told, None), 0);
+        assert_eq!(folds.all().len(), MOST.get());
     }
 
     #[test]
@@ -183,6 +236,6 @@ mod tests {
         for what in 1..=MOST.get() as u64 {
             folds.count(what, 1, 0, || what);
         }
-        assert_eq!(folds.put_back(told), 1);
+        assert_eq!(folds.put_back(told, None), 1);
     }
 }

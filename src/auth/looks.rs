@@ -20,5 +20,5 @@ pub struct Look {
 
 /// Who looked at what of late, folded.
 pub fn looks<T: Clone>() -> Folds<Look, T> {
-    Folds::new(LOOKS_MAX)
+    Folds::that_wait(LOOKS_MAX)
 }

@@ -21,6 +21,9 @@ const WINDOW: Duration = Duration::from_secs(WINDOW_S as u64);
 /// room for both of theirs.
 const BUCKETS_MAX: NonZeroUsize = NonZeroUsize::new(32_768).expect("it is not 0");
 
+/// It takes so many viewers of a key to use up what all of them have.
+const VIEWERS_AT_LEAST: u32 = 20;
+
 /// Requests a second; 0 is without a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -38,6 +41,17 @@ impl Default for Limits {
     /// Far above what a person or a poller needs, and below what takes the machine from the others.
     fn default() -> Limits {
         Limits { requests_per_s: 1_000, appends_per_s: 20_000, strangers_per_s: 50, viewers_per_s: 2_000 }
+    }
+}
+
+impl Limits {
+    /// Requests a second of one viewer: few cannot use up what all of their maker's have.
+    fn viewer_per_s(&self) -> u32 {
+        match (self.requests_per_s, self.viewers_per_s) {
+            (own, 0) => own,
+            (0, all) => (all / VIEWERS_AT_LEAST).max(1),
+            (own, all) => own.min((all / VIEWERS_AT_LEAST).max(1)),
+        }
     }
 }
 
@@ -113,9 +127,10 @@ impl Rates {
             Who::Person { id, .. } => Holder::Person(id.clone(), measure),
             Who::Nobody | Who::Anyone => return None,
         };
-        let per_s = match measure {
-            Measure::Appends => self.limits.appends_per_s,
-            Measure::Requests => self.limits.requests_per_s,
+        let per_s = match (measure, who) {
+            (Measure::Appends, _) => self.limits.appends_per_s,
+            (Measure::Requests, Who::Viewer { .. }) => self.limits.viewer_per_s(),
+            (Measure::Requests, _) => self.limits.requests_per_s,
         };
         let own = self.take_one(holder, per_s, now);
         match who {
@@ -173,7 +188,7 @@ fn seconds_up(time: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { requests_per_s: 10, appends_per_s: 1_000, strangers_per_s: 2, viewers_per_s: 20 };
+    const LIMITS: Limits = Limits { requests_per_s: 10, appends_per_s: 1_000, strangers_per_s: 2, viewers_per_s: 60 };
 
     fn key(id: &str) -> Who {
         Who::Key { id: id.into(), name: "a".into() }
@@ -230,14 +245,17 @@ mod tests {
         let (rates, began) = (Rates::new(LIMITS), Instant::now());
         let waits =
             |id: &str, by: &str| rates.take(&viewer(id, by), Measure::Requests, began).unwrap().wait_s.is_some();
-        assert!(!(0..50).any(|_| waits("first", "a")));
-        assert!((0..1_000).all(|_| waits("first", "a")), "its own is empty, and it takes nothing from the others");
+        assert!(!(0..15).any(|_| waits("first", "a")));
+        assert!(
+            (0..1_000).all(|_| waits("first", "a")),
+            "a twentieth is its own, and it takes nothing from the others"
+        );
         let let_in = (0..1_000).filter(|n| !waits(&n.to_string(), "a")).count();
-        assert_eq!(let_in, 50, "five seconds of 20 a second, without the 50 of the first");
+        assert_eq!(let_in, 285, "five seconds of 60 a second, without the 15 of the first");
         assert!(!waits("other", "b"), "those of another key have their own");
         assert!(rates.take(&key("a"), Measure::Requests, began).unwrap().wait_s.is_none(), "and so has the key");
         let of_all = rates.take(&viewer("late", "a"), Measure::Requests, began).unwrap();
-        assert_eq!((of_all.quota, of_all.left, of_all.wait_s), (100, 0, Some(1)));
+        assert_eq!((of_all.quota, of_all.left, of_all.wait_s), (300, 0, Some(1)));
     }
 
     #[test]

@@ -33,7 +33,7 @@ appends_per_s   ANNALS_APPENDS_PER_S                   appends a second of one k
 strangers_per_s  ANNALS_STRANGERS_PER_S                requests a second from one address with a key that is not known,
                                                        likewise; default 50
 viewers_per_s   ANNALS_VIEWERS_PER_S                   requests a second of all viewers that one key made, together,
-                                                       likewise; default 2000
+                                                       likewise, a twentieth for each; default 2000
 free_bytes_min  ANNALS_FREE_BYTES_MIN                  bytes that must stay free, below it events get 507;
                                                        default 1 GiB or 5 % of the disk, whichever is more;
                                                        minimum 67108864, or 0 to switch it off

@@ -2,31 +2,39 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+
 use crate::json::{self, Malformed};
 
 /// Id, tenant and action of a stored body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct BodyHead<'a> {
     /// The event's id.
+    #[serde(borrow)]
     pub id: Cow<'a, str>,
     /// Its tenant.
+    #[serde(borrow)]
     pub tenant: Cow<'a, str>,
     /// What was done.
+    #[serde(borrow)]
     pub action: Cow<'a, str>,
 }
 
 /// Why bytes have no head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum HeadError {
-    /// They are not JSON as a body has it.
-    #[error("it is not JSON: {0}")]
+    /// They are not JSON as we write it.
+    #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// They are not JSON, or no body.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
     /// One of the three is missing.
     #[error("it has no {0}")]
     Missing(&'static str),
-    /// One of the three is there twice.
-    #[error("it has {0} twice")]
-    Twice(&'static str),
+    /// They can be read in more than one way.
+    #[error("it can be read in more than one way")]
+    Otherwise,
 }
 
 impl<'a> BodyHead<'a> {
@@ -35,31 +43,17 @@ impl<'a> BodyHead<'a> {
     /// # Errors
     /// When the bytes are not such a body.
     pub fn read(body: &'a str) -> Result<BodyHead<'a>, HeadError> {
-        BodyHead::find(body, false)
-    }
-
-    /// The same from bytes that somebody else may have written: all members are looked at, and none of the three stands there twice.
-    ///
-    /// # Errors
-    /// When the bytes are not such a body.
-    pub fn read_all(body: &'a str) -> Result<BodyHead<'a>, HeadError> {
-        BodyHead::find(body, true)
-    }
-
-    fn find(body: &'a str, to_the_end: bool) -> Result<BodyHead<'a>, HeadError> {
         let (mut id, mut tenant, mut action) = (None, None, None);
         for member in json::members(body) {
             let (key, value) = member?;
-            let (place, name) = match key {
-                "id" => (&mut id, "id"),
-                "tenant" => (&mut tenant, "tenant"),
-                "action" => (&mut action, "action"),
+            let place = match key {
+                "id" => &mut id,
+                "tenant" => &mut tenant,
+                "action" => &mut action,
                 _ => continue,
             };
-            if place.replace(json::unescape(value)?).is_some() {
-                return Err(HeadError::Twice(name));
-            }
-            if !to_the_end && id.is_some() && tenant.is_some() && action.is_some() {
+            *place = Some(json::unescape(value)?);
+            if id.is_some() && tenant.is_some() && action.is_some() {
                 break;
             }
         }
@@ -68,6 +62,19 @@ impl<'a> BodyHead<'a> {
             tenant: tenant.ok_or(HeadError::Missing("tenant"))?,
             action: action.ok_or(HeadError::Missing("action"))?,
         })
+    }
+
+    /// The same from bytes that somebody else may have written: the whole body is JSON, none of the three stands there twice, and
+    /// [`BodyHead::read`] sees the same.
+    ///
+    /// # Errors
+    /// When the bytes are not such a body.
+    pub fn read_all(body: &'a str) -> Result<BodyHead<'a>, HeadError> {
+        let head = serde_json::from_str(body)?;
+        match BodyHead::read(body)? == head {
+            true => Ok(head),
+            false => Err(HeadError::Otherwise),
+        }
     }
 }
 
@@ -89,12 +96,23 @@ mod tests {
             (r#"{"id":"1","action":"a.b"}"#, "tenant"),
             (r#"{"id":"1","tenant":"t","detail":{"action":"a.b"}}"#, "action"),
         ] {
-            assert_eq!(BodyHead::read(body), Err(HeadError::Missing(missing)));
+            assert!(matches!(BodyHead::read(body), Err(HeadError::Missing(name)) if name == missing), "{body}");
+            assert!(BodyHead::read_all(body).is_err(), "{body}");
         }
-        let twice = r#"{"id":"1","tenant":"t","action":"a","tenant":"u"}"#;
-        assert_eq!(BodyHead::read_all(twice), Err(HeadError::Twice("tenant")));
-        let cut = r#"{"id":"1","tenant":"t","action":"a","detail":{"#;
-        assert!(matches!(BodyHead::read_all(cut), Err(HeadError::Malformed(_))));
+        let body = r#"{"id":"1","tenant":"t","action":"a","detail":{}}"#;
+        assert_eq!(BodyHead::read(body).unwrap(), BodyHead::read_all(body).unwrap());
+        for (from, to) in [
+            (r#""detail":{}"#, r#""detail":{"#),
+            (r#""detail":{}"#, r#""detail":nonsense"#),
+            ("detail", "tenant"),
+            ("detail", r"ten\u0061nt"),
+            ("}}", "}},"),
+            ("{\"id", " {\"id"),
+            (r#""tenant""#, r#""ten\u0061nt""#),
+        ] {
+            assert!(BodyHead::read_all(&body.replace(from, to)).is_err(), "{to}");
+        }
+        assert!(BodyHead::read_all(r#"["1","acme","a.b"]"#).is_err());
         for body in ["", "[]", "x", r#"{"id":1,"tenant":"t","action":"a"}"#, r#"{"id":"1","tenant":"#] {
             assert!(matches!(BodyHead::read(body), Err(HeadError::Malformed(_))), "{body}");
         }

@@ -1,7 +1,7 @@
 //! What of an event is about a person, taken out of it and put back.
 //!
 //! *Content* is what the event tells: `target.name`, `related[].name`, `reason`, `changes[].before` and `.after`, `detail`. It is
-//! taken out as a whole if the event is about anybody who can be erased. *Who* is what tells who acted: name and e-mail of an
+//! taken out as a whole if the event is about anybody who can be erased: somebody of such a type, or named in `subjects`. *Who* is what tells who acted: name and e-mail of an
 //! actor, or of whom they acted for, who can be erased; with such an actor also `context.ip` and `context.user_agent`.
 //! Everything else is clear for ever: ids, types, times, action, outcome, the names of fields that changed, tenant, source.
 
@@ -132,7 +132,12 @@ impl Event {
 
     fn take_who(&mut self, types: &SubjectTypes) -> (Vec<Subject>, Vec<(String, Json)>) {
         let (mut acted, mut taken) = (Vec::new(), Vec::new());
-        if let Some(actor) = types.of_party(&self.actor) {
+        let named = &self.subjects;
+        let person = |party: &Party| {
+            let is_named = |subject: &&Subject| subject.kind == party.kind && subject.id == party.id;
+            types.of_party(party).or_else(|| named.iter().find(is_named).cloned())
+        };
+        if let Some(actor) = person(&self.actor) {
             acted.push(actor);
             take_text(&mut self.actor.name, "/actor/name", &mut taken);
             take_text(&mut self.actor.email, "/actor/email", &mut taken);
@@ -141,7 +146,7 @@ impl Event {
             take_text(&mut self.context.user_agent, "/context/user_agent", &mut taken);
         }
         if let Some(party) = &mut self.on_behalf_of
-            && let Some(subject) = types.of_party(party)
+            && let Some(subject) = person(party)
         {
             acted.push(subject);
             take_text(&mut party.name, "/on_behalf_of/name", &mut taken);
@@ -278,6 +283,12 @@ mod tests {
         let parts = event.take_personal(&types());
         assert_eq!(parts.len(), 1);
         assert_eq!(parts[0].kind, PartKind::Content);
+        // Also if they acted themselves.
+        let acting = OF_A_USER.replace(r#""context":"#, r#""subjects":[{"type":"user","id":"u_81"}],"context":"#);
+        let parts = Event::from_body(&acting).unwrap().take_personal(&SubjectTypes::default());
+        assert_eq!((parts[1].kind, ids(&parts[1].subjects)), (PartKind::Who, vec!["u_81"]));
+        let who = parts[1].members.to_string();
+        assert!(["Maya", "m@x", "192.0.2.1", "é"].iter().all(|word| who.contains(word)), "{who}");
     }
 
     #[test]

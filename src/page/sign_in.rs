@@ -53,6 +53,9 @@ pub async fn guard(State((page, rules)): State<(Page, Arc<[Rule]>)>, request: Re
             response.headers_mut().remove(header::WWW_AUTHENTICATE);
             response
         }
+        Err(refused) if refused.status() == StatusCode::TOO_MANY_REQUESTS && is_navigation => {
+            in_words(refused.into_response())
+        }
         Err(refused) => refused.into_response(),
     }
 }

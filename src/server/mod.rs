@@ -231,7 +231,7 @@ async fn run(
     let app = App::new(store, door, settings, end.clone());
     let page = Page::new(app.clone(), page, OsDisk::shared(), config.data.clone(), config.read_only);
     let page = page.with_sign_on(sign_on);
-    tokio::spawn(api::own::tell_folded(app.clone()));
+    let telling = tokio::spawn(api::own::tell_folded(app.clone()));
     let router = api::router(app.clone()).merge(page::router(page));
     let router = if tls.is_some() { router.layer(map_response(api::only_tls)) } else { router };
     let mut until = end;
@@ -252,6 +252,10 @@ async fn run(
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!("serving ended with: {error}"),
         Err(_) => warn!("some requests did not end within {} s and are cut off", GRACE.as_secs()),
+    }
+    // What it is entering right now is nobody else's to tell.
+    if tokio::time::timeout(GRACE, telling).await.is_err() {
+        warn!("what was folded could not be entered within {} s", GRACE.as_secs());
     }
     api::own::tell_rest(&app).await;
     result

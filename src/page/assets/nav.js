@@ -13,6 +13,8 @@ const PLACES_MAX = 20;
 /** What was fetched ahead is as good as new for so long, ms. */
 const AHEAD_MS = 10_000;
 const RETRY_MS_MAX = 30_000;
+/** As many rows as `.first` leaves. */
+const ROWS_FIRST = 20;
 
 const places = new Map();
 const listeners = [];
@@ -89,7 +91,7 @@ export async function go(wanted, { replace = false, depth = 0, top = 'list', qui
   } else {
     history.replaceState({ ...history.state, n: here.n, depth }, '', address($('#results', content).dataset.url));
   }
-  if (top !== 'back' && (top !== 'keep' || scrollY === 0)) showFirst($('#results', content));
+  if (top !== 'back' && (top !== 'keep' || scrollY === 0)) showFirst($('#results', content), active);
   show(content);
   refocus(focus);
   if (top === 'list' && $('#entries')?.getBoundingClientRect().top < 0) $('#entries').scrollIntoView();
@@ -158,8 +160,10 @@ function show(content, isBack = false) {
   for (const run of listeners) run();
 }
 
-/** Rows that few windows are tall enough for are laid out once the others are painted: not where one is further down already. */
-function showFirst(results) {
+/** Rows below the window are laid out once the others are painted: not where a row has the focus, or more than those fit. */
+function showFirst(results, active) {
+  const row = $('tr.e')?.offsetHeight;
+  if (!row || innerHeight > ROWS_FIRST * row || active?.closest('.log')) return;
   results.classList.add('first');
   requestAnimationFrame(() => setTimeout(() => results.classList.remove('first')));
 }
