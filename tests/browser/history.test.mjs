@@ -124,3 +124,37 @@ test('a newer request takes the place of an older one', async () => {
     assert.equal(await page.inputValue('[name=q]'), 'maya');
   });
 });
+
+test('rows below the window follow those in it, and at once where they are seen or have the focus', async () => {
+  const world = await demo();
+  // How many rows are laid out as new results come, and once they rest.
+  const rowsOf = (page, act) =>
+    page.evaluate(async (how) => {
+      const shown = () => [...document.querySelectorAll('#results tr.e')].filter((row) => row.offsetHeight > 0).length;
+      const old = document.querySelector('#results');
+      const first = new Promise((resolve) => {
+        const observer = new MutationObserver(() => {
+          if (document.querySelector('#results') === old) return;
+          observer.disconnect();
+          resolve(shown());
+        });
+        observer.observe(document.body, { childList: true, subtree: true });
+      });
+      if (how === 'focus') document.querySelectorAll('.tw')[2].focus();
+      if (how === 'back') history.back();
+      else document.querySelector('#older').click();
+      const came = await first;
+      await new Promise((resolve) => requestAnimationFrame(() => setTimeout(() => setTimeout(resolve))));
+      return [came, shown()];
+    }, act);
+  await withPage({ height: 700 }, async (page) => {
+    await visit(page, world.at('range=all'));
+    assert.deepEqual(await rowsOf(page), [20, 50]);
+    assert.deepEqual(await rowsOf(page, 'focus'), [50, 50], 'the focus may be in any row');
+    assert.deepEqual(await rowsOf(page, 'back'), [50, 50], 'back leads to a place that may be far down');
+  });
+  await withPage({ height: 1400 }, async (page) => {
+    await visit(page, world.at('range=all'));
+    assert.deepEqual(await rowsOf(page), [50, 50], 'a tall window shows more');
+  });
+});
