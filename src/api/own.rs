@@ -98,15 +98,15 @@ enum IfRefused {
 async fn enter_looks(app: &App, mut looks: Vec<Told<Look, Own>>, if_refused: IfRefused) -> Result<(), ApiError> {
     let numbered = |told: &Told<_, Own>| with_numbers(&told.entry, &[("rows", told.rows), ("count", told.count)]);
     let entries: Vec<Own> = looks.iter().map(numbered).collect();
-    let said = match if_refused {
-        IfRefused::LastIsNoLook => said(&entries),
-        IfRefused::AllWere => format!("{} looks that were folded", entries.len()),
-    };
     let now_ms = clock::now_ms();
     match append(app, entries).await {
         Ok(()) => app.looks.entered(&looks, now_ms),
         // Whoever makes room must be able to look.
         Err(error) if error.status() == StatusCode::INSUFFICIENT_STORAGE => {
+            let said = match if_refused {
+                IfRefused::LastIsNoLook => said(looks.iter().map(|told| &told.entry)),
+                IfRefused::AllWere => format!("{} looks that were folded", looks.len()),
+            };
             warn!("no room to enter, so it is tried again: {said}");
             put_back(&app.looks, looks, Some(now_ms));
         }
@@ -208,8 +208,8 @@ fn context(peer: Option<IpAddr>) -> Context {
 }
 
 /// What is entered, for our own log: neither names nor what was asked.
-fn said(entries: &[Own]) -> String {
-    let said = entries.iter().map(|own| format!("{} by {} {}", own.action, own.actor.kind, own.actor.id));
+fn said<'a>(entries: impl Iterator<Item = &'a Own>) -> String {
+    let said = entries.map(|own| format!("{} by {} {}", own.action, own.actor.kind, own.actor.id));
     said.collect::<Vec<_>>().join(", ")
 }
 
@@ -218,22 +218,15 @@ async fn append(app: &App, entries: Vec<Own>) -> Result<(), ApiError> {
     if entries.is_empty() {
         return Ok(());
     }
-    let said = said(&entries);
-    let drafts = entries.into_iter().map(Own::into_draft).collect();
-    let append = Append { drafts, skip_conflicts: false, kind: Kind::Own };
-    let entered = match app.store.append(append) {
-        // The writer drops a request unanswered only when it dies.
-        Ok(answer) => answer.await.unwrap_or(Err(AppendError::SyncFailed)).map(drop),
-        Err(error) => Err(error),
-    };
-    match entered {
-        // A damaged log is looked at: nothing can be entered, and looking must go on. Our own log says who looks.
-        Err(AppendError::ReadOnly { .. }) => {
-            warn!("read-only, so not entered: {said}");
-            Ok(())
-        }
-        entered => entered.map_err(ApiError::from),
+    // A damaged log is looked at: nothing can be entered, and looking must go on. Our own log says who looks.
+    if let Some(AppendError::ReadOnly { .. }) = app.store.refusal() {
+        warn!("read-only, so not entered: {}", said(entries.iter()));
+        return Ok(());
     }
+    let drafts = entries.into_iter().map(Own::into_draft).collect();
+    // The writer drops a request unanswered only when it dies.
+    let answer = app.store.append(Append { drafts, skip_conflicts: false, kind: Kind::Own })?;
+    answer.await.unwrap_or(Err(AppendError::SyncFailed)).map(drop).map_err(ApiError::from)
 }
 
 /// A text of a detail.

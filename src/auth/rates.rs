@@ -47,11 +47,8 @@ impl Default for Limits {
 impl Limits {
     /// Requests a second of one viewer: few cannot use up what all of their maker's have.
     fn viewer_per_s(&self) -> u32 {
-        match (self.requests_per_s, self.viewers_per_s) {
-            (own, 0) => own,
-            (0, all) => (all / VIEWERS_AT_LEAST).max(1),
-            (own, all) => own.min((all / VIEWERS_AT_LEAST).max(1)),
-        }
+        let share = (self.viewers_per_s / VIEWERS_AT_LEAST).max(u32::from(self.viewers_per_s > 0));
+        [self.requests_per_s, share].into_iter().filter(|per_s| *per_s > 0).min().unwrap_or(0)
     }
 }
 
@@ -121,16 +118,16 @@ impl Rates {
     /// Takes one request out of the caller's bucket, a viewer's also out of that of all viewers of its maker; `None` for who is not
     /// counted. What comes back is how the caller stands, or what holds it back.
     pub fn take(&self, who: &Who, measure: Measure, now: Instant) -> Option<Standing> {
-        let holder = match who {
-            Who::Key { id, .. } => Holder::Key(id.clone(), measure),
-            Who::Viewer { id, .. } => Holder::Viewer(id.clone(), measure),
-            Who::Person { id, .. } => Holder::Person(id.clone(), measure),
+        let Limits { requests_per_s, appends_per_s, .. } = self.limits;
+        let (holder, requests_per_s) = match who {
+            Who::Key { id, .. } => (Holder::Key(id.clone(), measure), requests_per_s),
+            Who::Viewer { id, .. } => (Holder::Viewer(id.clone(), measure), self.limits.viewer_per_s()),
+            Who::Person { id, .. } => (Holder::Person(id.clone(), measure), requests_per_s),
             Who::Nobody | Who::Anyone => return None,
         };
-        let per_s = match (measure, who) {
-            (Measure::Appends, _) => self.limits.appends_per_s,
-            (Measure::Requests, Who::Viewer { .. }) => self.limits.viewer_per_s(),
-            (Measure::Requests, _) => self.limits.requests_per_s,
+        let per_s = match measure {
+            Measure::Appends => appends_per_s,
+            Measure::Requests => requests_per_s,
         };
         let own = self.take_one(holder, per_s, now);
         match who {

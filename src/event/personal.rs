@@ -1,8 +1,9 @@
 //! What of an event is about a person, taken out of it and put back.
 //!
 //! *Content* is what the event tells: `target.name`, `related[].name`, `reason`, `changes[].before` and `.after`, `detail`. It is
-//! taken out as a whole if the event is about anybody who can be erased: somebody of such a type, or named in `subjects`. *Who* is what tells who acted: name and e-mail of an
-//! actor, or of whom they acted for, who can be erased; with such an actor also `context.ip` and `context.user_agent`.
+//! taken out as a whole if the event is about anybody who can be erased: somebody of such a type, or named in `subjects`.
+//! *Who* is what tells who acted: name and e-mail of an actor, or of whom they acted for, who can be erased; with such an
+//! actor also `context.ip` and `context.user_agent`.
 //! Everything else is clear for ever: ids, types, times, action, outcome, the names of fields that changed, tenant, source.
 
 use super::model::{Event, Object, Party, Subject};
@@ -43,6 +44,9 @@ pub enum PartKind {
 }
 
 impl PartKind {
+    /// All there are.
+    const ALL: [PartKind; 2] = [PartKind::Content, PartKind::Who];
+
     /// As it stands in a payload (FORMAT.md).
     pub fn as_byte(self) -> u8 {
         match self {
@@ -53,7 +57,7 @@ impl PartKind {
 
     /// The kind of this byte, if there is one.
     pub fn from_byte(byte: u8) -> Option<PartKind> {
-        [PartKind::Content, PartKind::Who].into_iter().find(|kind| kind.as_byte() == byte)
+        PartKind::ALL.into_iter().find(|kind| kind.as_byte() == byte)
     }
 
     /// As it stands in `sealed` of a body.
@@ -66,7 +70,7 @@ impl PartKind {
 
     /// The kind of this name, if there is one.
     pub fn from_name(name: &str) -> Option<PartKind> {
-        [PartKind::Content, PartKind::Who].into_iter().find(|kind| kind.as_str() == name)
+        PartKind::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -315,7 +319,7 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_byte() {
-        let kinds = [PartKind::Content, PartKind::Who];
+        let kinds = PartKind::ALL;
         assert!(kinds.into_iter().all(|kind| PartKind::from_byte(kind.as_byte()) == Some(kind)));
         assert!(kinds.into_iter().all(|kind| PartKind::from_name(kind.as_str()) == Some(kind)));
         assert_eq!((PartKind::from_byte(0), PartKind::from_name("")), (None, None));

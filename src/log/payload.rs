@@ -46,24 +46,36 @@ impl<'a> Parts<'a> {
 
     /// One after the other.
     pub fn iter(&self) -> impl Iterator<Item = Part<'a>> + use<'a> {
-        let mut rest = self.bytes;
-        // Every length was checked when they were taken out of the payload, or they were put together here.
+        let (bytes, mut at) = (self.bytes, 0);
+        // Each was looked at when they were taken out of the payload, or they were put together here.
         (0..self.count).map_while(move |_| {
-            let (part, behind) = cut(rest)?;
-            rest = behind;
+            let (part, next) = part_at(bytes, at).ok()?;
+            at = next;
             Some(part)
         })
     }
 }
 
-/// The part that bytes begin with, and what is behind it.
-fn cut(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
-    let (head, rest) = bytes.split_first_chunk::<PART_HEAD_BYTES>()?;
-    let (keys, rest) = rest.split_at_checked(usize::from(head[1]) * 8)?;
-    let (nonce, rest) = rest.split_first_chunk()?;
-    let (len, rest) = rest.split_first_chunk()?;
-    let (ciphertext, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    Some((Part { kind: head[0], keys: keys.as_chunks().0, nonce, ciphertext }, rest))
+/// The part that begins at this byte, every length checked, and where the next one begins.
+fn part_at(b: &[u8], at: usize) -> Result<(Part<'_>, usize), PayloadError> {
+    let keys_at = at + PART_HEAD_BYTES;
+    need(b, keys_at)?;
+    let [kind, keys, reserved @ ..]: [u8; PART_HEAD_BYTES] = array(b, at);
+    if reserved != [0; 2] {
+        return Err(PayloadError::Reserved);
+    }
+    let nonce_at = keys_at + usize::from(keys) * 8;
+    let len_at = nonce_at + NONCE_BYTES;
+    let from = len_at + 4;
+    need(b, from)?;
+    let end = from + u32::from_le_bytes(array(b, len_at)) as usize;
+    need(b, end)?;
+    let nonce = b[nonce_at..len_at].try_into().expect("a nonce's bytes are a nonce");
+    Ok((Part { kind, keys: b[keys_at..nonce_at].as_chunks().0, nonce, ciphertext: &b[from..end] }, end))
+}
+
+fn need(b: &[u8], expected: usize) -> Result<(), PayloadError> {
+    if b.len() < expected { Err(PayloadError::Short { found: b.len(), expected }) } else { Ok(()) }
 }
 
 /// Sealed parts being put together.
@@ -161,10 +173,7 @@ impl<'a> Payload<'a> {
 
     /// Takes a payload apart, every length checked.
     pub fn decode(b: &'a [u8]) -> Result<Payload<'a>, PayloadError> {
-        let need = |expected: usize| {
-            if b.len() < expected { Err(PayloadError::Short { found: b.len(), expected }) } else { Ok(()) }
-        };
-        need(FIXED_BYTES)?;
+        need(b, FIXED_BYTES)?;
         if b[0] != VERSION {
             return Err(PayloadError::Version { found: b[0] });
         }
@@ -172,20 +181,12 @@ impl<'a> Payload<'a> {
             return Err(PayloadError::Reserved);
         }
         let body_len = u32::from_le_bytes(array(b, FIXED_BYTES - 4)) as usize;
-        let mut at = FIXED_BYTES + body_len;
-        need(at)?;
-        let body = &b[FIXED_BYTES..at];
-        let parts_at = at;
+        let parts_at = FIXED_BYTES + body_len;
+        need(b, parts_at)?;
+        let body = &b[FIXED_BYTES..parts_at];
+        let mut at = parts_at;
         for _ in 0..b[2] {
-            need(at + PART_HEAD_BYTES)?;
-            let keys = b[at + 1] as usize;
-            if b[at + 2..at + 4] != [0; 2] {
-                return Err(PayloadError::Reserved);
-            }
-            at += PART_HEAD_BYTES + keys * 8 + NONCE_BYTES;
-            need(at + 4)?;
-            at += 4 + u32::from_le_bytes(array(b, at)) as usize;
-            need(at)?;
+            (_, at) = part_at(b, at)?;
         }
         if b.len() != at {
             return Err(PayloadError::Long { found: b.len(), expected: at });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
@@ -36,8 +36,7 @@ pub async fn guard(State((page, rules)): State<(Page, Arc<[Rule]>)>, request: Re
     let is_navigation = is_navigation(request.headers());
     let session = session.as_deref().map(|text| Session { text, is_click: is_navigation });
     let is_embedded = request.extensions().get::<Embedded>().is_some();
-    match access::pass(&page.app, &rules, session, request, next).await {
-        Ok(refused) if refused.status() == StatusCode::TOO_MANY_REQUESTS && is_navigation => in_words(refused),
+    let response = match access::pass(&page.app, &rules, session, request, next).await {
         Ok(response) => response,
         Err(refused) if refused.status() == StatusCode::UNAUTHORIZED && is_navigation && is_embedded => {
             let text = "This view of the log has ended. Load the page around it again.";
@@ -53,21 +52,23 @@ pub async fn guard(State((page, rules)): State<(Page, Arc<[Rule]>)>, request: Re
             response.headers_mut().remove(header::WWW_AUTHENTICATE);
             response
         }
-        Err(refused) if refused.status() == StatusCode::TOO_MANY_REQUESTS && is_navigation => {
-            in_words(refused.into_response())
-        }
         Err(refused) => refused.into_response(),
+    };
+    match response.status() {
+        StatusCode::TOO_MANY_REQUESTS if is_navigation => in_words(response),
+        _ => response,
     }
 }
 
 /// What a person sees who was held back; the headers say the same to their browser.
 fn in_words(refused: Response) -> Response {
-    let (head, _) = refused.into_parts();
+    let (mut head, _) = refused.into_parts();
     let text = "That was too much at once. Wait a few seconds and load the page again.";
     let mut response = plain(head.status, text.to_owned());
-    let told = ["retry-after", "ratelimit", "ratelimit-policy"].map(HeaderName::from_static);
-    for (name, value) in told.into_iter().filter_map(|name| Some((name.clone(), head.headers.get(name)?.clone()))) {
-        response.headers_mut().insert(name, value);
+    for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+        if let Some(value) = head.headers.remove(name) {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
 }

@@ -38,6 +38,11 @@ impl Holder<'_> {
     }
 }
 
+/// A key as keys look, which no server knows.
+pub fn wrong_key() -> String {
+    format!("annals_first_{}", "d4".repeat(20))
+}
+
 /// Makes a key and answers its holder and its id.
 pub fn make<'a>(world: &'a World, wanted: &Value) -> (Holder<'a>, String) {
     let admin = Holder { world, key: Some(world.key().to_owned()) };
@@ -886,7 +891,7 @@ fn ten_thousand_wrong_keys_lock_nobody_out_and_fill_no_log() {
     world.set("ANNALS_STRANGERS_PER_S", "1");
     world.restart();
     let (holder, _) = make(&world, &wanted(&["read"]));
-    let wrong = format!("Bearer annals_first_{}", "d4".repeat(20));
+    let wrong = format!("Bearer {}", wrong_key());
     let held_back = AtomicU64::new(0);
     let before = world.watermarks().durable;
     let tries: u64 = if is_soak() { 10_000 } else { 2_000 };

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::access::Holder;
+use crate::access::{Holder, wrong_key};
 use crate::data::{self, skipped};
 use crate::forge;
 use crate::world::{self, World};
@@ -202,7 +202,7 @@ fn what_was_refused_while_nothing_can_be_entered_is_told_of_later_to_the_last() 
         world.set(&format!("ANNALS_{name}"), value);
     }
     world.restart();
-    let (ballast, wrong) = (disk.path().join("ballast"), format!("Bearer annals_first_{}", "d4".repeat(20)));
+    let (ballast, wrong) = (disk.path().join("ballast"), format!("Bearer {}", wrong_key()));
     let knock = |world: &World, place: u32| {
         for _ in 0..3 {
             let from = std::net::Ipv4Addr::from(0x0a00_0000 + place).to_string();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::access::{Holder, Visitor, make, view, wanted};
+use crate::access::{Holder, Visitor, make, view, wanted, wrong_key};
 use crate::answer::Answer;
 use crate::world::World;
 
@@ -113,7 +113,7 @@ fn a_key_does_not_widen_its_rate_by_making_viewers() {
 #[test]
 fn strangers_are_held_back_by_address_and_a_good_key_is_let_in_from_there() {
     let world = limited(&[]);
-    let stranger = Holder { world: &world, key: Some(format!("annals_first_{}", "d4".repeat(20))) };
+    let stranger = Holder { world: &world, key: Some(wrong_key()) };
     let (let_in, refused) = exhaust(|| stranger.get("/v1/events"));
     assert!((5..15).contains(&let_in), "{let_in}");
     assert_eq!((refused.json()["code"].as_str(), refused.header("retry-after")), (Some("rate_limited"), Some("1")));
@@ -141,7 +141,7 @@ fn behind_a_proxy_an_address_is_the_last_that_it_was_told_and_else_that_of_the_c
             let headers = [("x-forwarded-for", from), ("authorization", key)];
             world.call("GET", "/v1/events", &headers, b"").expect("an answer").status
         };
-        let wrong = format!("Bearer annals_first_{}", "d4".repeat(20));
+        let wrong = format!("Bearer {}", wrong_key());
         let (spoofed, bracketed) = ("198.51.100.1, 203.0.113.7", "[2001:db8::7]:4711");
         while ask(spoofed, &wrong) != 429 {}
         // Another address before the proxy's own word is still the same place; another place has its own bucket.
