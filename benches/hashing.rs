@@ -15,8 +15,13 @@ const HELD_MAX: u64 = 200_000;
 
 fn main() {
     let n = common::events_wanted().min(HELD_MAX);
-    let intake =
-        Intake { now_ms: common::now_ms(), tenant: "default", is_only_tenant: false, catalogue: Catalogue::builtin() };
+    let intake = Intake {
+        now_ms: common::now_ms(),
+        tenant: "default",
+        is_only_tenant: false,
+        catalogue: Catalogue::builtin(),
+        subject_types: None,
+    };
     let drafts: Vec<_> = annals::demo::volume(n, 1, common::now_ms(), 1)
         .map(|event| validate(&event, &intake).expect("a generated event is good"))
         .collect();

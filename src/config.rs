@@ -9,10 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::api::cors::Origins;
 use crate::auth::Limits;
 use crate::cosigner::WitnessAddress;
+use crate::event::SubjectTypes;
 use crate::index::tantivy::span::SpanLimits;
+use crate::keyring::kek::SecretText;
 use crate::log;
 use crate::oidc;
 use crate::page;
+use crate::store::Privacy;
 use crate::tree::{KeyKind, NoteError, VerifierKey};
 
 /// Where a setting may come from, besides its flag.
@@ -117,6 +120,14 @@ pub struct Config {
     /// Origins whose scripts may ask `/v1`, with a key of their own, by `GET` and `POST`; separated by spaces:
     /// `https://admin.example.org`. Default none. `ANNALS_CORS_ORIGINS`.
     pub cors_origins: Option<String>,
+    /// Types of those who can be erased, separated by spaces: what events tell about them is sealed, and shown to keys with the scope
+    /// `personal`. Empty seals nothing. Default none. `ANNALS_SUBJECT_TYPES`.
+    pub subject_types: String,
+    /// The file with the key-encryption key: 64 hexadecimal digits, made at the first start. Default `kek` in the data directory; better
+    /// on another disk. `ANNALS_KEK_FILE`. The variable `ANNALS_KEK` may hold the key itself.
+    pub kek_file: Option<PathBuf>,
+    /// A command that prints the key-encryption key, run by `sh -c` at each start. Default none. `ANNALS_KEK_COMMAND`.
+    pub kek_command: Option<String>,
     /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
     pub actions: Option<PathBuf>,
     /// Signing in on the page with OpenID Connect: the table `[oidc]`, explained at [`oidc::Settings`]; only in the file. Default
@@ -124,6 +135,17 @@ pub struct Config {
     pub oidc: Option<oidc::Settings>,
     /// What is said on stderr: `error`, `warn`, `info`, `debug`, or a filter per module. Default `info`. `ANNALS_LOG`.
     pub log: String,
+}
+
+/// What a command prints.
+fn printed(command: &str) -> Result<SecretText, ConfigError> {
+    let failed = |why: String| ConfigError::KekCommand { why };
+    let run = std::process::Command::new("sh").args(["-c", command]).stderr(std::process::Stdio::inherit()).output();
+    let output = run.map_err(|error| failed(format!("cannot be run: {error}")))?;
+    match output.status.success() {
+        true => Ok(SecretText::new(output.stdout)),
+        false => Err(failed(format!("ended with {}", output.status))),
+    }
 }
 
 /// Settings from one place; what it does not say is `None`.
@@ -158,6 +180,9 @@ pub struct Layer {
     pub trust_proxy: Option<bool>,
     pub frame_origins: Option<String>,
     pub cors_origins: Option<String>,
+    pub subject_types: Option<String>,
+    pub kek_file: Option<PathBuf>,
+    pub kek_command: Option<String>,
     pub actions: Option<PathBuf>,
     pub oidc: Option<oidc::Settings>,
     pub log: Option<String>,
@@ -211,6 +236,15 @@ pub enum ConfigError {
     /// Not a key.
     #[error("witness_key is not the public key of a witness")]
     WitnessKey(#[source] NoteError),
+    /// What prints the key-encryption key.
+    #[error("kek_command {why}")]
+    KekCommand {
+        /// What it did.
+        why: String,
+    },
+    /// One key.
+    #[error("ANNALS_KEK, kek_file and kek_command are three ways to say where the key-encryption key is: use one")]
+    SeveralKeks,
     /// Without keys nobody else may reach it.
     #[error("--no-auth works on a loopback address only, and {0} is none")]
     NotLoopback(SocketAddr),
@@ -248,6 +282,9 @@ impl Layer {
             trust_proxy: parsed("ANNALS_TRUST_PROXY", "1, true, 0 or false").flag()?,
             frame_origins: read("ANNALS_FRAME_ORIGINS"),
             cors_origins: read("ANNALS_CORS_ORIGINS"),
+            subject_types: read("ANNALS_SUBJECT_TYPES"),
+            kek_file: read("ANNALS_KEK_FILE").map(PathBuf::from),
+            kek_command: read("ANNALS_KEK_COMMAND"),
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
             oidc: None,
             log: read("ANNALS_LOG"),
@@ -296,6 +333,9 @@ impl Layer {
             trust_proxy: self.trust_proxy.or(below.trust_proxy),
             frame_origins: self.frame_origins.or(below.frame_origins),
             cors_origins: self.cors_origins.or(below.cors_origins),
+            subject_types: self.subject_types.or(below.subject_types),
+            kek_file: self.kek_file.or(below.kek_file),
+            kek_command: self.kek_command.or(below.kek_command),
             actions: self.actions.or(below.actions),
             oidc: self.oidc.or(below.oidc),
             log: self.log.or(below.log),
@@ -378,6 +418,9 @@ impl Config {
             trust_proxy: layer.trust_proxy.unwrap_or(false),
             frame_origins: layer.frame_origins,
             cors_origins: layer.cors_origins,
+            subject_types: layer.subject_types.unwrap_or_default(),
+            kek_file: layer.kek_file,
+            kek_command: layer.kek_command,
             actions: layer.actions,
             oidc: layer.oidc,
             log: layer.log.unwrap_or_else(|| "info".to_owned()),
@@ -413,6 +456,19 @@ impl Config {
             trusts_proxy: self.trust_proxy,
             frame_origins: origins,
         })
+    }
+
+    /// What is sealed, and with what. `kek` is the key-encryption key, if the environment has it.
+    pub fn privacy(&self, kek: Option<String>) -> Result<Privacy, ConfigError> {
+        let types = SubjectTypes::new(listed(Some(&self.subject_types)));
+        let kek_file = self.kek_file.clone();
+        let kek = match (kek, &self.kek_command) {
+            (None, None) => None,
+            (Some(text), None) if kek_file.is_none() => Some(SecretText::new(text.into_bytes())),
+            (None, Some(command)) if kek_file.is_none() => Some(printed(command)?),
+            (Some(_), _) | (None, Some(_)) => return Err(ConfigError::SeveralKeks),
+        };
+        Ok(Privacy { types, kek, kek_file })
     }
 
     /// How often each caller may ask.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::durable;
 use crate::event::limits::DEPTH_MAX;
-use crate::event::{Event, PartKind, PersonalPart, SealedDigest, Subject, SubjectTypes};
+use crate::event::{Event, PartKind, PersonalPart, SealedDigest, Seen, SeenParts, Subject, SubjectTypes};
 use crate::json;
 use crate::keyring::kek::Secret;
 use crate::keyring::part::{self, Place};
@@ -28,24 +28,14 @@ pub struct Vault {
 }
 
 /// What is stored of an event beside its body, if something of it is sealed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
     /// The event's salt: its parts are bound to it.
     pub salt: [u8; 16],
     /// Its parts.
     pub parts: PartsBuf,
-}
-
-/// What became of a part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// It is back in its place.
-    Open,
-    /// The keyring says that somebody whom it is about was erased. Whether the log says so too is for `verify` to find out: which keys a
-    /// part names is not part of its leaf.
-    Erased,
-    /// It is not what the body says was sealed, or a key of it is damaged.
-    Damaged,
+    /// What the body says of them.
+    pub digests: Vec<SealedDigest>,
 }
 
 /// Why nothing can be sealed.
@@ -76,22 +66,22 @@ impl Vault {
         &self.keyring
     }
 
-    /// Takes out of an event what is about persons, and seals it; `None` if there is nothing. Before what comes back is stored,
-    /// [`Keyring::sync`] has to have returned.
+    /// Who can be erased.
+    pub fn types(&self) -> &SubjectTypes {
+        &self.types
+    }
+
+    /// Seals what was taken out of an event of this tenant. Before what comes back is stored, [`Keyring::sync`] has to have returned.
     ///
     /// # Errors
     /// When there is no key; then the event must not be stored.
-    pub fn seal(&self, event: &mut Event, now_ms: u64) -> Result<Option<Sealed>, SealError> {
-        let personal = event.take_personal(&self.types);
-        if personal.is_empty() {
-            return Ok(None);
-        }
+    pub fn seal(&self, tenant: &str, personal: &[PersonalPart], now_ms: u64) -> Result<Sealed, SealError> {
         let salt = durable::random().map_err(SealError::Random)?;
-        let mut parts = PartsBuf::default();
+        let mut sealed = Sealed { salt, ..Sealed::default() };
         for part in personal {
-            event.sealed.push(self.seal_part(&event.tenant, salt, &part, now_ms, &mut parts)?);
+            sealed.digests.push(self.seal_part(tenant, salt, part, now_ms, &mut sealed.parts)?);
         }
-        Ok(Some(Sealed { salt, parts }))
+        Ok(sealed)
     }
 
     fn seal_part(
@@ -134,28 +124,39 @@ impl Vault {
     /// Puts the sealed parts of an event back into it, as far as they can be opened. Answers what became of each that its body
     /// names; a part that the body does not name is damage of that kind too.
     ///
+    /// That a part is erased says the keyring. Whether the log says so too is for `verify` to find out: which keys a part names is no part
+    /// of its leaf.
+    ///
     /// # Errors
     /// When the keys cannot be read.
-    pub fn open(
-        &self,
-        event: &mut Event,
-        salt: [u8; 16],
-        parts: Parts<'_>,
-    ) -> Result<Vec<(PartKind, Found)>, KeyringError> {
-        let mut found = Vec::with_capacity(event.sealed.len());
+    pub fn open(&self, event: &mut Event, salt: [u8; 16], parts: Parts<'_>) -> Result<SeenParts, KeyringError> {
+        let mut seen = SeenParts::default();
         for SealedDigest { kind, digest } in event.sealed.clone() {
             let mut of_kind = parts.iter().filter(|part| part.kind == kind.as_byte());
             let what = match (of_kind.next(), of_kind.next()) {
                 (Some(part), None) => self.open_part(event, salt, &part, &digest)?,
-                _ => Found::Damaged,
+                _ => Seen::Damaged,
             };
-            found.push((kind, what));
+            seen.set(kind, what);
         }
         let is_named = |part: &Part<'_>| event.sealed.iter().any(|sealed| sealed.kind.as_byte() == part.kind);
         if let Some(part) = parts.iter().find(|part| !is_named(part)) {
-            found.push((PartKind::from_byte(part.kind).unwrap_or(PartKind::Content), Found::Damaged));
+            seen.set(PartKind::from_byte(part.kind).unwrap_or(PartKind::Content), Seen::Damaged);
         }
-        Ok(found)
+        Ok(seen)
+    }
+
+    /// Whether somebody whom a part is about was erased, as the keyring has it.
+    ///
+    /// # Errors
+    /// When the keys cannot be read.
+    pub fn is_erased(&self, part: &Part<'_>) -> Result<bool, KeyringError> {
+        for key in part.keys() {
+            if self.keyring.is_erased(key)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn open_part(
@@ -164,15 +165,10 @@ impl Vault {
         salt: [u8; 16],
         part: &Part<'_>,
         digest: &[u8; 32],
-    ) -> Result<Found, KeyringError> {
+    ) -> Result<Seen, KeyringError> {
         let keys: Vec<u64> = part.keys().collect();
         let Some(key) = self.keyring.part_key(part.kind, &keys)? else {
-            for key in keys {
-                if self.keyring.is_erased(key)? {
-                    return Ok(Found::Erased);
-                }
-            }
-            return Ok(Found::Damaged);
+            return Ok(if self.is_erased(part)? { Seen::Erased } else { Seen::Damaged });
         };
         let place = Place { log_id: self.keyring.log_id(), salt, kind: part.kind };
         let opened = part::open(&key, &place, part.nonce, part.ciphertext).filter(|opened| opened.digest == *digest);
@@ -180,7 +176,7 @@ impl Vault {
             let text = std::str::from_utf8(&opened.json).ok()?;
             event.put_back(json::parse(text, PART_DEPTH_MAX).ok()?).ok()
         });
-        Ok(if put_back.is_some() { Found::Open } else { Found::Damaged })
+        Ok(if put_back.is_some() { Seen::Open } else { Seen::Damaged })
     }
 }
 
@@ -221,13 +217,15 @@ mod tests {
 
         fn store(&self, body: &str) -> Stored {
             let mut event = Event::from_body(body).unwrap();
-            let sealed = self.vault.seal(&mut event, 1).unwrap().unwrap();
+            let personal = event.take_personal(self.vault.types());
+            let sealed = self.vault.seal(&event.tenant, &personal, 1).unwrap();
+            event.sealed.clone_from(&sealed.digests);
             self.vault.keyring().sync().unwrap();
             Stored { body: event.body(), sealed }
         }
 
         /// The body again, without what says that it was sealed, and what became of the parts.
-        fn read(&self, stored: &Stored) -> (String, Vec<(PartKind, Found)>) {
+        fn read(&self, stored: &Stored) -> (String, SeenParts) {
             let mut event = Event::from_body(&stored.body).unwrap();
             let found = self.vault.open(&mut event, stored.sealed.salt, stored.sealed.parts.parts()).unwrap();
             event.sealed.clear();
@@ -246,8 +244,12 @@ mod tests {
         }
     }
 
-    fn both(found: Found) -> Vec<(PartKind, Found)> {
-        vec![(PartKind::Content, found), (PartKind::Who, found)]
+    fn both(seen: Seen) -> SeenParts {
+        SeenParts { content: Some(seen), who: Some(seen) }
+    }
+
+    fn content(seen: Seen) -> SeenParts {
+        SeenParts { content: Some(seen), who: None }
     }
 
     #[test]
@@ -269,7 +271,7 @@ mod tests {
             assert!(!String::from_utf8_lossy(&payload).contains("secret"));
             let (back, found) = fixture.read(&stored);
             assert_eq!(back, body);
-            assert!(found.iter().all(|(_, found)| *found == Found::Open), "{found:?}");
+            assert!(found.iter().all(|(_, seen)| seen == Seen::Open), "{found:?}");
         }
         let keyring = std::fs::read(fixture.keyring_file()).unwrap();
         assert!(!["secret", "c_9", "acme"].iter().any(|word| String::from_utf8_lossy(&keyring).contains(word)));
@@ -281,22 +283,22 @@ mod tests {
         let before = std::fs::metadata(fixture.keyring_file()).unwrap().len();
         let body = OF_ONE.replace("contact", "user");
         let mut event = Event::from_body(&body).unwrap();
-        assert_eq!(fixture.vault.seal(&mut event, 1).unwrap(), None);
+        assert!(event.take_personal(fixture.vault.types()).is_empty());
         assert_eq!(event.body(), body);
         assert_eq!(std::fs::metadata(fixture.keyring_file()).unwrap().len(), before);
     }
 
     #[test]
     fn erasing_any_of_those_it_is_about_erases_a_part_and_nothing_of_the_others() {
-        for (erased, who, of_one) in [("c_7", Found::Erased, Found::Open), ("c_9", Found::Open, Found::Erased)] {
+        for (erased, who, of_one) in [("c_7", Seen::Erased, Seen::Open), ("c_9", Seen::Open, Seen::Erased)] {
             let fixture = Fixture::new();
             let (of_two, only_c_9) = (fixture.store(OF_TWO), fixture.store(OF_ONE));
             fixture.erase(erased);
             let (body, found) = fixture.read(&of_two);
-            assert_eq!(found, [(PartKind::Content, Found::Erased), (PartKind::Who, who)]);
-            assert_eq!(body.matches("secret").count(), if who == Found::Open { 2 } else { 0 }, "{body}");
+            assert_eq!(found, SeenParts { who: Some(who), ..content(Seen::Erased) });
+            assert_eq!(body.matches("secret").count(), if who == Seen::Open { 2 } else { 0 }, "{body}");
             assert!(body.contains("c_7") && body.contains("c_9") && body.contains("\"field\":\"phone\""));
-            assert_eq!(fixture.read(&only_c_9).1, [(PartKind::Content, of_one)]);
+            assert_eq!(fixture.read(&only_c_9).1, content(of_one));
         }
     }
 
@@ -306,7 +308,7 @@ mod tests {
         let old = fixture.store(OF_ONE);
         fixture.erase("c_9");
         let new = fixture.store(OF_ONE);
-        assert_eq!(fixture.read(&old).1, [(PartKind::Content, Found::Erased)]);
+        assert_eq!(fixture.read(&old).1, content(Seen::Erased));
         assert_eq!(fixture.read(&new).0, OF_ONE);
     }
 
@@ -316,7 +318,7 @@ mod tests {
         let other = OF_ONE.replace("acme", "zeta");
         let (ours, theirs) = (fixture.store(OF_ONE), fixture.store(&other));
         fixture.erase("c_9");
-        assert_eq!(fixture.read(&ours).1, [(PartKind::Content, Found::Erased)]);
+        assert_eq!(fixture.read(&ours).1, content(Seen::Erased));
         assert_eq!(fixture.read(&theirs).0, other);
     }
 
@@ -326,15 +328,15 @@ mod tests {
         let (stored, again) = (fixture.store(OF_TWO), fixture.store(OF_TWO));
         // The same words, sealed for the same persons.
         let swapped = Stored { body: stored.body.clone(), sealed: again.sealed.clone() };
-        assert_eq!(fixture.read(&swapped).1, both(Found::Damaged), "another salt of the same log");
+        assert_eq!(fixture.read(&swapped).1, both(Seen::Damaged), "another salt of the same log");
         let other_body = Stored { body: again.body.clone(), sealed: stored.sealed.clone() };
-        assert_eq!(fixture.read(&other_body).1, both(Found::Damaged), "another digest");
-        let gone = Sealed { salt: stored.sealed.salt, parts: PartsBuf::default() };
-        assert_eq!(fixture.read(&Stored { body: stored.body.clone(), sealed: gone }).1, both(Found::Damaged));
+        assert_eq!(fixture.read(&other_body).1, both(Seen::Damaged), "another digest");
+        let gone = Sealed { parts: PartsBuf::default(), ..stored.sealed.clone() };
+        assert_eq!(fixture.read(&Stored { body: stored.body.clone(), sealed: gone }).1, both(Seen::Damaged));
         let mut event = Event::from_body(&stored.body).unwrap();
         event.sealed.clear();
         let unbound = Stored { body: event.body(), sealed: stored.sealed.clone() };
-        assert_eq!(fixture.read(&unbound).1, [(PartKind::Content, Found::Damaged)]);
+        assert_eq!(fixture.read(&unbound).1, content(Seen::Damaged));
         assert!(!fixture.read(&unbound).0.contains("secret"));
         let of_two: Vec<Part<'_>> = stored.sealed.parts.parts().iter().collect();
         let mut twice = PartsBuf::default();
@@ -346,10 +348,10 @@ mod tests {
             made_up.push(of_two[0].kind, &[number], of_two[0].nonce, of_two[0].ciphertext).unwrap();
             let made_up =
                 Stored { body: stored.body.clone(), sealed: Sealed { parts: made_up, ..stored.sealed.clone() } };
-            assert_eq!(fixture.read(&made_up).1, both(Found::Damaged), "{number}");
+            assert_eq!(fixture.read(&made_up).1, both(Seen::Damaged), "{number}");
         }
         let twice = Stored { body: stored.body.clone(), sealed: Sealed { parts: twice, ..stored.sealed.clone() } };
-        assert_eq!(fixture.read(&twice).1, [(PartKind::Content, Found::Damaged), (PartKind::Who, Found::Open)]);
+        assert_eq!(fixture.read(&twice).1, SeenParts { who: Some(Seen::Open), ..content(Seen::Damaged) });
     }
 
     #[test]
@@ -360,8 +362,9 @@ mod tests {
         let slot = bytes.len() - 100;
         bytes[slot] ^= 1;
         std::fs::write(fixture.keyring_file(), bytes).unwrap();
-        assert_eq!(fixture.read(&stored).1, [(PartKind::Content, Found::Damaged)]);
-        let sealed = fixture.vault.seal(&mut Event::from_body(OF_ONE).unwrap(), 3);
+        assert_eq!(fixture.read(&stored).1, content(Seen::Damaged));
+        let personal = Event::from_body(OF_ONE).unwrap().take_personal(fixture.vault.types());
+        let sealed = fixture.vault.seal("acme", &personal, 3);
         assert!(matches!(sealed, Err(SealError::Damaged)), "nothing is sealed with a key that nobody can read");
     }
 }

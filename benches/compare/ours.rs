@@ -13,7 +13,7 @@ use annals::index::tantivy::counts::CountLimits;
 use annals::index::tantivy::span::SpanLimits;
 use annals::index::{Engine, Order, Within};
 use annals::query::{Env, FacetField, Query, parse};
-use annals::store::{Answers, Append, PageLimit, Settings, Store};
+use annals::store::{Answers, Append, PageLimit, Privacy, Settings, Store};
 
 use crate::contender::{BATCH, Contender, Load, Question, ROWS, Rows, Workload};
 
@@ -39,6 +39,7 @@ impl Ours {
             last_note: None,
             scrub: annals::store::scrubber::ScrubSettings { period: None, bytes_per_s: 1 << 30 },
             reserve_bytes: 0,
+            privacy: Privacy::default(),
         };
         let catalogue = Arc::new(Catalogue::builtin().clone());
         let store = Store::open(OsDisk::shared(), settings, catalogue).expect("an empty directory opens");

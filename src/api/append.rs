@@ -135,7 +135,17 @@ async fn store(app: &App, drafts: Vec<Draft>, skip_conflicts: bool) -> Result<An
     if drafts.is_empty() {
         return Ok(Ok(Vec::new()));
     }
-    let answer = app.store.append(Append { drafts, skip_conflicts, kind: Kind::Event })?;
+    let has_personal = drafts.iter().any(|draft| !draft.personal.is_empty());
+    let append = Append { drafts, skip_conflicts, kind: Kind::Event };
+    let answer = match has_personal {
+        false => app.store.append(append)?,
+        // What is sealed takes its time, and a new key has to be on disk first.
+        true => {
+            let store = app.store.clone();
+            let sealed = tokio::task::spawn_blocking(move || store.append(append)).await;
+            sealed.unwrap_or_else(|_| Err(AppendError::Keyring { why: "sealing panicked".into() }))?
+        }
+    };
     // The writer drops a request unanswered only when it dies.
     Ok(answer.await.unwrap_or(Err(AppendError::SyncFailed)))
 }

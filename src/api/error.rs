@@ -270,7 +270,7 @@ impl From<AppendError> for ApiError {
             AppendError::ReadOnly { .. } => unavailable("read_only", 60),
             AppendError::SyncFailed => unavailable("outcome_unknown", 5),
             AppendError::Stopping => unavailable("stopping", 2),
-            AppendError::Read { why } => ApiError::internal(why),
+            AppendError::Read { why } | AppendError::Keyring { why } => ApiError::internal(why),
         }
     }
 }

@@ -31,6 +31,7 @@ use super::{App, EngineChoice, accepts, ask, own};
 use crate::event::Object;
 use crate::export::csv::{self, CsvOptions};
 use crate::export::{Format, bundle, ndjson};
+use crate::index::source::Source;
 use crate::index::{Engine, EngineError, Narrowed, Order, Within};
 use crate::json::Json;
 use crate::log::Head;
@@ -226,13 +227,14 @@ impl Ended {
 
 fn run(app: &App, export: &File, searchable: Seq, out: &mut dyn Write) -> io::Result<Ended> {
     let (store, sight) = (&*app.store, app.sight());
-    let view = store.view();
-    let index = Narrowed::new(&*view, &sight);
+    let view = store.view().seen(app.personal());
+    let index = Narrowed::new(&view, &sight);
     let snapshot = match &export.how {
         How::Csv(_) | How::Ndjson => searchable,
         How::Bundle(checkpoint) => searchable.min(checkpoint.size),
     };
-    let rows = Rows { store, export, provers: Mutex::default() };
+    let source = store.source().seen(app.personal());
+    let rows = Rows { store, source, export, provers: Mutex::default() };
     out.write_all(&rows.head()?)?;
     let mut hits = index.hits(&export.query, export.order, None, Within::below(snapshot)).map_err(io::Error::other)?;
     let mut n = 0;
@@ -257,6 +259,7 @@ fn run(app: &App, export: &File, searchable: Seq, out: &mut dyn Write) -> io::Re
 /// Writes an export's rows, on all cores.
 struct Rows<'a> {
     store: &'a Store,
+    source: Source,
     export: &'a File,
     /// Of a bundle, those that nobody uses now. Held to take one or to put one back.
     provers: Mutex<Vec<Prover<'a>>>,
@@ -287,7 +290,7 @@ impl Rows<'_> {
 
     /// Some rows, one after the other.
     fn part(&self, seqs: &[Seq]) -> io::Result<Vec<u8>> {
-        let (source, catalogue) = (self.store.source(), self.store.catalogue());
+        let (source, catalogue) = (&self.source, self.store.catalogue());
         let (mut bytes, mut text) = (Vec::new(), String::new());
         for seq in seqs.iter().copied() {
             match &self.export.how {
@@ -295,7 +298,9 @@ impl Rows<'_> {
                     let written = source.with_row(seq, |row| {
                         let category = catalogue.category_of(&row.head.action);
                         let (seq, received) = (row.seq, row.received_ms);
-                        csv::write_row_from_body(seq, received, &row.hash, &category, row.body, options, &mut bytes)
+                        csv::write_row_from_body(
+                            seq, received, &row.hash, &category, &row.body, row.parts, options, &mut bytes,
+                        )
                     });
                     written.map_err(io::Error::other)?.map_err(io::Error::other)?;
                 }
@@ -303,7 +308,9 @@ impl Rows<'_> {
                     let written = source.with_row(seq, |row| {
                         let category = catalogue.category_of(&row.head.action);
                         let (seq, received) = (row.seq, row.received_ms);
-                        ndjson::write_row_from_body(seq, received, &row.hash, &category, row.body, &mut text);
+                        ndjson::write_row_from_body(
+                            seq, received, &row.hash, &category, &row.body, row.parts, &mut text,
+                        );
                     });
                     written.map_err(io::Error::other)?;
                 }

@@ -38,6 +38,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::auth::{Caller, Failure, Folds, Limits, Look, Rates, Scope, Sessions, failures, looks};
 use crate::clock;
+use crate::index::source::Personal;
 use crate::index::{Engine, Narrowed, Patience};
 use crate::query::{Env, Query};
 use crate::seq::Seq;
@@ -129,6 +130,11 @@ impl App {
     /// What matches every entry that is there for the caller.
     pub fn sight(&self) -> Query {
         self.caller.sight(&Env { now_ms: clock::now_ms(), catalogue: self.store.catalogue() })
+    }
+
+    /// What the caller gets of what is sealed.
+    pub fn personal(&self) -> Personal {
+        if self.caller.may(Scope::Personal) { Personal::Shown } else { Personal::Hidden }
     }
 
     /// Returns when the server stops.
@@ -277,8 +283,10 @@ pub async fn ask<T: Send + 'static>(
     let (app, question_time) = (app.clone(), app.question_time);
     let answered = tokio::task::spawn_blocking(move || {
         let (store, sight) = (&app.store, app.sight());
-        let view = store.view().patient(Arc::new(Patience::at_most(question_time)));
-        let scan = store.scan(view.searchable()).patient(Arc::new(Patience::at_most(SCAN_TIME)));
+        let personal = app.personal();
+        let view = store.view().seen(personal).patient(Arc::new(Patience::at_most(question_time)));
+        let scan = store.scan(view.searchable()).seen(personal).patient(Arc::new(Patience::at_most(SCAN_TIME)));
+        let source = store.source().seen(personal);
         let index = Narrowed::new(&view, &sight);
         let scan = Narrowed::new(&scan, &sight);
         let snapshot = Snapshot { index, searchable: view.searchable(), sight: &sight, patience: view.patience() };
@@ -286,7 +294,7 @@ pub async fn ask<T: Send + 'static>(
             EngineChoice::Index => snapshot.index(),
             EngineChoice::Scan => &scan,
         };
-        question(Answers { engine, source: store.source(), catalogue: store.catalogue() }, &snapshot)
+        question(Answers { engine, source: &source, catalogue: store.catalogue() }, &snapshot)
     });
     answered.await.unwrap_or_else(|_| Err(ApiError::internal("a question panicked")))
 }

@@ -109,6 +109,14 @@ impl Event {
     }
 }
 
+/// Adds to finished body bytes what was sealed of their event.
+pub fn add_sealed(body: &mut String, sealed: &[SealedDigest]) {
+    debug_assert!(body.ends_with('}') && body.len() > 2, "a body is an object with members");
+    body.pop();
+    write_sealed(sealed, body);
+    body.push('}');
+}
+
 fn write_sealed(sealed: &[SealedDigest], out: &mut String) {
     for (n, SealedDigest { kind, digest }) in sealed.iter().enumerate() {
         out.push_str(if n == 0 { ",\"sealed\":{" } else { "," });

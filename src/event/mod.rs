@@ -13,11 +13,11 @@ mod same;
 mod time;
 mod validate;
 
-pub use body::BodyError;
+pub use body::{BodyError, add_sealed};
 pub use catalogue::{ActionInfo, Catalogue, CatalogueError, Category, fold_name};
 pub use fault::{Fault, FaultCode};
 pub use head::{BodyHead, HeadError};
 pub use model::{Change, Context, Entry, Event, Kind, Object, Outcome, Party, SealedDigest, Subject, Time, noun};
-pub use personal::{NoPlace, PartKind, PersonalPart, SubjectTypes};
+pub use personal::{NoPlace, PartKind, PersonalPart, Seen, SeenParts, SubjectTypes};
 pub use same::same_content;
 pub use validate::{DEFAULT_ID, DEFAULT_OUTCOME, DEFAULT_TENANT, DEFAULT_TIME, Draft, Intake, validate};

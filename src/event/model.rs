@@ -1,6 +1,6 @@
 //! The event as typed values: what happened, as the sender told it, and the entry that it becomes.
 
-use super::personal::PartKind;
+use super::personal::{PartKind, SeenParts};
 use crate::json::Json;
 use crate::seq::Seq;
 
@@ -153,8 +153,10 @@ pub struct Entry {
     pub kind: Kind,
     /// Its leaf hash in the tree.
     pub hash: [u8; 32],
-    /// What happened.
+    /// What happened, as far as its reader may see it.
     pub event: Event,
+    /// What its reader got of what is sealed.
+    pub parts: SeenParts,
 }
 
 impl Event {

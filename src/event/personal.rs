@@ -19,6 +19,11 @@ impl SubjectTypes {
         SubjectTypes(types)
     }
 
+    /// Whether nobody can be erased.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn has(&self, kind: &str) -> bool {
         self.0.iter().any(|known| known == kind)
     }
@@ -45,7 +50,7 @@ pub enum PartKind {
 
 impl PartKind {
     /// All there are.
-    const ALL: [PartKind; 2] = [PartKind::Content, PartKind::Who];
+    pub const ALL: [PartKind; 2] = [PartKind::Content, PartKind::Who];
 
     /// As it stands in a payload (FORMAT.md).
     pub fn as_byte(self) -> u8 {
@@ -71,6 +76,73 @@ impl PartKind {
     /// The kind of this name, if there is one.
     pub fn from_name(name: &str) -> Option<PartKind> {
         PartKind::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// What a reader gets of a part that was sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// All of it.
+    Open,
+    /// Nothing: it is not for them.
+    Hidden,
+    /// Nothing: somebody whom it was about was erased.
+    Erased,
+    /// Nothing: it is not what was sealed.
+    Damaged,
+}
+
+impl Seen {
+    /// As it stands in an answer.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Seen::Open => "open",
+            Seen::Hidden => "hidden",
+            Seen::Erased => "erased",
+            Seen::Damaged => "damaged",
+        }
+    }
+
+    /// What is shown where a value would be; `None` where values are.
+    pub fn mark(self) -> Option<&'static str> {
+        match self {
+            Seen::Open => None,
+            Seen::Hidden => Some("[hidden]"),
+            Seen::Erased => Some("[erased]"),
+            Seen::Damaged => Some("[damaged]"),
+        }
+    }
+}
+
+/// What a reader gets of an event's sealed parts; `None` where none was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeenParts {
+    /// Of what it tells.
+    pub content: Option<Seen>,
+    /// Of who acted.
+    pub who: Option<Seen>,
+}
+
+impl SeenParts {
+    /// Each part that was sealed.
+    pub fn iter(self) -> impl Iterator<Item = (PartKind, Seen)> {
+        PartKind::ALL.into_iter().filter_map(move |kind| Some((kind, self.get(kind)?)))
+    }
+
+    /// One of them.
+    pub fn get(self, kind: PartKind) -> Option<Seen> {
+        match kind {
+            PartKind::Content => self.content,
+            PartKind::Who => self.who,
+        }
+    }
+
+    /// Says what became of a part.
+    pub fn set(&mut self, kind: PartKind, seen: Seen) {
+        match kind {
+            PartKind::Content => self.content = Some(seen),
+            PartKind::Who => self.who = Some(seen),
+        }
     }
 }
 
@@ -157,6 +229,17 @@ impl Event {
             take_text(&mut party.email, "/on_behalf_of/email", &mut taken);
         }
         (unique(acted.into_iter()), taken)
+    }
+
+    /// The same event with nothing in it of what could be sealed: what is put back there stands alone.
+    pub fn without_personal(&self) -> Event {
+        let mut bare = self.clone();
+        bare.take_content();
+        for party in [Some(&mut bare.actor), bare.on_behalf_of.as_mut()].into_iter().flatten() {
+            (party.name, party.email) = (None, None);
+        }
+        (bare.context.ip, bare.context.user_agent) = (None, None);
+        bare
     }
 
     /// Puts back what [`Event::take_personal`] took out.

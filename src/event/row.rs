@@ -3,12 +3,22 @@
 use std::fmt::Write;
 
 use crate::clock::rfc3339_ms;
+use crate::event::SeenParts;
 use crate::seq::Seq;
 
 /// Appends `{"seq":…,"received":"…Z","category":"…","hash":"<64 hex>",<members of body>}` (no line end).
 ///
-/// The body is spliced in as stored: what was hashed is what is shown. It must be the body of an event.
-pub fn write_row(seq: Seq, received_ms: u64, hash: &[u8; 32], category: &str, body: &str, out: &mut String) {
+/// The body is spliced in as stored: what was hashed is what is shown. It must be the body of an event. Where something of it is sealed
+/// `personal` says what the reader got of that: `{"content":"open","who":"erased"}`.
+pub fn write_row(
+    seq: Seq,
+    received_ms: u64,
+    hash: &[u8; 32],
+    category: &str,
+    body: &str,
+    parts: SeenParts,
+    out: &mut String,
+) {
     out.reserve(body.len() + category.len() + 160);
     write!(out, "{{\"seq\":{seq},\"received\":\"").expect("writing to a String cannot fail");
     out.push_str(&rfc3339_ms(i64::try_from(received_ms).unwrap_or(i64::MAX)));
@@ -16,7 +26,12 @@ pub fn write_row(seq: Seq, received_ms: u64, hash: &[u8; 32], category: &str, bo
     crate::json::write_string(category, out);
     out.push_str(",\"hash\":\"");
     push_hex(hash, out);
-    out.push_str("\",");
+    out.push('"');
+    for (n, (kind, seen)) in parts.iter().enumerate() {
+        let before = if n == 0 { ",\"personal\":{" } else { "," };
+        write!(out, "{before}\"{}\":\"{}\"", kind.as_str(), seen.as_str()).expect("writing to a String cannot fail");
+    }
+    out.push_str(if parts == SeenParts::default() { "," } else { "}," });
     out.push_str(body.strip_prefix('{').unwrap_or(body));
 }
 
@@ -43,7 +58,15 @@ mod tests {
     #[test]
     fn a_row_is_the_servers_members_and_then_the_body() {
         let mut out = String::new();
-        write_row(Seq(7), 1_795_181_527_412, &[0xab; 32], "contacts", r#"{"id":"1","n":1.0}"#, &mut out);
+        write_row(
+            Seq(7),
+            1_795_181_527_412,
+            &[0xab; 32],
+            "contacts",
+            r#"{"id":"1","n":1.0}"#,
+            SeenParts::default(),
+            &mut out,
+        );
         let hash = "ab".repeat(32);
         assert_eq!(
             out,

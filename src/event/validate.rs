@@ -1,6 +1,8 @@
 //! The door: one event as sent becomes the body that is stored, or the list of all that is wrong with it.
 //! Nobody behind it checks again. Secrets are redacted here, before anything is hashed.
 
+use std::borrow::Cow;
+
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::catalogue::{Catalogue, Fate};
@@ -10,6 +12,7 @@ use super::limits::{
     TIME_AHEAD_MS_MAX,
 };
 use super::model::{Change, Context, Event, Object, Outcome, Party, Subject, Time, noun};
+use super::personal::{PartKind, PersonalPart, SubjectTypes};
 use super::time;
 use crate::json::{self, Json, JsonError, JsonErrorKind, push_pointer};
 
@@ -42,13 +45,17 @@ pub struct Intake<'a> {
     pub is_only_tenant: bool,
     /// Which names are forbidden or secret.
     pub catalogue: &'a Catalogue,
+    /// Who can be erased: what is about them is taken out of the body, to be sealed. `None` where nothing is sealed.
+    pub subject_types: Option<&'a SubjectTypes>,
 }
 
 /// An event that may be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
-    /// The body bytes, but for a defaulted time.
+    /// The body bytes, but for a defaulted time, and without what is in `personal`.
     pub body: String,
+    /// What is about persons: it is sealed before the event is stored, never stored in clear.
+    pub personal: Vec<PersonalPart>,
     /// Where the 24 bytes `1970-01-01T00:00:00.000Z` stand in `body` that the writer overwrites with `received`;
     /// `None` if the sender gave a time.
     pub time_at: Option<usize>,
@@ -60,6 +67,21 @@ pub struct Draft {
     pub tenant: String,
     /// The event's time, ms since 1970, if the sender gave one.
     pub time_ms: Option<i64>,
+}
+
+impl Draft {
+    /// The body with what is about persons in it again, as far as `is_wanted`: what its sender said.
+    pub fn told(&self, is_wanted: impl Fn(PartKind) -> bool) -> Cow<'_, str> {
+        if self.personal.is_empty() {
+            return Cow::Borrowed(&self.body);
+        }
+        let mut event = Event::from_body(&self.body).expect("a body made here is one");
+        event.sealed.clear();
+        for part in self.personal.iter().filter(|part| is_wanted(part.kind)) {
+            event.put_back(part.members.clone()).expect("what was taken out has its place");
+        }
+        Cow::Owned(event.body())
+    }
 }
 
 /// Checks one event and turns it into what is stored.
@@ -126,7 +148,7 @@ impl Said {
             | bit(self.tenant.is_none(), DEFAULT_TENANT)
             | bit(self.outcome.is_none(), DEFAULT_OUTCOME);
         let time_ms = self.time.as_ref().map(|time| time.ms);
-        let event = Event {
+        let mut event = Event {
             id: self.id.unwrap_or_else(|| new_id(door.intake.now_ms)),
             time: self.time.unwrap_or_else(|| Time { ms: 0, text: time::PLACEHOLDER.to_owned() }),
             tenant: self.tenant.unwrap_or_else(|| door.intake.tenant.to_owned()),
@@ -144,6 +166,7 @@ impl Said {
             detail: self.detail,
             sealed: Vec::new(),
         };
+        let personal = door.intake.subject_types.map_or_else(Vec::new, |types| event.take_personal(types));
         let body = event.body();
         // The id stands before the time and may quote anything, so the place is counted, not searched for.
         let time_at = time_ms.is_none().then(|| {
@@ -151,7 +174,7 @@ impl Said {
             json::write_string(&event.id, &mut id);
             "{\"id\":".len() + id.len() + ",\"time\":\"".len()
         });
-        Some(Draft { body, time_at, defaults, id: event.id, tenant: event.tenant, time_ms })
+        Some(Draft { body, personal, time_at, defaults, id: event.id, tenant: event.tenant, time_ms })
     }
 }
 
@@ -605,7 +628,13 @@ mod tests {
     fn check(text: &str) -> Result<Draft, Vec<Fault>> {
         validate(
             text,
-            &Intake { now_ms: NOW_MS, tenant: "acme", is_only_tenant: false, catalogue: Catalogue::builtin() },
+            &Intake {
+                now_ms: NOW_MS,
+                tenant: "acme",
+                is_only_tenant: false,
+                catalogue: Catalogue::builtin(),
+                subject_types: None,
+            },
         )
     }
 

@@ -4,6 +4,8 @@
 //! `'`. So that this can be undone, a cell that already looks like that (`'`s, then one of those) gets one more: to
 //! undo, drop one `'` from cells that match `^'+[=+\-@\t\r]`.
 //!
+//! What is sealed and not shown reads `[hidden]`, or `[erased]` for ever.
+//!
 //! `before` and `after` are one JSON object each, a member per changed field; a field that changed twice in one
 //! event is numbered (`role`, `role (2)`). `on_behalf_of` reads `type/id`.
 
@@ -14,7 +16,7 @@ use chrono::{DateTime, Datelike, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 use crate::clock::rfc3339_ms;
-use crate::event::{Entry, row::push_hex};
+use crate::event::{Entry, Seen, SeenParts, row::push_hex};
 use crate::json::{self, Malformed};
 use crate::seq::Seq;
 
@@ -46,7 +48,7 @@ pub fn header(opts: &CsvOptions) -> Vec<u8> {
 /// Appends the row of an entry.
 pub fn write_row(entry: &Entry, category: &str, opts: &CsvOptions, out: &mut Vec<u8>) {
     let body = entry.event.body();
-    write_row_from_body(entry.seq, entry.received_ms, &entry.hash, category, &body, opts, out)
+    write_row_from_body(entry.seq, entry.received_ms, &entry.hash, category, &body, entry.parts, opts, out)
         .expect("a body that was just written is well formed");
 }
 
@@ -61,10 +63,12 @@ pub fn write_row_from_body(
     hash: &[u8; 32],
     category: &str,
     body: &str,
+    parts: SeenParts,
     opts: &CsvOptions,
     out: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
-    let cells = Cells::of(body)?;
+    let mut cells = Cells::of(body)?;
+    cells.mark(parts);
     write!(out, "{seq}").expect("writing to a Vec cannot fail");
     let received = rfc3339_ms(i64::try_from(received_ms).unwrap_or(i64::MAX));
     let on_behalf_of = match (&*cells.on_behalf_of.kind, &*cells.on_behalf_of.id) {
@@ -182,7 +186,32 @@ impl<'a> Cells<'a> {
     }
 }
 
+impl Cells<'_> {
+    /// Says where something would be that its reader does not get. A reason or an address that never was looks the same as one that
+    /// is sealed, so `detail` and the actor's name speak for all.
+    fn mark(&mut self, parts: SeenParts) {
+        if let Some(mark) = parts.content.and_then(Seen::mark) {
+            self.detail = mark;
+            if !self.target.is_empty() {
+                self.target.name = Cow::Borrowed(mark);
+            }
+            if !self.changes.fields.is_empty() {
+                (self.changes.before, self.changes.after) = (mark.to_owned(), mark.to_owned());
+            }
+        }
+        if let Some(mark) = parts.who.and_then(Seen::mark)
+            && self.actor.name.is_empty()
+        {
+            self.actor.name = Cow::Borrowed(mark);
+        }
+    }
+}
+
 impl<'a> Named<'a> {
+    fn is_empty(&self) -> bool {
+        self.kind.is_empty() && self.id.is_empty()
+    }
+
     fn of(object: &'a str) -> Result<Named<'a>, Malformed> {
         let mut named = Named::default();
         for member in json::members(object) {
@@ -325,7 +354,14 @@ mod tests {
 
     fn cells(opts: &CsvOptions) -> Vec<(String, String)> {
         let event = Event::from_body(BODY).unwrap();
-        let entry = Entry { seq: Seq(7), received_ms: 1_795_181_527_412, kind: Kind::Event, hash: [0xab; 32], event };
+        let entry = Entry {
+            seq: Seq(7),
+            received_ms: 1_795_181_527_412,
+            kind: Kind::Event,
+            hash: [0xab; 32],
+            event,
+            parts: SeenParts::default(),
+        };
         let mut file = header(opts);
         write_row(&entry, "team", opts, &mut file);
         let file = String::from_utf8(file).unwrap();
@@ -405,7 +441,16 @@ mod tests {
     fn bytes_that_are_no_body_give_an_error_and_no_half_row() {
         let mut out = Vec::new();
         for body in ["", "{\"id\":\"1\"", "{\"id\":1}", "nonsense"] {
-            let row = write_row_from_body(Seq(1), 0, &[0; 32], "x", body, &CsvOptions::default(), &mut out);
+            let row = write_row_from_body(
+                Seq(1),
+                0,
+                &[0; 32],
+                "x",
+                body,
+                SeenParts::default(),
+                &CsvOptions::default(),
+                &mut out,
+            );
             assert!(row.is_err() && out.is_empty(), "{body}");
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::source::Source;
+use super::source::{Personal, Source};
 use super::{
     Counts, Engine, EngineError, FacetCounts, FacetValue, Hit, Hits, Order, Parts, Patience, Within, bucket_of,
     facet_value,
@@ -31,6 +31,11 @@ impl Scan {
     /// The same, for a question whose time is limited.
     pub fn patient(self, patience: Arc<Patience>) -> Scan {
         Scan { patience, ..self }
+    }
+
+    /// The same for those who may see what is sealed, or may not.
+    pub fn seen(self, personal: Personal) -> Scan {
+        Scan { source: self.source.seen(personal), ..self }
     }
 
     /// The part of the log it answers for.

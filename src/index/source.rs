@@ -1,11 +1,16 @@
-//! Reads entries out of the log: record, payload, event. Scan, spans and rows all come through here.
+//! Reads entries out of the log: record, payload, event. Scan, spans and rows all come through here, and so does the question
+//! who may see what is about persons: it is asked once, of the source.
+
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::event::{BodyHead, Entry, Event, Kind};
+use crate::event::{BodyHead, Entry, Event, Kind, PartKind, Seen, SeenParts};
 use crate::index::{EngineError, Within};
 use crate::log::payload::Payload;
 use crate::log::{Reader, Record};
+use crate::privacy::Vault;
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
 use crate::tree::{self, Hash, Leaf};
@@ -14,10 +19,21 @@ use crate::verify;
 /// To wake another core costs about as much as reading one sealed row.
 const ROWS_PER_CORE_MIN: usize = 8;
 
+/// What a reader gets of what is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Personal {
+    /// As much of it as can be opened.
+    Shown,
+    /// None of it: entries are as if they had never told it.
+    Hidden,
+}
+
 /// The log, read as entries.
 #[derive(Clone)]
 pub struct Source {
     reader: Reader,
+    vault: Option<Arc<Vault>>,
+    personal: Personal,
 }
 
 /// A stored event as bytes, for callers that render or copy it without taking it apart.
@@ -32,8 +48,10 @@ pub struct Row<'a> {
     pub kind: Kind,
     /// Id, tenant and action.
     pub head: BodyHead<'a>,
-    /// The body bytes, a JSON object.
-    pub body: &'a str,
+    /// The body bytes, a JSON object, with what was opened back in its place.
+    pub body: Cow<'a, str>,
+    /// What became of what is sealed.
+    pub parts: SeenParts,
     /// Which members we filled in (`Draft::defaults`).
     pub defaults: u8,
 }
@@ -52,9 +70,24 @@ pub struct Evidence {
 }
 
 impl Source {
-    /// Reads through `reader`.
+    /// Reads through `reader`, and opens nothing.
     pub fn new(reader: Reader) -> Source {
-        Source { reader }
+        Source { reader, vault: None, personal: Personal::Hidden }
+    }
+
+    /// The same with the keys of what is sealed. Nobody is shown it yet.
+    pub fn with_vault(self, vault: Option<Arc<Vault>>) -> Source {
+        Source { vault, ..self }
+    }
+
+    /// The same for those who may see what is sealed, or may not.
+    pub fn seen(&self, personal: Personal) -> Source {
+        Source { personal, ..self.clone() }
+    }
+
+    /// Whether what is sealed is shown.
+    pub fn personal(&self) -> Personal {
+        self.personal
     }
 
     /// The log's reader.
@@ -65,7 +98,7 @@ impl Source {
     /// One row, handed to `each` as bytes.
     pub fn with_row<T>(&self, seq: Seq, each: impl FnOnce(Row<'_>) -> T) -> Result<T, EngineError> {
         let record = self.reader.read(seq)?;
-        Ok(each(row(&record)?))
+        Ok(each(self.row(&record)?))
     }
 
     /// The rows of some entries, in the order of `seqs`, until `each` says no. They are read on all cores and then shown one
@@ -75,10 +108,10 @@ impl Source {
         seqs: &[Seq],
         mut each: impl FnMut(Row<'_>) -> Result<bool, EngineError>,
     ) -> Result<(), EngineError> {
-        let read = |seq: &Seq| self.reader.read(*seq);
+        let read = |seq: &Seq| Ok::<_, EngineError>(self.reader.read(*seq)?);
         let records: Vec<_> = seqs.par_iter().with_min_len(ROWS_PER_CORE_MIN).map(read).collect();
         for record in records {
-            if !each(row(&record?)?)? {
+            if !each(self.row(&record?)?)? {
                 break;
             }
         }
@@ -96,16 +129,53 @@ impl Source {
     /// One entry.
     pub fn entry(&self, seq: Seq) -> Result<Entry, EngineError> {
         let record = self.reader.read(seq)?;
-        row(&record)?.entry()
+        self.row(&record)?.entry()
     }
 
     /// The entries of a range, in order, with the length of each body in bytes.
     pub fn range(&self, within: Within) -> impl Iterator<Item = Result<(Entry, usize), EngineError>> + Send + use<> {
-        self.reader.range(within.from, within.to).map(|record| {
+        let source = self.clone();
+        self.reader.range(within.from, within.to).map(move |record| {
             let record = record?;
-            let row = row(&record)?;
+            let row = source.row(&record)?;
             Ok((row.entry()?, row.body.len()))
         })
+    }
+
+    /// The entries of a range as an index takes them.
+    pub fn to_index(&self, within: Within) -> impl Iterator<Item = Result<ToIndex, EngineError>> + Send + use<> {
+        let source = self.clone();
+        self.reader.range(within.from, within.to).map(move |record| source.indexed(&record?))
+    }
+
+    /// One entry as an index takes it.
+    pub fn one_to_index(&self, seq: Seq) -> Result<ToIndex, EngineError> {
+        self.indexed(&self.reader.read(seq)?)
+    }
+
+    fn indexed(&self, record: &Record) -> Result<ToIndex, EngineError> {
+        let clear = Source { personal: Personal::Hidden, ..self.clone() };
+        let row = clear.row(record)?;
+        let (entry, body_len) = (row.entry()?, row.body.len());
+        let mut sealed = Vec::new();
+        if !entry.event.sealed.is_empty()
+            && let Some(vault) = &self.vault
+        {
+            let payload = Payload::decode(&record.payload).map_err(|e| broken(record.seq, e))?;
+            for kind in PartKind::ALL {
+                let mut alone = entry.event.without_personal();
+                alone.sealed.retain(|digest| digest.kind == kind);
+                if alone.sealed.is_empty() {
+                    continue;
+                }
+                let seen = vault.open(&mut alone, payload.salt, payload.parts).map_err(|e| broken(record.seq, e))?;
+                if seen.get(kind) == Some(Seen::Open) {
+                    sealed.push((kind, alone));
+                }
+            }
+        }
+        let bytes = if sealed.is_empty() { body_len } else { record.payload.len() };
+        Ok(ToIndex { entry, sealed, bytes })
     }
 
     /// The rows of a range, in order, as bytes.
@@ -115,7 +185,7 @@ impl Source {
         mut each: impl FnMut(Row<'_>) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         for record in self.reader.range(within.from, within.to) {
-            each(row(&record?)?)?;
+            each(self.row(&record?)?)?;
         }
         Ok(())
     }
@@ -137,27 +207,85 @@ impl Source {
 impl Row<'_> {
     /// The row as an entry.
     pub fn entry(&self) -> Result<Entry, EngineError> {
-        let event = Event::from_body(self.body).map_err(|e| broken(self.seq, e))?;
-        Ok(Entry { seq: self.seq, received_ms: self.received_ms, kind: self.kind, hash: self.hash, event })
+        let event = Event::from_body(&self.body).map_err(|e| broken(self.seq, e))?;
+        let Row { seq, received_ms, kind, hash, parts, .. } = *self;
+        Ok(Entry { seq, received_ms, kind, hash, event, parts })
+    }
+
+    /// What its sender said, as far as it can be read.
+    pub fn told(&self) -> Result<Cow<'_, str>, EngineError> {
+        if self.parts == SeenParts::default() {
+            return Ok(Cow::Borrowed(&self.body));
+        }
+        let mut event = self.entry()?.event;
+        event.sealed.clear();
+        Ok(Cow::Owned(event.body()))
     }
 }
 
-fn row(record: &Record) -> Result<Row<'_>, EngineError> {
-    let seq = record.seq;
-    let payload = Payload::decode(&record.payload).map_err(|e| broken(seq, e))?;
-    let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
-    let kind = Kind::from_byte(payload.kind).ok_or_else(|| broken(seq, "unknown kind"))?;
-    let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
-    let leaf = verify::leaf(&payload, &head.tenant);
-    Ok(Row {
-        seq,
-        received_ms: payload.received_ms,
-        hash: tree::leaf_hash(&leaf.encode()),
-        kind,
-        head,
-        body,
-        defaults: record.flags,
-    })
+/// An entry as an index takes it.
+pub struct ToIndex {
+    /// As everybody sees it.
+    pub entry: Entry,
+    /// What is sealed of it and can be opened, each part alone in an event that has nothing else of the kind.
+    pub sealed: Vec<(PartKind, Event)>,
+    /// What it takes of a span's bytes.
+    pub bytes: usize,
+}
+
+impl Source {
+    fn row<'a>(&self, record: &'a Record) -> Result<Row<'a>, EngineError> {
+        let seq = record.seq;
+        let payload = Payload::decode(&record.payload).map_err(|e| broken(seq, e))?;
+        let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
+        let kind = Kind::from_byte(payload.kind).ok_or_else(|| broken(seq, "unknown kind"))?;
+        let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
+        let leaf = verify::leaf(&payload, &head.tenant);
+        let hash = tree::leaf_hash(&leaf.encode());
+        let (body, parts) = self.shown(seq, &payload, body)?;
+        Ok(Row { seq, received_ms: payload.received_ms, hash, kind, head, body, parts, defaults: record.flags })
+    }
+
+    /// What the reader sees of a body, and what became of its sealed parts.
+    fn shown<'a>(
+        &self,
+        seq: Seq,
+        payload: &Payload<'a>,
+        body: &'a str,
+    ) -> Result<(Cow<'a, str>, SeenParts), EngineError> {
+        // By far the usual case, told without reading the body: one that names parts which are not there is found by `verify`.
+        if payload.parts.is_empty() {
+            return Ok((Cow::Borrowed(body), SeenParts::default()));
+        }
+        let mut event = Event::from_body(body).map_err(|e| broken(seq, e))?;
+        let Some(vault) = &self.vault else {
+            return Ok((Cow::Borrowed(body), all(&event, Seen::Hidden)));
+        };
+        match self.personal {
+            // That it was erased is for everybody to know.
+            Personal::Hidden => {
+                let mut parts = all(&event, Seen::Hidden);
+                for part in payload.parts.iter() {
+                    if vault.is_erased(&part).map_err(|e| broken(seq, e))?
+                        && let Some(kind) = PartKind::from_byte(part.kind)
+                    {
+                        parts.set(kind, Seen::Erased);
+                    }
+                }
+                Ok((Cow::Borrowed(body), parts))
+            }
+            Personal::Shown => {
+                let parts = vault.open(&mut event, payload.salt, payload.parts).map_err(|e| broken(seq, e))?;
+                Ok((Cow::Owned(event.body()), parts))
+            }
+        }
+    }
+}
+
+fn all(event: &Event, seen: Seen) -> SeenParts {
+    let mut parts = SeenParts::default();
+    event.sealed.iter().for_each(|digest| parts.set(digest.kind, seen));
+    parts
 }
 
 /// The leaf hash of an event's payload as it lies in the log.

@@ -160,6 +160,7 @@ mod tests {
             tenant: "acme",
             is_only_tenant: false,
             catalogue: Catalogue::builtin(),
+            subject_types: None,
         };
         let verdicts: Vec<Result<(), &str>> = validate_all(&items, &intake)
             .into_iter()

@@ -28,6 +28,28 @@ const SUBJECT_INFO: &[u8] = b"annals/keyring/subject/v1";
 /// A key that nobody sees; zeros when it is dropped.
 pub type Secret = Zeroizing<[u8; KEY_BYTES]>;
 
+/// The text of a key, as somebody gave it.
+#[derive(Clone)]
+pub struct SecretText(Zeroizing<Vec<u8>>);
+
+impl SecretText {
+    /// Of these bytes.
+    pub fn new(bytes: Vec<u8>) -> SecretText {
+        SecretText(Zeroizing::new(bytes))
+    }
+
+    /// The bytes.
+    pub fn reveal(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Debug for SecretText {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(…)")
+    }
+}
+
 /// The key-encryption key of one log.
 pub struct Kek {
     /// Wraps.

@@ -44,6 +44,16 @@ impl<'a> Parts<'a> {
     /// Of an event of which nothing is sealed.
     pub const NONE: Parts<'static> = Parts { count: 0, bytes: &[] };
 
+    /// What they take in a payload, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether nothing is sealed.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// One after the other.
     pub fn iter(&self) -> impl Iterator<Item = Part<'a>> + use<'a> {
         let (bytes, mut at) = (self.bytes, 0);

@@ -553,8 +553,10 @@ impl Asking<'_> {
 
     /// An entry with all that is shown when it is open.
     pub fn opened(&self, seq: Seq, now_ms: i64) -> Result<Opened, EngineError> {
-        let (entry, body) =
-            self.answers.source.with_row(seq, |row| row.entry().map(|entry| (entry, row.body.to_owned())))??;
+        let (entry, body) = self
+            .answers
+            .source
+            .with_row(seq, |row| row.entry().map(|entry| (entry, row.body.clone().into_owned())))??;
         let mut related = Vec::new();
         for (label, state) in super::related::of(&entry.event) {
             let Ok(conditions) = Conditions::read(&state, self.answers.catalogue, now_ms.cast_unsigned()) else {

@@ -1,6 +1,6 @@
 //! An entry for the tests of this room.
 
-use crate::event::{Context, Entry, Event, Kind, Outcome, Party, Time};
+use crate::event::{Context, Entry, Event, Kind, Outcome, Party, SeenParts, Time};
 use crate::seq::Seq;
 
 /// The simplest entry there is, at seq 7.
@@ -23,5 +23,5 @@ pub fn entry() -> Entry {
         detail: None,
         sealed: Vec::new(),
     };
-    Entry { seq: Seq(7), received_ms: 0, kind: Kind::Event, hash: [0; 32], event }
+    Entry { seq: Seq(7), received_ms: 0, kind: Kind::Event, hash: [0; 32], event, parts: SeenParts::default() }
 }

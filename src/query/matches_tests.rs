@@ -1,14 +1,21 @@
 //! Which entries a query answers: a table over hand-made entries.
 
 use super::*;
-use crate::event::{Event, Kind};
+use crate::event::{Event, Kind, SeenParts};
 use crate::seq::Seq;
 
 const NOW_MS: u64 = 1_795_181_527_412;
 
 fn entry(seq: u64, body: &str) -> Entry {
     let event = Event::from_body(body).unwrap_or_else(|error| panic!("{error}: {body}"));
-    Entry { seq: Seq(seq), received_ms: NOW_MS - 1_000 + seq, kind: Kind::Event, hash: [0; 32], event }
+    Entry {
+        seq: Seq(seq),
+        received_ms: NOW_MS - 1_000 + seq,
+        kind: Kind::Event,
+        hash: [0; 32],
+        event,
+        parts: SeenParts::default(),
+    }
 }
 
 /// 0: everything there is. 1: little. 2 to 6: scripts. 7: an odd sender.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::shown::{self, Shown};
-use crate::event::{Change, Event, Object, Party};
+use crate::event::{Change, Event, Object, PartKind, Party};
 use crate::json::{Json, Trail};
 use crate::text::{self, Leaf};
 
@@ -394,6 +394,25 @@ pub fn text_values(event: &Event, each: &mut dyn FnMut(Shown<'_>)) {
     context("request_id", &event.context.request_id, &mut each);
     context("session_id", &event.context.session_id, &mut each);
     event.detail.iter().for_each(|detail| each_scalar(detail, shown::DETAIL, &mut each));
+}
+
+/// The part of that which can be sealed, by the part of an event it would be in.
+pub fn personal_texts(event: &Event, part: PartKind, each: &mut dyn FnMut(&str)) {
+    match part {
+        PartKind::Content => {
+            objects(event).filter_map(|(object, _)| object.name.as_deref()).for_each(&mut *each);
+            event.reason.as_deref().into_iter().for_each(&mut *each);
+            for value in event.changes.iter().flat_map(|change| [&change.before, &change.after]).flatten() {
+                each_scalar(value, shown::CHANGES, &mut |_, text| each(text));
+            }
+            event.detail.iter().for_each(|detail| each_scalar(detail, shown::DETAIL, &mut |_, text| each(text)));
+        }
+        PartKind::Who => {
+            let parties = parties(event).flat_map(|(party, _)| [&party.name, &party.email]);
+            let values = parties.chain([&event.context.ip, &event.context.user_agent]);
+            values.flatten().for_each(|text| each(text));
+        }
+    }
 }
 
 fn each_scalar(value: &Json, at: Trail<'_>, each: &mut dyn FnMut(Trail<'_>, &str)) {

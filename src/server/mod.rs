@@ -84,6 +84,9 @@ pub enum ServeError {
     SyncFailed,
 }
 
+/// A variable with the key-encryption key itself: in no file, and nothing prints it.
+const KEK: &str = "ANNALS_KEK";
+
 /// Opens the store of a configuration.
 pub fn open_store(config: &Config) -> Result<Store, ServeError> {
     let settings = Settings {
@@ -102,6 +105,7 @@ pub fn open_store(config: &Config) -> Result<Store, ServeError> {
             bytes_per_s: config.scrub_bytes_per_s,
         },
         reserve_bytes: RESERVE_BYTES,
+        privacy: config.privacy(std::env::var(KEK).ok())?,
     };
     Ok(Store::open(OsDisk::shared(), settings, Arc::new(catalogue(config)?))?)
 }

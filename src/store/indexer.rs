@@ -427,9 +427,8 @@ impl Shared {
                 }
             }
             let to = durable.min(next.plus(EVENTS_PER_LOOK));
-            for entry in self.source.range(Within { from: next, to }) {
-                let (entry, body_len) = entry?;
-                hot.add(&entry, body_len)?;
+            for entry in self.source.to_index(Within { from: next, to }) {
+                hot.add(&entry?)?;
                 if hot.len() >= self.limits.events_max || hot.body_bytes() >= self.limits.body_bytes_max {
                     self.commit(hot)?;
                     self.freeze(hot)?;

@@ -32,7 +32,7 @@ use std::thread;
 use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
@@ -44,16 +44,19 @@ pub use writer::{Answer, Append, AppendError, QUEUE_BYTES_MAX, QUEUE_REQUESTS_MA
 
 use crate::clock;
 use crate::durable::{self, Disk, Lock, LockError};
-use crate::event::{Catalogue, Intake, Kind};
+use crate::event::{Catalogue, Intake, Kind, SubjectTypes};
 use crate::index::scan::Scan;
-use crate::index::source::Source;
+use crate::index::source::{Personal, Source};
 use crate::index::tantivy::counts::{CacheStats, CountCache, CountLimits};
 use crate::index::tantivy::ids as id_hashes;
 use crate::index::tantivy::span::{SpanError, SpanLimits};
 use crate::index::tantivy::view::View;
 use crate::index::{EngineError, Within};
 use crate::json::Json;
+use crate::keyring::kek::{Kek, NotAKek, SecretText};
+use crate::keyring::{self, Keyring, KeyringError};
 use crate::log::{self, Corrupt, Head, HeadFile, OpenError, Recovered};
+use crate::privacy::Vault;
 use crate::repair;
 use crate::seq::Seq;
 use crate::tree::files::read_public_key;
@@ -72,8 +75,12 @@ use sealer::Sealer;
 use signing::SigningError;
 use trunk::Trunk;
 use watermarks::{Marks, Watermarks};
-use writer::{Tools, Writer};
+use writer::{ToWrite, Tools, Writer};
 
+/// Where the key-encryption key is if nothing else is said. No backup of ours has it.
+pub const KEK_FILE: &str = "kek";
+/// A key is 64 digits and a line end.
+const KEK_BYTES_MAX: u64 = 1_024;
 /// Up to this many events without a span have their ids read before the start returns; more, and it goes on behind.
 const IDS_AT_START_MAX: u64 = 1_000_000;
 /// A log that is further ahead of the clock than this stops appends.
@@ -107,6 +114,19 @@ pub struct Settings {
     pub scrub: ScrubSettings,
     /// Bytes of the disk that are kept back for entries about the log itself; 0 keeps none.
     pub reserve_bytes: u64,
+    /// Who can be erased, and where the key is that wraps theirs.
+    pub privacy: Privacy,
+}
+
+/// What is sealed, and with what.
+#[derive(Clone, Debug, Default)]
+pub struct Privacy {
+    /// Those of these types can be erased; empty, and nothing is sealed.
+    pub types: SubjectTypes,
+    /// The key-encryption key, if it is given and not in a file.
+    pub kek: Option<SecretText>,
+    /// The file that has it; made at the first start. `None` is [`KEK_FILE`] in the data directory.
+    pub kek_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -133,6 +153,22 @@ pub enum StoreError {
     /// The log cannot be signed, or should not be.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// The keys of what is sealed.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// What wraps them.
+    #[error("the key-encryption key in {0}")]
+    NotAKek(String, #[source] NotAKek),
+    /// They cannot be unwrapped.
+    #[error(
+        "{keyring} is there and {kek} is not: put the key-encryption key back, without it nothing that was sealed can be read"
+    )]
+    NoKek {
+        /// The keys.
+        keyring: PathBuf,
+        /// What should wrap them.
+        kek: PathBuf,
+    },
     /// Another file of the directory.
     #[error("{what}")]
     Io {
@@ -149,6 +185,10 @@ pub struct Store {
     settings: Settings,
     catalogue: Arc<Catalogue>,
     source: Source,
+    vault: Option<Arc<Vault>>,
+    /// Held by many while they seal and queue; by one while keys are destroyed: what was sealed with a key stands in the queue before
+    /// anything that follows its end.
+    sealing: RwLock<()>,
     marks: Arc<Watermarks>,
     metrics: Arc<StoreMetrics>,
     arrivals: Arc<Arrivals>,
@@ -220,7 +260,8 @@ impl Store {
             }
         }
         let size = opened.report.size;
-        let source = Source::new(opened.reader);
+        let vault = open_vault(&*disk, &settings, opened.report.log_id)?.map(Arc::new);
+        let source = Source::new(opened.reader).with_vault(vault.clone());
         let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size.min(size));
         let sealed = source.reader().sealed();
         let marks = Arc::new(Watermarks::new(Marks { durable: size, searchable: Seq::ZERO, sealed, signed }));
@@ -339,7 +380,8 @@ impl Store {
                 reserve,
                 log,
                 trunk,
-                source: source.clone(),
+                source: source.seen(Personal::Shown),
+                vault: vault.clone(),
                 ids: ids.clone(),
                 marks: marks.clone(),
                 is_poisoned,
@@ -360,6 +402,8 @@ impl Store {
             counts,
             catalogue,
             source,
+            vault,
+            sealing: RwLock::default(),
             marks,
             metrics,
             arrivals,
@@ -384,9 +428,12 @@ impl Store {
         Ok(store)
     }
 
-    /// Queues events; the answer comes when they are on disk.
+    /// Seals what is about persons and queues the events; the answer comes when they are on disk. Where something is to be sealed it
+    /// may write to the disk.
     pub fn append(&self, append: Append) -> Result<oneshot::Receiver<Answer>, AppendError> {
-        self.writer.as_ref().map_err(Clone::clone)?.append(append)
+        let writer = self.writer.as_ref().map_err(Clone::clone)?;
+        let _sealing = self.sealing.read();
+        writer.append(ToWrite::seal(append, self.vault.as_deref())?)
     }
 
     /// Why nothing can be appended, if so.
@@ -399,7 +446,7 @@ impl Store {
         self.writer.as_ref().ok().map(Writer::poisoned)
     }
 
-    /// Everything searchable now.
+    /// Everything searchable now, without what is sealed; [`View::seen`] is for those who may see it.
     pub fn view(&self) -> Arc<View> {
         Arc::new(self.indexer.view().counting(self.counts.clone()))
     }
@@ -414,7 +461,7 @@ impl Store {
         Scan::new(self.source.clone(), Within::below(to))
     }
 
-    /// Reads entries.
+    /// Reads entries, without what is sealed of them; [`Source::seen`] is for those who may see it.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -550,6 +597,7 @@ impl Store {
             tenant: tenant.unwrap_or(DEFAULT_TENANT),
             is_only_tenant: tenant.is_some(),
             catalogue: &self.catalogue,
+            subject_types: self.vault.as_ref().map(|vault| vault.types()).filter(|types| !types.is_empty()),
         }
     }
 
@@ -617,6 +665,43 @@ impl Store {
             Ok(Err(_)) => Err("the writer stopped".into()),
         }
     }
+}
+
+/// The keys of what is sealed: made where something is to be sealed, opened where something was.
+fn open_vault(disk: &dyn Disk, settings: &Settings, log_id: [u8; 16]) -> Result<Option<Vault>, StoreError> {
+    let Privacy { types, kek, kek_file } = &settings.privacy;
+    let keyring = settings.dir.join(keyring::FILE);
+    let is_there = disk.exists(&keyring).map_err(failed(format!("cannot look for {}", keyring.display())))?;
+    if !is_there && (types.is_empty() || settings.read_only) {
+        return Ok(None);
+    }
+    let path = kek_file.clone().unwrap_or_else(|| settings.dir.join(KEK_FILE));
+    let kek = match kek {
+        Some(text) => {
+            Kek::parse(text.reveal(), &log_id).map_err(|error| StoreError::NotAKek("the environment".into(), error))?
+        }
+        None => {
+            let what = format!("cannot read or make the key-encryption key {}", path.display());
+            if !disk.exists(&path).map_err(failed(what.clone()))? {
+                if is_there {
+                    return Err(StoreError::NoKek { keyring, kek: path });
+                }
+                let (dir, name) = (path.parent(), path.file_name().and_then(|name| name.to_str()));
+                let (Some(dir), Some(name)) = (dir, name) else {
+                    return Err(failed(what)(io::Error::other("expected the path of a file")));
+                };
+                Kek::make(disk, dir, name).map_err(failed(what.clone()))?;
+                info!(
+                    "{} is new: it wraps the keys of all who can be erased; keep a copy apart from the data",
+                    path.display()
+                );
+            }
+            let text = SecretText::new(durable::read_small(disk, &path, KEK_BYTES_MAX).map_err(failed(what))?);
+            Kek::parse(text.reveal(), &log_id)
+                .map_err(|error| StoreError::NotAKek(path.display().to_string(), error))?
+        }
+    };
+    Ok(Some(Vault::new(Keyring::open(disk, &settings.dir, log_id, kek)?, types.clone())))
 }
 
 /// Hashes of the events that no span holds. First of all, from frames alone: until it is done, events with their own id

@@ -1,7 +1,7 @@
 //! Entries that the server makes itself: about the log, and about who looked at it or was let in.
 
 use crate::clock;
-use crate::event::{Context, DEFAULT_ID, Draft, Event, Object, Outcome, Party, Time};
+use crate::event::{Context, DEFAULT_ID, Draft, Event, Object, Outcome, Party, SubjectTypes, Time};
 use crate::json::Json;
 
 /// The tenant of an event that names none and of a caller that has none.
@@ -50,7 +50,7 @@ impl Own {
     pub fn into_draft(self) -> Draft {
         let ms = self.time_ms.unwrap_or_else(|| clock::now_ms().cast_signed());
         let defaults = if self.id.is_some() { 0 } else { DEFAULT_ID };
-        let event = Event {
+        let mut event = Event {
             id: self.id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string()),
             time: Time { ms, text: clock::rfc3339_ms(ms) },
             tenant: self.tenant,
@@ -68,7 +68,10 @@ impl Own {
             detail: Some(self.detail),
             sealed: Vec::new(),
         };
-        Draft { body: event.body(), time_at: None, defaults, id: event.id, tenant: event.tenant, time_ms: Some(ms) }
+        // Of what we say ourselves only what names somebody is about persons.
+        let personal = event.take_personal(&SubjectTypes::default());
+        let (body, time_ms) = (event.body(), Some(ms));
+        Draft { body, personal, time_at: None, defaults, id: event.id, tenant: event.tenant, time_ms }
     }
 }
 

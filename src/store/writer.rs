@@ -16,10 +16,12 @@ use tracing::{error, info};
 
 use crate::clock;
 use crate::durable::{self, Disk};
-use crate::event::{DEFAULT_ID, Draft, Kind, same_content};
+use crate::event::{DEFAULT_ID, Draft, Kind, PartKind, Seen, add_sealed, same_content};
+use crate::index::EngineError;
 use crate::index::source::Source;
 use crate::index::tantivy::ids;
 use crate::log::{self, Framed, Parts, Payload, framed_bytes};
+use crate::privacy::{Sealed, Vault};
 use crate::seq::Seq;
 use crate::store::arrivals::Arrivals;
 use crate::store::ids::Ids;
@@ -37,8 +39,8 @@ pub const QUEUE_BYTES_MAX: usize = 64 << 20;
 const BATCH_BYTES_MAX: usize = 8 << 20;
 /// How often the room on the disk is looked at.
 const SPACE_LOOK: Duration = Duration::from_millis(500);
-/// The keyring does not exist yet, so its generation stays 0.
-const KEYRING_GENERATION: u32 = 0;
+/// Where there is no keyring.
+const NO_KEYRING_GENERATION: u32 = 0;
 
 /// One request: it is stored whole, or (unless `skip_conflicts`) not at all.
 pub struct Append {
@@ -50,13 +52,60 @@ pub struct Append {
     pub kind: Kind,
 }
 
-impl Append {
+/// An event as it may be written: what is about persons is not in it any more.
+struct Ready {
+    draft: Draft,
+    sealed: Option<Sealed>,
+}
+
+/// A request of which nothing is in clear that should not be. The only way to one is [`ToWrite::seal`].
+pub struct ToWrite {
+    events: Vec<Ready>,
+    skip_conflicts: bool,
+    kind: Kind,
+}
+
+impl ToWrite {
+    /// Seals what is about persons, and returns when the keys are on disk.
+    ///
+    /// # Errors
+    /// When something is to be sealed and cannot be.
+    pub fn seal(append: Append, vault: Option<&Vault>) -> Result<ToWrite, AppendError> {
+        let Append { drafts, skip_conflicts, kind } = append;
+        let failed = |error: &dyn std::error::Error| AppendError::Keyring { why: with_causes(error) };
+        let now_ms = clock::now_ms();
+        let mut events = Vec::with_capacity(drafts.len());
+        let mut has_sealed = false;
+        for mut draft in drafts {
+            let sealed = match (draft.personal.is_empty(), vault) {
+                (true, _) => None,
+                (false, None) => return Err(AppendError::Keyring { why: "there is no keyring".into() }),
+                (false, Some(vault)) => {
+                    let sealed = vault.seal(&draft.tenant, &draft.personal, now_ms).map_err(|error| failed(&error))?;
+                    add_sealed(&mut draft.body, &sealed.digests);
+                    Some(sealed)
+                }
+            };
+            has_sealed |= sealed.is_some();
+            events.push(Ready { draft, sealed });
+        }
+        if let Some(vault) = vault.filter(|_| has_sealed) {
+            vault.keyring().sync().map_err(|error| failed(&error))?;
+        }
+        Ok(ToWrite { events, skip_conflicts, kind })
+    }
+
     /// Whether it may use the room that is kept back: few entries do, about the log itself, who looks at it, and what must be erased from it.
     fn may_use_reserve(&self) -> bool {
         match self.kind {
             Kind::Erasure | Kind::Control | Kind::Own => true,
             Kind::Event => false,
         }
+    }
+
+    fn bytes(&self) -> usize {
+        let parts = |ready: &Ready| ready.sealed.as_ref().map_or(0, |sealed| sealed.parts.parts().bytes());
+        self.events.iter().map(|ready| ready.draft.body.len() + parts(ready)).sum()
     }
 }
 
@@ -147,6 +196,12 @@ pub enum AppendError {
         /// What failed.
         why: String,
     },
+    /// What is about persons cannot be sealed, and in clear it is not stored.
+    #[error("what is about persons cannot be sealed: {why}")]
+    Keyring {
+        /// What failed.
+        why: String,
+    },
     /// The store is stopping.
     #[error("the store is stopping")]
     Stopping,
@@ -156,7 +211,7 @@ pub enum AppendError {
 pub type Answer = Result<Vec<Verdict>, AppendError>;
 
 struct Request {
-    append: Append,
+    append: ToWrite,
     bytes: usize,
     reply: oneshot::Sender<Answer>,
 }
@@ -211,8 +266,10 @@ pub struct Tools {
     pub log: log::Writer,
     /// Tree and tenants.
     pub trunk: Trunk,
-    /// Reads earlier events to tell duplicates.
+    /// Reads earlier events, what is sealed of them too, to tell duplicates.
     pub source: Source,
+    /// The keys of what is sealed.
+    pub vault: Option<Arc<Vault>>,
     /// Finds them.
     pub ids: Arc<Ids>,
     /// Raised after each sync.
@@ -252,8 +309,8 @@ impl Writer {
     }
 
     /// Queues a request. The answer comes when it is on disk.
-    pub fn append(&self, append: Append) -> Result<oneshot::Receiver<Answer>, AppendError> {
-        let bytes = append.drafts.iter().map(|draft| draft.body.len()).sum();
+    pub fn append(&self, append: ToWrite) -> Result<oneshot::Receiver<Answer>, AppendError> {
+        let bytes = append.bytes();
         let mut queue = self.shared.queue.lock();
         if self.shared.is_stopping.load(Ordering::Acquire) {
             return Err(AppendError::Stopping);
@@ -299,7 +356,7 @@ impl Writer {
 /// A batch being put together: the drafts that will be appended, each at its place.
 #[derive(Default)]
 struct Batch {
-    drafts: Vec<(Draft, Kind)>,
+    events: Vec<(Ready, Kind)>,
     by_id: HashMap<u64, Vec<usize>>,
     hashes: Vec<[u8; 32]>,
 }
@@ -322,8 +379,8 @@ struct Thread {
 }
 
 /// Whether its sender chose its id.
-fn has_own_id(draft: &Draft) -> bool {
-    draft.defaults & DEFAULT_ID == 0
+fn has_own_id(ready: &Ready) -> bool {
+    ready.draft.defaults & DEFAULT_ID == 0
 }
 
 fn unread(why: &dyn std::fmt::Display) -> AppendError {
@@ -377,7 +434,7 @@ impl Thread {
         let mut batch = Batch::default();
         let mut staged = Vec::with_capacity(requests.len());
         for request in requests {
-            let len = batch.drafts.len();
+            let len = batch.events.len();
             let outcome = self.stage(request.append, &mut batch);
             if outcome.is_err() {
                 batch.cut(len);
@@ -414,28 +471,29 @@ impl Thread {
 
     /// Finds a place in the batch for every event of a request. Nothing is given to the log or the tree yet, so a
     /// request that fails leaves no trace.
-    fn stage(&mut self, append: Append, batch: &mut Batch) -> Result<Vec<Staged>, AppendError> {
+    fn stage(&mut self, append: ToWrite, batch: &mut Batch) -> Result<Vec<Staged>, AppendError> {
         self.check_clock()?;
         if !append.may_use_reserve() {
             self.check_space()?;
         }
         let first = self.tools.log.size();
-        let mut staged = Vec::with_capacity(append.drafts.len());
-        let hashes: Vec<u64> = append.drafts.iter().map(|draft| ids::hash(&draft.tenant, &draft.id)).collect();
-        let stored = match append.drafts.iter().any(has_own_id) && self.tools.ids.is_ready() {
+        let mut staged = Vec::with_capacity(append.events.len());
+        let hash = |Ready { draft, .. }: &Ready| ids::hash(&draft.tenant, &draft.id);
+        let hashes: Vec<u64> = append.events.iter().map(hash).collect();
+        let stored = match append.events.iter().any(has_own_id) && self.tools.ids.is_ready() {
             true => Some(self.tools.ids.candidates(&hashes).map_err(|error| unread(&error))?),
             false => None,
         };
-        for (index, draft) in append.drafts.into_iter().enumerate() {
+        for (index, ready) in append.events.into_iter().enumerate() {
             let conflict = |id: &str, seq| AppendError::Conflict { index, id: id.to_owned(), seq };
             let candidates = stored.as_ref().map(|stored| &*stored[index]);
-            let event = self.stage_one((hashes[index], draft), append.kind, candidates, batch)?;
+            let event = self.stage_one((hashes[index], ready), append.kind, candidates, batch)?;
             match &event {
                 Staged::Known(Verdict::Conflict { id, seq }) if !append.skip_conflicts => {
                     return Err(conflict(id, *seq));
                 }
                 Staged::ConflictInBatch { index } if !append.skip_conflicts => {
-                    return Err(conflict(&batch.drafts[*index].0.id, first.plus(*index as u64)));
+                    return Err(conflict(&batch.events[*index].0.draft.id, first.plus(*index as u64)));
                 }
                 Staged::InBatch { .. } | Staged::Known(_) | Staged::ConflictInBatch { .. } => staged.push(event),
             }
@@ -446,35 +504,38 @@ impl Thread {
     /// `candidates` are stored events that may have its id, if that can be known yet.
     fn stage_one(
         &mut self,
-        (id_hash, draft): (u64, Draft),
+        (id_hash, ready): (u64, Ready),
         kind: Kind,
         candidates: Option<&[Seq]>,
         batch: &mut Batch,
     ) -> Result<Staged, AppendError> {
-        if has_own_id(&draft) {
-            if let Some(staged) = batch.find(id_hash, &draft) {
+        if has_own_id(&ready) {
+            if let Some(staged) = batch.find(id_hash, &ready.draft) {
                 return Ok(staged);
             }
             let candidates = candidates.ok_or(AppendError::IdsRebuilding)?;
-            if let Some(verdict) = self.find_stored(candidates, &draft)? {
+            if let Some(verdict) = self.find_stored(candidates, &ready.draft)? {
                 return Ok(Staged::Known(verdict));
             }
         }
-        Ok(Staged::InBatch { index: batch.push(id_hash, draft, kind), duplicate: false })
+        Ok(Staged::InBatch { index: batch.push(id_hash, ready, kind), duplicate: false })
     }
 
     fn find_stored(&self, candidates: &[Seq], draft: &Draft) -> Result<Option<Verdict>, AppendError> {
         for &seq in candidates {
             let verdict = self.tools.source.with_row(seq, |row| {
                 if row.head.id != draft.id || row.head.tenant != draft.tenant {
-                    return None;
+                    return Ok(None);
                 }
-                Some(match same_content(row.body, row.defaults, &draft.body, draft.defaults) {
+                // What was erased counts as the same.
+                let is_there = |kind: PartKind| row.parts.get(kind).is_none_or(|seen| seen == Seen::Open);
+                let is_same = same_content(&row.told()?, row.defaults, &draft.told(is_there), draft.defaults);
+                Ok(Some(match is_same {
                     true => Verdict::Stored(Receipt { id: draft.id.clone(), seq, hash: row.hash, duplicate: true }),
                     false => Verdict::Conflict { id: draft.id.clone(), seq },
-                })
+                }))
             });
-            if let Some(verdict) = verdict.map_err(|error| unread(&error))? {
+            if let Some(verdict) = verdict.flatten().map_err(|error: EngineError| unread(&error))? {
                 return Ok(Some(verdict));
             }
         }
@@ -482,7 +543,7 @@ impl Thread {
     }
 
     fn write(&mut self, batch: &mut Batch) -> Result<(), AppendError> {
-        if batch.drafts.is_empty() {
+        if batch.events.is_empty() {
             return Ok(());
         }
         let payloads = self.seal_batch(batch);
@@ -503,13 +564,14 @@ impl Thread {
         let tools = &mut self.tools;
         let framed: Vec<Framed<'_>> = payloads
             .iter()
-            .zip(&batch.drafts)
-            .map(|(payload, (draft, _))| Framed { flags: draft.defaults, payload })
+            .zip(&batch.events)
+            .map(|(payload, (ready, _))| Framed { flags: ready.draft.defaults, payload })
             .collect();
         let first = tools.log.size();
         let root = tools.trunk.root();
+        let generation = tools.vault.as_ref().map_or(NO_KEYRING_GENERATION, |vault| vault.keyring().generation());
         let before = Instant::now();
-        if let Err(error) = tools.log.append(&framed, &root, clock::now_ns(), KEYRING_GENERATION) {
+        if let Err(error) = tools.log.append(&framed, &root, clock::now_ns(), generation) {
             return Err(self.failed(error));
         }
         tools.metrics.batch(events, bytes, before.elapsed());
@@ -528,19 +590,20 @@ impl Thread {
     /// Gives every event of the batch its `received`, its number and its leaf.
     fn seal_batch(&mut self, batch: &mut Batch) -> Vec<Vec<u8>> {
         let tools = &mut self.tools;
-        let end = tools.log.size().plus(batch.drafts.len() as u64);
+        let end = tools.log.size().plus(batch.events.len() as u64);
         let received_ms = tools.arrivals.stamp(end, clock::now_ms());
         let time = clock::rfc3339_ms(received_ms.cast_signed());
         tools.trunk.begin();
-        let mut payloads = Vec::with_capacity(batch.drafts.len());
-        for (draft, kind) in &mut batch.drafts {
+        let mut payloads = Vec::with_capacity(batch.events.len());
+        for (Ready { draft, sealed }, kind) in &mut batch.events {
             if let Some(at) = draft.time_at {
                 draft.body.replace_range(at..at + time.len(), &time);
             }
             let (kind, body) = (kind.as_byte(), draft.body.as_bytes());
-            let salt: [u8; 16] = rand::random();
+            let salt = sealed.as_ref().map_or_else(rand::random, |sealed| sealed.salt);
+            let parts = sealed.as_ref().map_or(Parts::NONE, |sealed| sealed.parts.parts());
             let (tenant_seq, hash) = tools.trunk.push(kind, received_ms, &draft.tenant, &salt, body);
-            let payload = Payload { kind, received_ms, tenant_seq, salt, body, parts: Parts::NONE };
+            let payload = Payload { kind, received_ms, tenant_seq, salt, body, parts };
             let mut bytes = Vec::with_capacity(payload.encoded_bytes());
             payload.encode(&mut bytes);
             payloads.push(bytes);
@@ -609,28 +672,32 @@ impl Thread {
 }
 
 impl Batch {
-    fn push(&mut self, id_hash: u64, draft: Draft, kind: Kind) -> usize {
-        let index = self.drafts.len();
+    fn push(&mut self, id_hash: u64, ready: Ready, kind: Kind) -> usize {
+        let index = self.events.len();
         self.by_id.entry(id_hash).or_default().push(index);
-        self.drafts.push((draft, kind));
+        self.events.push((ready, kind));
         index
     }
 
     /// An event of this very batch with the same id.
     fn find(&self, id_hash: u64, draft: &Draft) -> Option<Staged> {
         let index = *self.by_id.get(&id_hash)?.iter().find(|index| {
-            let other = &self.drafts[**index].0;
+            let other = self.draft(**index);
             other.id == draft.id && other.tenant == draft.tenant
         })?;
-        let other = &self.drafts[index].0;
-        Some(match same_content(&other.body, other.defaults, &draft.body, draft.defaults) {
+        let other = self.draft(index);
+        Some(match same_content(&other.told(|_| true), other.defaults, &draft.told(|_| true), draft.defaults) {
             true => Staged::InBatch { index, duplicate: true },
             false => Staged::ConflictInBatch { index },
         })
     }
 
+    fn draft(&self, index: usize) -> &Draft {
+        &self.events[index].0.draft
+    }
+
     fn cut(&mut self, len: usize) {
-        self.drafts.truncate(len);
+        self.events.truncate(len);
         self.by_id.retain(|_, indexes| {
             indexes.retain(|index| *index < len);
             !indexes.is_empty()
@@ -639,7 +706,7 @@ impl Batch {
 
     /// What to answer, now that the batch is written.
     fn verdict(&self, staged: Staged, first: Seq) -> Verdict {
-        let id = |index: usize| self.drafts[index].0.id.clone();
+        let id = |index: usize| self.draft(index).id.clone();
         let seq = |index: usize| first.plus(index as u64);
         match staged {
             Staged::Known(verdict) => verdict,

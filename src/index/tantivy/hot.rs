@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ::tantivy::index::SegmentId;
 use ::tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Segment};
 
-use crate::event::Entry;
+use crate::index::source::ToIndex;
 use crate::index::tantivy::ids;
 use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::schema::{self, IndexSchema};
@@ -45,12 +45,13 @@ impl Hot {
     }
 
     /// Adds the next event; it is searchable after `commit`.
-    pub fn add(&mut self, entry: &Entry, body_len: usize) -> Result<(), EngineError> {
+    pub fn add(&mut self, to_index: &ToIndex) -> Result<(), EngineError> {
+        let entry = &to_index.entry;
         assert_eq!(entry.seq, self.next, "the hot index takes the log in order");
-        self.writer.add_document(schema::document(entry, &self.schema.fields))?;
+        self.writer.add_document(schema::document(to_index, &self.schema.fields))?;
         self.ids.push((ids::hash(&entry.event.tenant, &entry.event.id), entry.seq));
         self.next = self.next.plus(1);
-        self.body_bytes += body_len as u64;
+        self.body_bytes += to_index.bytes as u64;
         self.is_dirty = true;
         Ok(())
     }

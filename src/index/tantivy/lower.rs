@@ -13,6 +13,7 @@ use regex_syntax::escape;
 use tantivy_fst::Regex;
 
 use crate::event::noun;
+use crate::index::source::Personal;
 use crate::index::tantivy::docset::{Excluded, SeqRange, TimeRange};
 use crate::index::tantivy::schema::{IndexSchema, value_fields};
 use crate::index::tantivy::term_scan::{TermScan, Watch};
@@ -33,8 +34,9 @@ pub fn lower(
     schema: &IndexSchema,
     received_at: &ReceivedAt<'_>,
     patience: &Arc<Patience>,
+    personal: Personal,
 ) -> Result<Box<dyn Query>, EngineError> {
-    Lower { schema, received_at, patience, is_hidden: false, filter: "".into() }.node(node)
+    Lower { schema, received_at, patience, personal, is_hidden: false, filter: "".into() }.node(node)
 }
 
 /// What is said in the place of a filter that the caller did not write.
@@ -44,6 +46,8 @@ struct Lower<'a> {
     schema: &'a IndexSchema,
     received_at: &'a ReceivedAt<'a>,
     patience: &'a Arc<Patience>,
+    /// Whether what is sealed is asked over too.
+    personal: Personal,
     /// Inside a restriction.
     is_hidden: bool,
     /// The filter that is being lowered, as one would write it, if it runs over a dictionary.
@@ -111,16 +115,31 @@ impl Lower<'_> {
         Box::new(SeqRange { from, to, patience: self.patience.clone() })
     }
 
+    /// What is asked of a field, asked of the same values where they are sealed too. A value is in one field or in the other, so
+    /// what asks about one value may be asked of each alone.
+    fn over(&self, field: Field, ask: impl Fn(Field) -> Lowered) -> Lowered {
+        let mut asked = vec![ask(field)?];
+        match self.personal {
+            Personal::Hidden => {}
+            Personal::Shown => {
+                for (_, twin) in self.schema.fields.twins(field) {
+                    asked.push(ask(twin)?);
+                }
+            }
+        }
+        Ok(any_of(asked))
+    }
+
     fn lowered(&self, filter: &Filter) -> Lowered {
         let fields = &self.schema.fields;
         match filter {
-            Filter::Words(words) => self.words(words),
+            Filter::Words(words) => self.over(fields.text, |field| self.words(field, words)),
             Filter::Value(value) => {
                 let (_, field) = value_fields(fields)
                     .into_iter()
                     .find(|(value_field, _)| *value_field == value.field)
                     .expect("every value field is indexed");
-                self.pattern(field, &value.pattern)
+                self.over(field, |field| self.pattern(field, &value.pattern))
             }
             Filter::Actor(actor) => self.actor(actor),
             Filter::Action(action) => self.action(action),
@@ -142,16 +161,15 @@ impl Lower<'_> {
                 Ok(self.seq_range(from, to))
             }
             Filter::Seq(range) => Ok(self.seq_range(range.from.0, range.to.map_or(u64::MAX, |to| to.0))),
-            Filter::Ip(Ip::Text(pattern)) => self.pattern(fields.ip_raw, pattern),
-            Filter::Ip(Ip::Network(network)) => Ok(ip_network(fields.ip, network)),
-            Filter::Change(change) => self.change(change),
-            Filter::Detail(detail) => self.detail(detail),
-            Filter::Has(has) => Ok(term(fields.has, has.0.as_str())),
+            Filter::Ip(Ip::Text(pattern)) => self.over(fields.ip_raw, |field| self.pattern(field, pattern)),
+            Filter::Ip(Ip::Network(network)) => self.over(fields.ip, |field| Ok(ip_network(field, network))),
+            Filter::Change(change) => self.over(fields.change, |field| self.change(field, change)),
+            Filter::Detail(detail) => self.over(fields.detail, |field| self.detail(field, detail)),
+            Filter::Has(has) => self.over(fields.has, |field| Ok(term(field, has.0.as_str()))),
         }
     }
 
-    fn words(&self, words: &Words) -> Lowered {
-        let field = self.schema.fields.text;
+    fn words(&self, field: Field, words: &Words) -> Lowered {
         match words {
             Words::Word { tokens, .. } | Words::Phrase { tokens, .. } => Ok(match tokens.as_slice() {
                 [] => Box::new(EmptyQuery),
@@ -206,7 +224,7 @@ impl Lower<'_> {
         })
     }
 
-    fn change(&self, change: &Change) -> Lowered {
+    fn change(&self, field: Field, change: &Change) -> Lowered {
         let parts = [Some(&change.field), change.before.as_ref(), change.after.as_ref()];
         let is_exact = parts.iter().flatten().all(|part| matches!(part, Pattern::Exact(_)));
         let part = |pattern: &Pattern| match pattern {
@@ -220,12 +238,10 @@ impl Lower<'_> {
             (None, Some(after)) => terms::change_after(&changed, &part(after)),
             (Some(before), Some(after)) => terms::change_both(&changed, &part(before), &part(after)),
         };
-        let field = self.schema.fields.change;
         if is_exact { Ok(term(field, &wanted)) } else { self.regex(field, &wanted) }
     }
 
-    fn detail(&self, detail: &Detail) -> Lowered {
-        let field = self.schema.fields.detail;
+    fn detail(&self, field: Field, detail: &Detail) -> Lowered {
         let path = detail.path.as_str();
         match &detail.condition {
             // At the path, or below it.
@@ -244,12 +260,11 @@ impl Lower<'_> {
             Condition::Is { pattern, number: _ } => {
                 self.regex(field, &terms::detail_text(&escape(path), &source(pattern)))
             }
-            Condition::Number(range) => Ok(self.number_range(path, range)),
+            Condition::Number(range) => Ok(self.number_range(field, path, range)),
         }
     }
 
-    fn number_range(&self, path: &str, range: &NumberRange) -> Box<dyn Query> {
-        let field = self.schema.fields.detail;
+    fn number_range(&self, field: Field, path: &str, range: &NumberRange) -> Box<dyn Query> {
         let at = |number: &Number| terms::detail_number(path, &number.key).into_bytes();
         let bound = |bound: &NumberBound, open: &str| match bound {
             NumberBound::Included(number) => Bound::Included(at(number)),

@@ -1,4 +1,4 @@
-//! `index-schema/v1.toml` as a Tantivy schema, and an entry as one of its documents.
+//! `index-schema/v2.toml` as a Tantivy schema, and an entry as one of its documents.
 //!
 //! Which values an event has for a field is said once, in `query::values`; here they only become terms.
 //! No document store: rows come from the log.
@@ -14,14 +14,15 @@ use ::tantivy::tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager};
 use ::tantivy::{DateTime, IndexSettings, IndexSortByField, TantivyDocument};
 use serde::Deserialize;
 
-use crate::event::Entry;
+use crate::event::{Entry, Event, PartKind};
+use crate::index::source::ToIndex;
 use crate::index::tantivy::terms;
 use crate::index::{FacetValue, facet_value};
 use crate::query::FacetField;
-use crate::query::values::{self, ValueField};
+use crate::query::values::{self, Member, ValueField};
 use crate::text;
 
-const V1: &str = include_str!("../../../index-schema/v1.toml");
+const FILE: &str = include_str!("../../../index-schema/v2.toml");
 const WORDS: &str = "annals";
 const RAW: &str = "raw";
 
@@ -65,8 +66,8 @@ pub struct IndexSchema {
     pub fields: Fields,
 }
 
-/// A handle for every field of `v1.toml`.
-#[expect(missing_docs, reason = "each is named and explained in index-schema/v1.toml")]
+/// A handle for every field of `v2.toml`.
+#[expect(missing_docs, reason = "each is named and explained in index-schema/v2.toml")]
 pub struct Fields {
     pub actor: Field,
     pub action: Field,
@@ -92,6 +93,39 @@ pub struct Fields {
     pub text: Field,
     pub detail: Field,
     pub has: Field,
+    pub sealed_target_name: Field,
+    pub sealed_change: Field,
+    pub sealed_text: Field,
+    pub sealed_detail: Field,
+    pub sealed_has: Field,
+    pub sealed_email: Field,
+    pub sealed_actor_name: Field,
+    pub sealed_user_agent: Field,
+    pub sealed_ip_raw: Field,
+    pub sealed_ip: Field,
+    pub sealed_who_text: Field,
+    pub sealed_who_has: Field,
+}
+
+impl Fields {
+    /// Where the same values are if they are sealed, and in which part.
+    pub fn twins(&self, field: Field) -> impl Iterator<Item = (PartKind, Field)> {
+        let twins = [
+            (self.target_name, PartKind::Content, self.sealed_target_name),
+            (self.change, PartKind::Content, self.sealed_change),
+            (self.text, PartKind::Content, self.sealed_text),
+            (self.detail, PartKind::Content, self.sealed_detail),
+            (self.has, PartKind::Content, self.sealed_has),
+            (self.email, PartKind::Who, self.sealed_email),
+            (self.actor_name, PartKind::Who, self.sealed_actor_name),
+            (self.user_agent, PartKind::Who, self.sealed_user_agent),
+            (self.ip_raw, PartKind::Who, self.sealed_ip_raw),
+            (self.ip, PartKind::Who, self.sealed_ip),
+            (self.text, PartKind::Who, self.sealed_who_text),
+            (self.has, PartKind::Who, self.sealed_who_has),
+        ];
+        twins.into_iter().filter_map(move |(of, part, twin)| (of == field).then_some((part, twin)))
+    }
 }
 
 /// The schema; the same for every span and the hot index.
@@ -122,13 +156,13 @@ pub fn tokenizers() -> TokenizerManager {
 }
 
 fn load() -> IndexSchema {
-    let file: SchemaFile = toml::from_str(V1).expect("index-schema/v1.toml is compiled in and read by the tests");
+    let file: SchemaFile = toml::from_str(FILE).expect("index-schema/v2.toml is compiled in and read by the tests");
     let mut builder = Schema::builder();
     for line in &file.field {
         add(&mut builder, line);
     }
     let schema = builder.build();
-    let field = |name: &str| schema.get_field(name).expect("every field used here is named in index-schema/v1.toml");
+    let field = |name: &str| schema.get_field(name).expect("every field used here is named in index-schema/v2.toml");
     let fields = Fields {
         actor: field("actor"),
         action: field("action"),
@@ -154,6 +188,18 @@ fn load() -> IndexSchema {
         text: field("text"),
         detail: field("detail"),
         has: field("has"),
+        sealed_target_name: field("sealed_target_name"),
+        sealed_change: field("sealed_change"),
+        sealed_text: field("sealed_text"),
+        sealed_detail: field("sealed_detail"),
+        sealed_has: field("sealed_has"),
+        sealed_email: field("sealed_email"),
+        sealed_actor_name: field("sealed_actor_name"),
+        sealed_user_agent: field("sealed_user_agent"),
+        sealed_ip_raw: field("sealed_ip_raw"),
+        sealed_ip: field("sealed_ip"),
+        sealed_who_text: field("sealed_who_text"),
+        sealed_who_has: field("sealed_who_has"),
     };
     IndexSchema { version: file.version, schema, fields }
 }
@@ -182,10 +228,61 @@ fn add(builder: &mut SchemaBuilder, line: &FieldLine) {
     };
 }
 
-/// The document of an entry.
-pub fn document(entry: &Entry, fields: &Fields) -> TantivyDocument {
-    let event = &entry.event;
+/// The document of an entry: what everybody sees in one set of fields, what is sealed in another.
+pub fn document(entry: &ToIndex, fields: &Fields) -> TantivyDocument {
     let mut doc = TantivyDocument::with_capacity(2048);
+    add_clear(&mut doc, &entry.entry, fields);
+    for (part, event) in &entry.sealed {
+        match part {
+            PartKind::Content => add_content(&mut doc, event, fields),
+            PartKind::Who => add_who(&mut doc, event, fields),
+        }
+    }
+    doc
+}
+
+/// What entries tell of persons. Nothing else that can be sealed is in `event`.
+fn add_content(doc: &mut TantivyDocument, event: &Event, fields: &Fields) {
+    values::field_values(ValueField::TargetName, event, &mut |value, _| {
+        add_term(doc, fields.sealed_target_name, value)
+    });
+    // That a field changed is never sealed.
+    terms::change_values(event, &mut |term| add_term(doc, fields.sealed_change, term));
+    values::personal_texts(event, PartKind::Content, &mut |text| doc.add_text(fields.sealed_text, text));
+    terms::detail_terms(event, &mut |term| add_term(doc, fields.sealed_detail, term));
+    add_has(doc, event, fields.sealed_has, &[Member::TargetName, Member::Reason, Member::Detail]);
+}
+
+/// Who acted. Nothing else that can be sealed is in `event`.
+fn add_who(doc: &mut TantivyDocument, event: &Event, fields: &Fields) {
+    for (value_field, field) in [
+        (ValueField::Email, fields.sealed_email),
+        (ValueField::ActorName, fields.sealed_actor_name),
+        (ValueField::UserAgent, fields.sealed_user_agent),
+    ] {
+        values::field_values(value_field, event, &mut |value, _| add_term(doc, field, value));
+    }
+    add_ip(doc, event, (fields.sealed_ip_raw, fields.sealed_ip));
+    values::personal_texts(event, PartKind::Who, &mut |text| doc.add_text(fields.sealed_who_text, text));
+    let members = [Member::Email, Member::ActorName, Member::UserAgent, Member::Ip];
+    add_has(doc, event, fields.sealed_who_has, &members);
+}
+
+fn add_has(doc: &mut TantivyDocument, event: &Event, field: Field, members: &[Member]) {
+    members.iter().filter(|member| member.is_in(event)).for_each(|member| doc.add_text(field, member.as_str()));
+}
+
+fn add_ip(doc: &mut TantivyDocument, event: &Event, (raw, address): (Field, Field)) {
+    if let Some(ip) = values::ip_text(event) {
+        doc.add_text(raw, ip);
+    }
+    if let Some(ip) = values::ip_address(event) {
+        doc.add_ip_addr(address, ip);
+    }
+}
+
+fn add_clear(doc: &mut TantivyDocument, entry: &Entry, fields: &Fields) {
+    let event = &entry.event;
     for (facet, field) in [
         (FacetField::Actor, fields.actor),
         (FacetField::Action, fields.action),
@@ -197,21 +294,15 @@ pub fn document(entry: &Entry, fields: &Fields) -> TantivyDocument {
     }
     doc.add_text(fields.actor_id, values::actor(event).1);
     for (value_field, field) in value_fields(fields) {
-        values::field_values(value_field, event, &mut |value, _| add_term(&mut doc, field, value));
+        values::field_values(value_field, event, &mut |value, _| add_term(doc, field, value));
     }
-    if let Some(ip) = values::ip_text(event) {
-        doc.add_text(fields.ip_raw, ip);
-    }
-    if let Some(address) = values::ip_address(event) {
-        doc.add_ip_addr(fields.ip, address);
-    }
+    add_ip(doc, event, (fields.ip_raw, fields.ip));
     doc.add_date(fields.time, DateTime::from_timestamp_millis(event.time.ms));
     doc.add_u64(fields.seq, entry.seq.0);
-    terms::change_terms(event, &mut |term| add_term(&mut doc, fields.change, term));
+    terms::change_terms(event, &mut |term| add_term(doc, fields.change, term));
     values::text_values(event, &mut |shown| doc.add_text(fields.text, shown.text));
-    terms::detail_terms(event, &mut |term| add_term(&mut doc, fields.detail, term));
+    terms::detail_terms(event, &mut |term| add_term(doc, fields.detail, term));
     values::has_members(event, &mut |member| doc.add_text(fields.has, member.as_str()));
-    doc
 }
 
 /// Where the values of each `ValueField` are indexed.
@@ -307,9 +398,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_compiled_in_schema_loads_and_is_version_1() {
+    fn the_compiled_in_schema_loads_and_is_version_2() {
         let schema = current();
-        assert_eq!(schema.version, 1);
+        assert_eq!(schema.version, 2);
         assert!(schema.schema.get_field_entry(schema.fields.seq).is_fast());
         assert!(schema.schema.get_field_entry(schema.fields.time).is_fast());
     }

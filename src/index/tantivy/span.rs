@@ -208,12 +208,13 @@ pub fn build(
     let events = (within.to.0 - within.from.0) as usize;
     let (mut ids, mut ranks) = (Vec::with_capacity(events), Vec::with_capacity(events));
     let mut body_bytes = 0;
-    for (doc, entry) in (0..).zip(source.range(within)) {
-        let (entry, body_len) = entry?;
-        body_bytes += body_len as u64;
+    for (doc, entry) in (0..).zip(source.to_index(within)) {
+        let to_index = entry?;
+        let entry = &to_index.entry;
+        body_bytes += to_index.bytes as u64;
         ids.push((ids::hash(&entry.event.tenant, &entry.event.id), entry.seq));
         ranks.push((Order::TimeDesc.rank(Hit { time_ms: entry.event.time.ms, seq: entry.seq }), doc));
-        writer.add_document(schema::document(&entry, &schema.fields)).map_err(tantivy_error)?;
+        writer.add_document(schema::document(&to_index, &schema.fields)).map_err(tantivy_error)?;
         progress(1);
     }
     ranks.sort_unstable();

@@ -11,10 +11,15 @@ const PATH_BYTES_MAX: usize = 8_192;
 
 /// The terms of one event's changes, for every combination of what a filter may ask for.
 pub fn change_terms(event: &Event, each: &mut dyn FnMut(&str)) {
+    values::changes(event).for_each(|change| each(&change_field(&change.field.folded)));
+    change_values(event, each);
+}
+
+/// Those of them that tell a value.
+pub fn change_values(event: &Event, each: &mut dyn FnMut(&str)) {
     for ChangeValues { field, before, after } in values::changes(event) {
         let field = field.folded;
         let (before, after) = (before.map(|before| before.folded), after.map(|after| after.folded));
-        each(&change_field(&field));
         if let Some(before) = &before {
             each(&change_before(&field, before));
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ::tantivy::query::{EnableScoring, Weight};
 
 use crate::index::scan::Scan;
-use crate::index::source::Source;
+use crate::index::source::{Personal, Source};
 use crate::index::tantivy::counts::{self, CountCache, CountLimits, Counting};
 use crate::index::tantivy::hits::{PieceHits, Question};
 use crate::index::tantivy::lower::lower;
@@ -21,6 +21,9 @@ use crate::seq::Seq;
 /// At most this many events are answered from the log while their spans are being rebuilt: about two seconds of
 /// scanning. Beyond it a question gets `Rebuilding`, rather than an answer after minutes.
 pub const SCANNED_EVENTS_MAX: u64 = 262_144;
+
+/// Begins the text of a query over what is sealed too; no query's text begins so.
+const PERSONAL: char = '\u{1}';
 
 /// A snapshot: it never changes, whatever is appended, indexed or merged meanwhile.
 pub struct View {
@@ -52,6 +55,19 @@ impl View {
         View { source, pieces: pieces.clone(), gaps: gaps.clone(), searchable: *searchable, patience, cache }
     }
 
+    /// The same view for those who may see what is sealed, or may not.
+    pub fn seen(&self, personal: Personal) -> View {
+        View { source: self.source.seen(personal), ..self.patient(self.patience.clone()) }
+    }
+
+    /// A query as text, under which answers are kept: those of one who may see what is sealed are not another's.
+    pub(super) fn text_of(&self, query: &Query) -> String {
+        match self.source.personal() {
+            Personal::Hidden => query.to_string(),
+            Personal::Shown => format!("{PERSONAL}{query}"),
+        }
+    }
+
     /// Every event below this is in the view.
     pub fn searchable(&self) -> Seq {
         self.searchable
@@ -79,7 +95,7 @@ impl View {
     pub(super) fn weight(&self, query: &Query) -> Result<Arc<dyn Weight>, EngineError> {
         let schema = schema::current();
         let received_at = |ms| self.source.first_received_at(ms, self.searchable);
-        let lowered = lower(&query.root, schema, &received_at, &self.patience)?;
+        let lowered = lower(&query.root, schema, &received_at, &self.patience, self.source.personal())?;
         Ok(Arc::from(lowered.weight(EnableScoring::disabled_from_schema(&schema.schema))?))
     }
 
@@ -120,7 +136,8 @@ impl Engine for View {
             .collect();
         // The best piece last, so that it is popped first.
         waiting.sort_by_key(|piece| Reverse(piece.best_rank(order)));
-        let question = Question::new(query, self.weight(query)?, order, after, within, self.patience.clone());
+        let question =
+            Question::new(query, self.text_of(query), self.weight(query)?, order, after, within, self.patience.clone());
         let question = Arc::new(question);
         let mut merge = Merge { question, waiting, open: Vec::new(), heads: BinaryHeap::new(), taken: None };
         for scan in self.scans(within)? {

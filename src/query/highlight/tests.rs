@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::event::row::write_row;
-use crate::event::{Catalogue, Intake, Kind, validate};
+use crate::event::{Catalogue, Intake, Kind, SeenParts, validate};
 use crate::json::{self, Json};
 use crate::query::filter::{Filter, Words};
 use crate::query::samples::events::{self, Dice};
@@ -19,7 +19,7 @@ const ROW_DEPTH_MAX: usize = 64;
 
 fn entry(body: &str) -> Entry {
     let event = Event::from_body(body).unwrap_or_else(|error| panic!("{error}: {body}"));
-    Entry { seq: Seq(7), received_ms: NOW_MS, kind: Kind::Event, hash: [0; 32], event }
+    Entry { seq: Seq(7), received_ms: NOW_MS, kind: Kind::Event, hash: [0; 32], event, parts: SeenParts::default() }
 }
 
 /// An event with these members besides the required ones.
@@ -36,7 +36,7 @@ fn parsed(text: &str) -> Query {
 
 fn row(entry: &Entry) -> Json {
     let mut row = String::new();
-    write_row(entry.seq, entry.received_ms, &entry.hash, "contacts", &entry.event.body(), &mut row);
+    write_row(entry.seq, entry.received_ms, &entry.hash, "contacts", &entry.event.body(), entry.parts, &mut row);
     json::parse(&row, ROW_DEPTH_MAX).unwrap()
 }
 
@@ -304,7 +304,13 @@ fn a_row_has_so_many_marks_and_so_much_json_at_most_and_says_so() {
 }
 
 fn sample(seed: u64) -> Entry {
-    let intake = Intake { now_ms: NOW_MS, tenant: "default", is_only_tenant: false, catalogue: Catalogue::builtin() };
+    let intake = Intake {
+        now_ms: NOW_MS,
+        tenant: "default",
+        is_only_tenant: false,
+        catalogue: Catalogue::builtin(),
+        subject_types: None,
+    };
     entry(&validate(&events::event(seed), &intake).unwrap().body)
 }
 

@@ -59,8 +59,8 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(query: Query) -> Filter {
-        Filter { text: query.to_string().into(), query, weight: Mutex::new(None) }
+    fn new(query: Query, view: &View) -> Filter {
+        Filter { text: view.text_of(&query).into(), query, weight: Mutex::new(None) }
     }
 }
 
@@ -69,7 +69,7 @@ impl<'a> Counting<'a> {
     pub fn of(view: &'a View, query: &'a Query, within: Within) -> Counting<'a> {
         let whole = query.without_time();
         let Parts { rest, own } = Parts::of(&whole);
-        let mut own: Vec<_> = own.into_iter().map(|(field, query)| (field, Filter::new(query))).collect();
+        let mut own: Vec<_> = own.into_iter().map(|(field, query)| (field, Filter::new(query, view))).collect();
         own.sort_by_key(|(field, _)| *field);
         let time_ms = query.time_bounds();
         // Named if time runs out before they are looked up.
@@ -78,7 +78,7 @@ impl<'a> Counting<'a> {
                 view.patience().suspect(&filter.to_string());
             }
         });
-        Counting { view, query, within, time_ms, whole: Filter::new(whole), rest: Filter::new(rest), own }
+        Counting { view, query, within, time_ms, whole: Filter::new(whole, view), rest: Filter::new(rest, view), own }
     }
 
     /// How many entries match.

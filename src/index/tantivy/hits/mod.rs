@@ -49,9 +49,10 @@ pub struct Question {
 }
 
 impl Question {
-    /// `weight` is that of `query`.
+    /// `weight` is that of `query`, and `text` what answers to it are kept under.
     pub fn new(
         query: &Query,
+        text: String,
         weight: Arc<dyn Weight>,
         order: Order,
         after: Option<Hit>,
@@ -67,17 +68,7 @@ impl Question {
         // No entry outside these matches, so nobody has to look there.
         let (from, to) = query.seq_bounds();
         let within = within.and(Within { from, to: to.unwrap_or(within.to) });
-        Question {
-            weight,
-            text: query.to_string(),
-            is_everything,
-            is_dear,
-            has_seq_range,
-            order,
-            after,
-            within,
-            patience,
-        }
+        Question { weight, text, is_everything, is_dear, has_seq_range, order, after, within, patience }
     }
 
     /// Whether each further scorer over this piece would be dear, so that one should do.
