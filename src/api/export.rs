@@ -297,20 +297,14 @@ impl Rows<'_> {
                 How::Csv(options) => {
                     let written = source.with_row(seq, |row| {
                         let category = catalogue.category_of(&row.head.action);
-                        let (seq, received) = (row.seq, row.received_ms);
-                        csv::write_row_from_body(
-                            seq, received, &row.hash, &category, &row.body, row.parts, options, &mut bytes,
-                        )
+                        csv::write_row_from_body(&row.added(&category), &row.body, options, &mut bytes)
                     });
                     written.map_err(io::Error::other)?.map_err(io::Error::other)?;
                 }
                 How::Ndjson => {
                     let written = source.with_row(seq, |row| {
                         let category = catalogue.category_of(&row.head.action);
-                        let (seq, received) = (row.seq, row.received_ms);
-                        ndjson::write_row_from_body(
-                            seq, received, &row.hash, &category, &row.body, row.parts, &mut text,
-                        );
+                        ndjson::write_row_from_body(&row.added(&category), &row.body, &mut text);
                     });
                     written.map_err(io::Error::other)?;
                 }

@@ -3,22 +3,37 @@
 use std::fmt::Write;
 
 use crate::clock::rfc3339_ms;
-use crate::event::SeenParts;
+use crate::event::{Entry, SeenParts};
 use crate::seq::Seq;
+
+/// What stands in a row beside the body.
+#[derive(Clone, Copy, Debug)]
+pub struct Added<'a> {
+    /// The entry's place in the log.
+    pub seq: Seq,
+    /// When it was appended, ms.
+    pub received_ms: u64,
+    /// Its leaf hash.
+    pub hash: &'a [u8; 32],
+    /// The slug of its category.
+    pub category: &'a str,
+    /// What the reader got of what is sealed.
+    pub parts: SeenParts,
+}
+
+impl<'a> Added<'a> {
+    /// To an entry.
+    pub fn to(entry: &'a Entry, category: &'a str) -> Added<'a> {
+        Added { seq: entry.seq, received_ms: entry.received_ms, hash: &entry.hash, category, parts: entry.parts }
+    }
+}
 
 /// Appends `{"seq":…,"received":"…Z","category":"…","hash":"<64 hex>",<members of body>}` (no line end).
 ///
 /// The body is spliced in as stored: what was hashed is what is shown. It must be the body of an event. Where something of it is sealed
 /// `personal` says what the reader got of that: `{"content":"open","who":"erased"}`.
-pub fn write_row(
-    seq: Seq,
-    received_ms: u64,
-    hash: &[u8; 32],
-    category: &str,
-    body: &str,
-    parts: SeenParts,
-    out: &mut String,
-) {
+pub fn write_row(added: &Added<'_>, body: &str, out: &mut String) {
+    let Added { seq, received_ms, hash, category, parts } = *added;
     out.reserve(body.len() + category.len() + 160);
     write!(out, "{{\"seq\":{seq},\"received\":\"").expect("writing to a String cannot fail");
     out.push_str(&rfc3339_ms(i64::try_from(received_ms).unwrap_or(i64::MAX)));
@@ -58,15 +73,14 @@ mod tests {
     #[test]
     fn a_row_is_the_servers_members_and_then_the_body() {
         let mut out = String::new();
-        write_row(
-            Seq(7),
-            1_795_181_527_412,
-            &[0xab; 32],
-            "contacts",
-            r#"{"id":"1","n":1.0}"#,
-            SeenParts::default(),
-            &mut out,
-        );
+        let added = Added {
+            seq: Seq(7),
+            received_ms: 1_795_181_527_412,
+            hash: &[0xab; 32],
+            category: "contacts",
+            parts: SeenParts::default(),
+        };
+        write_row(&added, r#"{"id":"1","n":1.0}"#, &mut out);
         let hash = "ab".repeat(32);
         assert_eq!(
             out,

@@ -16,9 +16,9 @@ use chrono::{DateTime, Datelike, Offset, TimeZone, Timelike, Utc};
 use chrono_tz::Tz;
 
 use crate::clock::rfc3339_ms;
-use crate::event::{Entry, Seen, SeenParts, row::push_hex};
+use crate::event::row::{Added, push_hex};
+use crate::event::{Entry, Seen, SeenParts};
 use crate::json::{self, Malformed};
-use crate::seq::Seq;
 
 const HEADER: &str = "seq,id,time_utc,time_local,time_zone,received_utc,tenant,source,actor_type,actor_id,actor_name,\
 actor_email,on_behalf_of,action,category,outcome,reason,target_type,target_id,target_name,related,changed_fields,\
@@ -48,7 +48,7 @@ pub fn header(opts: &CsvOptions) -> Vec<u8> {
 /// Appends the row of an entry.
 pub fn write_row(entry: &Entry, category: &str, opts: &CsvOptions, out: &mut Vec<u8>) {
     let body = entry.event.body();
-    write_row_from_body(entry.seq, entry.received_ms, &entry.hash, category, &body, entry.parts, opts, out)
+    write_row_from_body(&Added::to(entry, category), &body, opts, out)
         .expect("a body that was just written is well formed");
 }
 
@@ -58,15 +58,12 @@ pub fn write_row(entry: &Entry, category: &str, opts: &CsvOptions, out: &mut Vec
 /// # Errors
 /// If the bytes are not a body; then nothing is appended.
 pub fn write_row_from_body(
-    seq: Seq,
-    received_ms: u64,
-    hash: &[u8; 32],
-    category: &str,
+    added: &Added<'_>,
     body: &str,
-    parts: SeenParts,
     opts: &CsvOptions,
     out: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
+    let Added { seq, received_ms, hash, category, parts } = *added;
     let mut cells = Cells::of(body)?;
     cells.mark(parts);
     write!(out, "{seq}").expect("writing to a Vec cannot fail");
@@ -349,6 +346,7 @@ fn write_cell(text: &str, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::event::{Event, Kind};
+    use crate::seq::Seq;
 
     const BODY: &str = r#"{"id":"=1+1","time":"2026-07-20T13:32:07.412345Z","tenant":"acme","actor":{"type":"user","id":"u_81","name":"Lindqvist, \"Maya\"","email":"@m"},"on_behalf_of":{"type":"user","id":"u_7"},"source":"'=x","action":"user.role_changed","outcome":"success","reason":"-1\r\nline","target":{"id":"+49"},"related":[{"type":"team","id":"t_3"}],"changes":[{"field":"role","before":"agent","after":"admin"},{"field":"a;b","after":{"x":[1.0]}},{"field":"role","before":"admin"}],"context":{"ip":"203.0.113.7","session_id":"\tx"},"subjects":[{"type":"contact","id":"c_9"}],"detail":{"b":1.50,"a":"é"}}"#;
 
@@ -440,17 +438,9 @@ mod tests {
     #[test]
     fn bytes_that_are_no_body_give_an_error_and_no_half_row() {
         let mut out = Vec::new();
+        let added = Added { seq: Seq(1), received_ms: 0, hash: &[0; 32], category: "x", parts: SeenParts::default() };
         for body in ["", "{\"id\":\"1\"", "{\"id\":1}", "nonsense"] {
-            let row = write_row_from_body(
-                Seq(1),
-                0,
-                &[0; 32],
-                "x",
-                body,
-                SeenParts::default(),
-                &CsvOptions::default(),
-                &mut out,
-            );
+            let row = write_row_from_body(&added, body, &CsvOptions::default(), &mut out);
             assert!(row.is_err() && out.is_empty(), "{body}");
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::event::row::Added;
 use crate::event::{BodyHead, Entry, Event, Kind, PartKind, Seen, SeenParts};
 use crate::index::{EngineError, Within};
 use crate::log::payload::Payload;
@@ -210,6 +211,11 @@ impl Row<'_> {
         let event = Event::from_body(&self.body).map_err(|e| broken(self.seq, e))?;
         let Row { seq, received_ms, kind, hash, parts, .. } = *self;
         Ok(Entry { seq, received_ms, kind, hash, event, parts })
+    }
+
+    /// What stands beside the body in an answer.
+    pub fn added<'b>(&'b self, category: &'b str) -> Added<'b> {
+        Added { seq: self.seq, received_ms: self.received_ms, hash: &self.hash, category, parts: self.parts }
     }
 
     /// What its sender said, as far as it can be read.

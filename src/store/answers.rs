@@ -270,7 +270,7 @@ pub const WINDOW_EVENTS: u64 = 262_144;
 /// One row as JSON.
 pub fn write_row(row: &Row<'_>, catalogue: &Catalogue, out: &mut String) {
     let category = catalogue.category_of(&row.head.action);
-    crate::event::row::write_row(row.seq, row.received_ms, &row.hash, &category, &row.body, row.parts, out);
+    crate::event::row::write_row(&row.added(&category), &row.body, out);
 }
 
 /// A category of the action tree.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::row::write_row;
+use crate::event::row::{Added, write_row};
 use crate::event::{Catalogue, Intake, Kind, SeenParts, validate};
 use crate::json::{self, Json};
 use crate::query::filter::{Filter, Words};
@@ -36,7 +36,7 @@ fn parsed(text: &str) -> Query {
 
 fn row(entry: &Entry) -> Json {
     let mut row = String::new();
-    write_row(entry.seq, entry.received_ms, &entry.hash, "contacts", &entry.event.body(), entry.parts, &mut row);
+    write_row(&Added::to(entry, "contacts"), &entry.event.body(), &mut row);
     json::parse(&row, ROW_DEPTH_MAX).unwrap()
 }
 
