@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,9 @@ const SCRUB_PERIOD_S_DEFAULT: u64 = 20 * 3600;
 const SCRUB_BYTES_PER_S_DEFAULT: u64 = 8 << 20;
 /// With less a large log would never be through.
 const SCRUB_BYTES_PER_S_FLOOR: u64 = 64 << 10;
+
+/// In s: a day's erasures cost one purge.
+const PURGE_AFTER_S_DEFAULT: u64 = 86_400;
 
 /// The settings of `annals serve`, all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -128,6 +132,9 @@ pub struct Config {
     pub kek_file: Option<PathBuf>,
     /// A command that prints the key-encryption key, run by `sh -c` at each start. Default none. `ANNALS_KEK_COMMAND`.
     pub kek_command: Option<String>,
+    /// What was erased leaves the files of the index this much later, with all that is erased meanwhile, s. It is neither shown nor found
+    /// before either. Default 86,400 (a day); 0 is at once. `ANNALS_PURGE_AFTER_S`.
+    pub purge_after_s: u64,
     /// A TOML file with further categories and actions, like `index-schema/actions.toml`. Default none. `ANNALS_ACTIONS`.
     pub actions: Option<PathBuf>,
     /// Signing in on the page with OpenID Connect: the table `[oidc]`, explained at [`oidc::Settings`]; only in the file. Default
@@ -183,6 +190,7 @@ pub struct Layer {
     pub subject_types: Option<String>,
     pub kek_file: Option<PathBuf>,
     pub kek_command: Option<String>,
+    pub purge_after_s: Option<u64>,
     pub actions: Option<PathBuf>,
     pub oidc: Option<oidc::Settings>,
     pub log: Option<String>,
@@ -285,6 +293,7 @@ impl Layer {
             subject_types: read("ANNALS_SUBJECT_TYPES"),
             kek_file: read("ANNALS_KEK_FILE").map(PathBuf::from),
             kek_command: read("ANNALS_KEK_COMMAND"),
+            purge_after_s: parsed("ANNALS_PURGE_AFTER_S", "a number of seconds").parse()?,
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
             oidc: None,
             log: read("ANNALS_LOG"),
@@ -336,6 +345,7 @@ impl Layer {
             subject_types: self.subject_types.or(below.subject_types),
             kek_file: self.kek_file.or(below.kek_file),
             kek_command: self.kek_command.or(below.kek_command),
+            purge_after_s: self.purge_after_s.or(below.purge_after_s),
             actions: self.actions.or(below.actions),
             oidc: self.oidc.or(below.oidc),
             log: self.log.or(below.log),
@@ -421,6 +431,7 @@ impl Config {
             subject_types: layer.subject_types.unwrap_or_default(),
             kek_file: layer.kek_file,
             kek_command: layer.kek_command,
+            purge_after_s: layer.purge_after_s.unwrap_or(PURGE_AFTER_S_DEFAULT),
             actions: layer.actions,
             oidc: layer.oidc,
             log: layer.log.unwrap_or_else(|| "info".to_owned()),
@@ -468,7 +479,7 @@ impl Config {
             (None, Some(command)) if kek_file.is_none() => Some(printed(command)?),
             (Some(_), _) | (None, Some(_)) => return Err(ConfigError::SeveralKeks),
         };
-        Ok(Privacy { types, kek, kek_file })
+        Ok(Privacy { types, kek, kek_file, purge_after: Duration::from_secs(self.purge_after_s) })
     }
 
     /// How often each caller may ask.

@@ -4,6 +4,8 @@
 //! the event that it was sealed for, and only if it is what the event's body, and so the log's tree, says it is; once the
 //! key of one of those it is about is destroyed it opens for nobody. That a part cannot be opened is told apart: erased, or damaged.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use zeroize::Zeroizing;
 
 use crate::durable;
@@ -25,6 +27,8 @@ const TRIES: usize = 3;
 pub struct Vault {
     keyring: Keyring,
     types: SubjectTypes,
+    /// New keys are said to be made no sooner, ms.
+    not_before_ms: AtomicU64,
 }
 
 /// What is stored of an event beside its body, if something of it is sealed.
@@ -58,7 +62,7 @@ pub enum SealError {
 impl Vault {
     /// With the keys of a log; those of these types can be erased.
     pub fn new(keyring: Keyring, types: SubjectTypes) -> Vault {
-        Vault { keyring, types }
+        Vault { keyring, types, not_before_ms: AtomicU64::new(0) }
     }
 
     /// The keys.
@@ -71,11 +75,18 @@ impl Vault {
         &self.types
     }
 
+    /// Whatever the clock says, keys made from now on are said to be made then or later: by that they are told from those that an
+    /// erasure destroyed, also if an older keyring is put back.
+    pub fn not_before(&self, ms: u64) {
+        self.not_before_ms.fetch_max(ms, Ordering::AcqRel);
+    }
+
     /// Seals what was taken out of an event of this tenant. Before what comes back is stored, [`Keyring::sync`] has to have returned.
     ///
     /// # Errors
     /// When there is no key; then the event must not be stored.
     pub fn seal(&self, tenant: &str, personal: &[PersonalPart], now_ms: u64) -> Result<Sealed, SealError> {
+        let now_ms = now_ms.max(self.not_before_ms.load(Ordering::Acquire));
         let salt = durable::random().map_err(SealError::Random)?;
         let mut sealed = Sealed { salt, ..Sealed::default() };
         for part in personal {

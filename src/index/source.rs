@@ -171,7 +171,9 @@ impl Source {
                 }
                 let seen = vault.open(&mut alone, payload.salt, payload.parts).map_err(|e| broken(record.seq, e))?;
                 if seen.get(kind) == Some(Seen::Open) {
-                    sealed.push((kind, alone));
+                    let of_kind = payload.parts.iter().filter(|part| part.kind == kind.as_byte());
+                    let keys = of_kind.flat_map(|part| part.keys()).collect();
+                    sealed.push(SealedPart { part: kind, keys, event: alone });
                 }
             }
         }
@@ -187,6 +189,21 @@ impl Source {
     ) -> Result<(), EngineError> {
         for record in self.reader.range(within.from, within.to) {
             each(self.row(&record?)?)?;
+        }
+        Ok(())
+    }
+
+    /// The numbers of the keys that the entries of a range are sealed under, in order; those of which nothing is sealed are left out.
+    pub fn keys_of(&self, within: Within, mut each: impl FnMut(Seq, &[u64]) -> bool) -> Result<(), EngineError> {
+        let mut keys = Vec::new();
+        for record in self.reader.range(within.from, within.to) {
+            let record = record?;
+            let payload = Payload::decode(&record.payload).map_err(|e| broken(record.seq, e))?;
+            keys.clear();
+            keys.extend(payload.parts.iter().flat_map(|part| part.keys()));
+            if !each(record.seq, &keys) {
+                break;
+            }
         }
         Ok(())
     }
@@ -229,12 +246,22 @@ impl Row<'_> {
     }
 }
 
+/// A part that could be opened.
+pub struct SealedPart {
+    /// Which.
+    pub part: PartKind,
+    /// The numbers of the keys that it is sealed under.
+    pub keys: Vec<u64>,
+    /// The part alone, in an event that has nothing else of the kind.
+    pub event: Event,
+}
+
 /// An entry as an index takes it.
 pub struct ToIndex {
     /// As everybody sees it.
     pub entry: Entry,
-    /// What is sealed of it and can be opened, each part alone in an event that has nothing else of the kind.
-    pub sealed: Vec<(PartKind, Event)>,
+    /// What is sealed of it and can be opened.
+    pub sealed: Vec<SealedPart>,
     /// What it takes of a span's bytes.
     pub bytes: usize,
 }

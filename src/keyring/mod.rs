@@ -212,22 +212,22 @@ impl Keyring {
     /// # Errors
     /// When that cannot be confirmed; it may be tried again.
     pub fn erase(&self, number: u64, now_ms: u64) -> Result<bool, KeyringError> {
-        let _syncing = self.syncing.lock();
-        let mut state = self.state.lock();
-        self.refuse_if_poisoned(&state)?;
+        Ok(self.erase_all(&[number], now_ms)? > 0)
+    }
+
+    /// Overwrites a key where it stands, if it is one.
+    fn overwrite(&self, state: &mut State, number: u64, now_ms: u64) -> Result<bool, KeyringError> {
         if number == 0 || number >= state.next {
             return Ok(false);
         }
         let slot = self.slot(number)?;
         let created_ms = match &slot {
-            Slot::Live(live) => Some(live.created_ms),
+            Slot::Live(live) => live.created_ms,
             // Whatever rotted there is gone for sure.
-            Slot::Unreadable => Some(0),
-            Slot::Free | Slot::Erased { .. } => None,
+            Slot::Unreadable => 0,
+            Slot::Free | Slot::Erased { .. } => return Ok(false),
         };
-        if let Some(created_ms) = created_ms {
-            self.write(number, &Slot::Erased { created_ms, erased_ms: now_ms })?;
-        }
+        self.write(number, &Slot::Erased { created_ms, erased_ms: now_ms })?;
         // Still under the lock, and only now: a key that could not be overwritten is found by whoever tries again.
         if let Slot::Live(Live { subject, .. }) = &slot
             && let Some(numbers) = state.live.get_mut(subject)
@@ -237,11 +237,42 @@ impl Keyring {
                 state.live.remove(subject);
             }
         }
+        Ok(true)
+    }
+
+    /// Destroys all of these with one sync; what was destroyed before is left as it is. Answers how many were.
+    ///
+    /// # Errors
+    /// As [`Keyring::erase`]; some may be destroyed.
+    pub fn erase_all(&self, numbers: &[u64], now_ms: u64) -> Result<u64, KeyringError> {
+        let _syncing = self.syncing.lock();
+        let mut state = self.state.lock();
+        self.refuse_if_poisoned(&state)?;
+        let mut erased = 0;
+        for number in numbers {
+            erased += u64::from(self.overwrite(&mut state, *number, now_ms)?);
+        }
         let next = state.next;
         drop(state);
-        // Also if it reads as erased: that may be known to the cache only.
+        // Also if all read as erased: that may be known to the cache only.
         self.confirm(next)?;
-        Ok(created_ms.is_some())
+        Ok(erased)
+    }
+
+    /// Whether there are or were any keys.
+    pub fn has_keys(&self) -> bool {
+        self.state.lock().next > 1
+    }
+
+    /// When the key of this number was made, ms; `None` if it does not count any more, or never did.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn created_ms(&self, number: u64) -> Result<Option<u64>, KeyringError> {
+        Ok(match self.slot(number)? {
+            Slot::Live(live) => Some(live.created_ms),
+            Slot::Free | Slot::Erased { .. } | Slot::Unreadable => None,
+        })
     }
 
     /// Whether the key of this number was destroyed.

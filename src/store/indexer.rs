@@ -7,7 +7,7 @@
 //! start and is in no span yet is answered by scanning. Eight neighbouring spans of a size become one, in the
 //! background and behind everything else.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -16,12 +16,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use ::tantivy::DocId;
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 use tracing::{error, info, warn};
 
 use crate::durable::Disk;
 use crate::index::source::Source;
+use crate::index::tantivy::erased::{ErasedDocs, Pending};
 use crate::index::tantivy::hot::{FrozenHot, Hot};
 use crate::index::tantivy::ids as id_hashes;
 use crate::index::tantivy::piece::Piece;
@@ -75,6 +77,8 @@ pub struct Setup {
     pub spans: Arc<ArcSwap<Vec<Arc<Span>>>>,
     /// Told when spans have taken over.
     pub ids: Arc<Ids>,
+    /// What was asked to be erased and is not known to be out of the index. Its keys are destroyed.
+    pub pending: Vec<Pending>,
 }
 
 struct Shared {
@@ -100,6 +104,69 @@ struct Shared {
     is_fed: AtomicBool,
     /// Events indexed into spans since the start, for `/metrics` and `reindex`.
     indexed: AtomicU64,
+    /// Guards what is erased and may still be indexed; held while pieces are looked up, below the lock of `parts`.
+    erased: Mutex<Erased>,
+}
+
+/// What is erased and may still be indexed.
+#[derive(Default)]
+struct Erased {
+    /// Sorted by where it was asked for.
+    pending: Vec<Pending>,
+    /// What was asked for below this can be opened by nobody who begins now.
+    through: Seq,
+    /// What was asked for below this is to leave the index now.
+    purging_below: Seq,
+    /// What became of each piece that was looked at since `pending` changed, by its id.
+    adjusted: HashMap<u64, Arc<Piece>>,
+    /// Directories of spans that were written again and could not be removed.
+    left_behind: Vec<Arc<Span>>,
+}
+
+impl Erased {
+    fn of(mut pending: Vec<Pending>) -> Erased {
+        pending.sort_by_key(|pending| pending.requested);
+        let through = pending.last().map_or(Seq::ZERO, |last| last.requested.plus(1));
+        Erased { pending, through, ..Erased::default() }
+    }
+
+    /// What a piece knows nothing of that was built when all below `through` had been destroyed.
+    fn unknown_to(&self, through: Seq) -> &[Pending] {
+        &self.pending[self.pending.partition_point(|pending| pending.requested < through)..]
+    }
+
+    /// A piece without what is erased.
+    fn adjust(&mut self, piece: &Arc<Piece>, through: Seq) -> Arc<Piece> {
+        let unknown = self.unknown_to(through);
+        if unknown.is_empty() {
+            return piece.clone();
+        }
+        if let Some(adjusted) = self.adjusted.get(&piece.id) {
+            return adjusted.clone();
+        }
+        let adjusted = match ErasedDocs::find(&piece.reader, unknown.iter()) {
+            Ok(None) => piece.clone(),
+            Ok(Some(docs)) => Arc::new(piece.without(Arc::new(docs))),
+            Err(error) => {
+                error!(
+                    "what is erased in a part of the index cannot be looked up, so nothing sealed is found there: {error}"
+                );
+                Arc::new(piece.without(Arc::new(ErasedDocs::everything(&piece.reader))))
+            }
+        };
+        self.adjusted.insert(piece.id, adjusted.clone());
+        adjusted
+    }
+
+    /// The documents of a span that are to be written again.
+    fn to_purge(&self, span: &Span) -> ::tantivy::Result<Option<Vec<DocId>>> {
+        let unknown = self.unknown_to(span.summary.erased_through);
+        let due = unknown.iter().filter(|pending| pending.requested < self.purging_below);
+        if unknown.first().is_none_or(|first| first.requested >= self.purging_below) {
+            return Ok(None);
+        }
+        Ok(ErasedDocs::find(&span.piece.reader, due)?.map(|docs| docs.all()))
+    }
 }
 
 /// The parts of the index that are not spans.
@@ -109,12 +176,23 @@ struct Parts {
     hot: Vec<Arc<Piece>>,
     hot_run: Within,
     waiting: VecDeque<Job>,
-    building: usize,
+    /// Spans being built, each by what had been erased when it was begun.
+    building: Vec<Seq>,
+    /// What had been erased when the hot index was begun.
+    hot_erased_through: Seq,
     fault: Option<String>,
     /// The last merge failed: nothing waits for the merger, and no answer is worse for it.
     is_merging_in_vain: bool,
     /// Ids from here on are not forgotten, whatever spans there are: one of these is being set aside.
     keeps_ids_from: Option<Seq>,
+}
+
+impl Parts {
+    /// A span that was being built is, or is not any more.
+    fn built(&mut self, through: Seq) {
+        let at = self.building.iter().position(|known| *known == through);
+        self.building.swap_remove(at.expect("each build that ends was begun"));
+    }
 }
 
 /// A span to be built.
@@ -129,7 +207,9 @@ enum Job {
 impl Indexer {
     /// Opens the spans on disk and starts the threads. Answers queries at once.
     pub fn start(setup: Setup) -> Result<Indexer, SpanError> {
-        let Setup { disk, index_dir, limits, free_floor, is_read_only, source, marks, spans, ids } = setup;
+        let Setup { disk, index_dir, limits, free_floor, is_read_only, source, marks, spans, ids, pending } = setup;
+        let erased = Erased::of(pending);
+        let erased_through = erased.through;
         let end = source.reader().durable();
         disk.create_dir(&index_dir).map_err(|source| SpanError::Io { path: index_dir.clone(), source })?;
         span::remove_unfinished(&index_dir)?;
@@ -171,7 +251,8 @@ impl Indexer {
                 hot: Vec::new(),
                 hot_run: Within { from: next, to: next },
                 waiting,
-                building: 0,
+                building: Vec::new(),
+                hot_erased_through: erased_through,
                 fault: None,
                 is_merging_in_vain: false,
                 keeps_ids_from: None,
@@ -180,10 +261,11 @@ impl Indexer {
             is_stopping: Arc::default(),
             is_fed: AtomicBool::new(false),
             indexed: AtomicU64::new(0),
+            erased: Mutex::new(erased),
         });
         shared.publish();
 
-        let hot = Hot::new(next)?;
+        let hot = Hot::new(next, erased_through)?;
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             thread::Builder::new()
                 .name(name.into())
@@ -215,7 +297,7 @@ impl Indexer {
     /// How many spans are waiting to be built or being built.
     pub fn unbuilt(&self) -> usize {
         let parts = self.shared.parts.lock();
-        parts.waiting.len() + parts.building
+        parts.waiting.len() + parts.building.len()
     }
 
     /// How many spans are being merged, or will be next.
@@ -254,6 +336,41 @@ impl Indexer {
         pace: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<String>, EngineError> {
         self.shared.check_span(span, true, pace)
+    }
+
+    /// The keys of what was asked to be erased there are destroyed: nothing is found by it from now on.
+    pub fn erase(&self, pending: Vec<Pending>) {
+        let mut erased = self.shared.erased.lock();
+        erased.pending.extend(pending);
+        erased.pending.sort_by_key(|pending| pending.requested);
+        erased.through =
+            erased.pending.last().map_or(erased.through, |last| last.requested.plus(1)).max(erased.through);
+        erased.adjusted.clear();
+        drop(erased);
+        self.shared.publish();
+    }
+
+    /// What was asked to be erased below `below` leaves the index, files and all; [`Indexer::is_purged`] says when.
+    pub fn purge(&self, below: Seq) {
+        self.shared.erased.lock().purging_below = below;
+        self.shared.work.notify_all();
+    }
+
+    /// Whether nothing of what was asked to be erased below `below` is in the index any more.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn is_purged(&self, below: Seq) -> Result<bool, EngineError> {
+        self.shared.is_purged(below)
+    }
+
+    /// What was asked to be erased below `below` is purged: nobody has to look for it any more.
+    pub fn forget_purged(&self, below: Seq) {
+        let mut erased = self.shared.erased.lock();
+        erased.pending.retain(|pending| pending.requested >= below);
+        erased.adjusted.clear();
+        drop(erased);
+        self.shared.publish();
     }
 
     /// Indexes what is durable, writes the last span and ends the threads.
@@ -390,8 +507,11 @@ impl Shared {
             }
             thread::sleep(RETRY);
             // What is in a broken index is unknown: begin its run again, from the log.
-            match Hot::new(hot.run().0) {
-                Ok(fresh) => hot = fresh,
+            match self.new_hot(hot.run().0) {
+                Ok(fresh) => {
+                    self.parts.lock().hot_erased_through = fresh.erased_through();
+                    hot = fresh;
+                }
                 Err(error) => self.report("starting an index in memory", &error.to_string()),
             }
         }
@@ -403,6 +523,13 @@ impl Shared {
             // Looked at before `durable`: the writer has ended by then, so that nothing can follow what is read there.
             let is_stopping = self.is_stopping();
             let durable = self.source.reader().durable();
+            if hot.erased_through() < self.erased.lock().purging_below {
+                self.freeze(hot)?;
+                if hot.is_empty() {
+                    *hot = self.new_hot(hot.run().0)?;
+                    self.parts.lock().hot_erased_through = hot.erased_through();
+                }
+            }
             let next = hot.run().1;
             if is_stopping && durable.0 - next.0 >= self.limits.events_max {
                 // Too much to wait for: the next start goes on from here.
@@ -442,7 +569,7 @@ impl Shared {
     fn skip_a_span(&self, hot: &mut Hot, next: Seq, durable: Seq) -> Result<(), EngineError> {
         let (to, _) = span::cut(&self.source, self.limits, next, durable)?;
         // Whatever can fail comes first: a run that is queued and read again would be built twice.
-        let behind = Hot::new(to)?;
+        let behind = self.new_hot(to)?;
         let mut parts = self.parts.lock();
         while !self.is_stopping() && (parts.waiting.len() >= SPANS_WAITING_MAX || self.is_merger_behind(&parts)) {
             self.work.wait_for(&mut parts, TICK);
@@ -450,6 +577,7 @@ impl Shared {
         parts.waiting.push_back(Job::Log(Within { from: next, to }));
         parts.hot = Vec::new();
         parts.hot_run = Within { from: to, to };
+        parts.hot_erased_through = behind.erased_through();
         drop(parts);
         self.work.notify_all();
         *hot = behind;
@@ -490,19 +618,50 @@ impl Shared {
         let to = hot.run().1;
         self.commit(hot)?;
         // Whatever can fail comes first: events taken out of the one and not handed over would be in no index.
-        let next = Hot::new(to)?;
+        let next = self.new_hot(to)?;
         let frozen = Arc::new(hot.freeze()?);
         *hot = next;
         let mut parts = self.parts.lock();
         parts.frozen.push(frozen.clone());
         parts.hot = Vec::new();
         parts.hot_run = Within { from: to, to };
+        parts.hot_erased_through = hot.erased_through();
         // Before all others: it is quick, and the memory that it holds is given back. Behind a rebuild of many spans such
         // indexes would pile up.
         parts.waiting.push_front(Job::Hot(frozen));
         drop(parts);
         self.work.notify_all();
         Ok(())
+    }
+
+    /// A hot index that begins there.
+    fn new_hot(&self, first: Seq) -> Result<Hot, EngineError> {
+        let through = self.erased.lock().through;
+        Hot::new(first, through)
+    }
+
+    fn is_purged(&self, below: Seq) -> Result<bool, EngineError> {
+        let parts = self.parts.lock();
+        let mut erased = self.erased.lock();
+        erased.left_behind.retain(|span| match span::remove(span) {
+            Ok(()) => false,
+            Err(error) => {
+                warn!("a span with what was erased cannot be removed: {error}");
+                true
+            }
+        });
+        let is_in_memory = parts.hot_erased_through < below
+            || parts.frozen.iter().any(|frozen| frozen.erased_through < below)
+            || parts.building.iter().any(|through| *through < below);
+        if is_in_memory || !erased.left_behind.is_empty() {
+            return Ok(false);
+        }
+        for span in self.spans.load().iter() {
+            if erased.to_purge(span)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn wait_for_events(&self, next: Seq) {
@@ -516,28 +675,28 @@ impl Shared {
 
     /// A span builder thread.
     fn build_spans(&self) {
-        while let Some(job) = self.next_job() {
+        while let Some((job, through)) = self.next_job() {
             let mut count = |n| {
                 self.indexed.fetch_add(n, Ordering::Relaxed);
             };
             let build = || match &job {
-                Job::Log(run) => span::build(self.place(), &self.source, *run, 0, &mut count),
+                Job::Log(run) => span::build(self.place(), &self.source, *run, through, &mut count),
                 Job::Hot(hot) => {
-                    let built = span::build_from_hot(self.place(), hot, 0)?;
+                    let built = span::build_from_hot(self.place(), hot)?;
                     count(built.summary.events());
                     Ok(built)
                 }
             };
             let built = catch_unwind(AssertUnwindSafe(build));
-            self.parts.lock().building -= 1;
             let why = match built {
                 Ok(Ok(span)) => {
-                    self.take_span(span);
+                    self.take_span(span, through);
                     continue;
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "it panicked".to_owned(),
             };
+            self.parts.lock().built(through);
             self.report("building a span", &why);
             if self.is_stopping() {
                 return;
@@ -553,7 +712,7 @@ impl Shared {
     }
 
     /// The next run to build; `None` when the store stops and nothing is left that must be written first.
-    fn next_job(&self) -> Option<Job> {
+    fn next_job(&self) -> Option<(Job, Seq)> {
         let mut parts = self.parts.lock();
         loop {
             if self.is_stopping() {
@@ -561,9 +720,13 @@ impl Shared {
                 parts.waiting.retain(|job| matches!(job, Job::Hot(_)));
             }
             if let Some(job) = parts.waiting.pop_front() {
-                parts.building += 1;
+                let through = match &job {
+                    Job::Log(_) => self.erased.lock().through,
+                    Job::Hot(hot) => hot.erased_through,
+                };
+                parts.building.push(through);
                 self.work.notify_all();
-                return Some(job);
+                return Some((job, through));
             }
             if self.is_fed.load(Ordering::Acquire) {
                 return None;
@@ -572,10 +735,11 @@ impl Shared {
         }
     }
 
-    fn take_span(&self, span: Span) {
+    fn take_span(&self, span: Span, through: Seq) {
         let run = span.summary.run();
         // Under the lock: the other builder may add its span at the same time.
         let mut parts = self.parts.lock();
+        parts.built(through);
         let mut spans = Vec::clone(&self.spans.load());
         spans.push(Arc::new(span));
         spans.sort_by_key(|span| span.summary.first);
@@ -595,6 +759,9 @@ impl Shared {
         step_back();
         while !self.is_stopping() {
             let spans = self.spans.load_full();
+            if self.purge_one(&spans) {
+                continue;
+            }
             let Some(group) = self.next_merge(&spans) else {
                 let mut parts = self.parts.lock();
                 if !self.is_stopping() {
@@ -633,6 +800,41 @@ impl Shared {
             warn!("merging spans failed and is tried again in {} s: {why}", MERGE_RETRY.as_secs());
             self.pause_merging();
         }
+    }
+
+    /// Writes the first span again that has to be. `false` if none has to be, or it failed and was waited for.
+    fn purge_one(&self, spans: &[Arc<Span>]) -> bool {
+        let (found, through) = {
+            let erased = self.erased.lock();
+            if erased.pending.is_empty() || erased.purging_below == Seq::ZERO {
+                return false;
+            }
+            let found = spans.iter().find_map(|span| match erased.to_purge(span) {
+                Ok(docs) => Some(Ok((span, docs?))),
+                Err(error) => Some(Err(error)),
+            });
+            (found, erased.through)
+        };
+        let why = match found {
+            None => return false,
+            Some(Err(error)) => error.to_string(),
+            Some(Ok((span, docs))) => {
+                let old = std::slice::from_ref(span);
+                let purge = || span::purge(self.place(), &self.source, span, &docs, through, &self.is_stopping);
+                match catch_unwind(AssertUnwindSafe(purge)) {
+                    Ok(Ok(purged)) => {
+                        self.take_merged(purged, old);
+                        return true;
+                    }
+                    Ok(Err(_)) | Err(_) if self.is_stopping() => return true,
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "it panicked".to_owned(),
+                }
+            }
+        };
+        error!("a span could not be written without what was erased, which is tried again: {why}");
+        thread::sleep(RETRY);
+        false
     }
 
     /// Bytes that are missing to hold the merged span beside the old ones without going below the floor of appends.
@@ -676,6 +878,7 @@ impl Shared {
         for span in old {
             if let Err(error) = span::remove(span) {
                 warn!("a merged span is in the way until the next start: {error}");
+                self.erased.lock().left_behind.push(span.clone());
             }
         }
     }
@@ -685,10 +888,18 @@ impl Shared {
         let parts = self.parts.lock();
         let spans = self.spans.load();
         let scanned_below = self.scanned_below();
-        let mut covered: Vec<(Within, Vec<Arc<Piece>>)> =
-            spans.iter().map(|span| (span.summary.run(), vec![span.piece.clone()])).collect();
-        covered.extend(parts.frozen.iter().map(|frozen| (frozen.run, frozen.pieces.clone())));
-        covered.push((parts.hot_run, parts.hot.clone()));
+        let mut erased = self.erased.lock();
+        let of_span = |span: &Arc<Span>| vec![erased.adjust(&span.piece, span.summary.erased_through)];
+        let mut covered: Vec<(Within, Vec<Arc<Piece>>)> = Vec::with_capacity(spans.len() + parts.frozen.len() + 1);
+        covered.extend(spans.iter().map(|span| span.summary.run()).zip(spans.iter().map(of_span)));
+        let mut of_memory = |pieces: &[Arc<Piece>], through| -> Vec<Arc<Piece>> {
+            pieces.iter().map(|piece| erased.adjust(piece, through)).collect()
+        };
+        for frozen in &parts.frozen {
+            covered.push((frozen.run, of_memory(&frozen.pieces, frozen.erased_through)));
+        }
+        covered.push((parts.hot_run, of_memory(&parts.hot, parts.hot_erased_through)));
+        drop(erased);
         covered.sort_by_key(|(run, _)| (run.from, run.to));
 
         let (mut pieces, mut gaps, mut searchable) = (Vec::new(), Vec::new(), Seq::ZERO);

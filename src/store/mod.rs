@@ -6,6 +6,7 @@
 mod answers;
 mod arrivals;
 pub mod cursor;
+pub mod erasures;
 mod ids;
 mod indexer;
 pub mod integrity;
@@ -29,10 +30,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
@@ -44,25 +45,29 @@ pub use writer::{Answer, Append, AppendError, QUEUE_BYTES_MAX, QUEUE_REQUESTS_MA
 
 use crate::clock;
 use crate::durable::{self, Disk, Lock, LockError};
-use crate::event::{Catalogue, Intake, Kind, SubjectTypes};
+use crate::event::{Catalogue, Intake, Kind, Outcome, SubjectTypes};
 use crate::index::scan::Scan;
 use crate::index::source::{Personal, Source};
 use crate::index::tantivy::counts::{CacheStats, CountCache, CountLimits};
 use crate::index::tantivy::ids as id_hashes;
 use crate::index::tantivy::span::{SpanError, SpanLimits};
 use crate::index::tantivy::view::View;
-use crate::index::{EngineError, Within};
+use crate::index::{Engine, EngineError, Order, Within};
 use crate::json::Json;
 use crate::keyring::kek::{Kek, NotAKek, SecretText};
 use crate::keyring::{self, Keyring, KeyringError};
 use crate::log::{self, Corrupt, Head, HeadFile, OpenError, Recovered};
 use crate::privacy::Vault;
+use crate::query::filter::{Action, Filter, Value};
+use crate::query::{Node, Pattern, Query, ValueField};
 use crate::repair;
 use crate::seq::Seq;
+use crate::text::fold_value;
 use crate::tree::files::read_public_key;
 use crate::tree::{SignerKey, TileReader, VerifierKey};
 use arrivals::{Arrivals, Promise};
 use cursor::Cursors;
+use erasures::{Asked, EraseError, Erasing, Erasure, Person, Reapplied, Wanted};
 use ids::Ids;
 use indexer::{Indexer, Setup};
 use integrity::{Integrity, Record};
@@ -75,6 +80,7 @@ use sealer::Sealer;
 use signing::SigningError;
 use trunk::Trunk;
 use watermarks::{Marks, Watermarks};
+use worker::Worker;
 use writer::{ToWrite, Tools, Writer};
 
 /// Where the key-encryption key is if nothing else is said. No backup of ours has it.
@@ -127,6 +133,8 @@ pub struct Privacy {
     pub kek: Option<SecretText>,
     /// The file that has it; made at the first start. `None` is [`KEK_FILE`] in the data directory.
     pub kek_file: Option<PathBuf>,
+    /// An erasure leaves the files of the index so long after it was asked for, those of that time together.
+    pub purge_after: Duration,
 }
 
 impl Settings {
@@ -185,17 +193,16 @@ pub struct Store {
     settings: Settings,
     catalogue: Arc<Catalogue>,
     source: Source,
-    vault: Option<Arc<Vault>>,
-    /// Held by many while they seal and queue; by one while keys are destroyed: what was sealed with a key stands in the queue before
-    /// anything that follows its end.
-    sealing: RwLock<()>,
+    /// Absent where nothing is sealed.
+    erasing: Option<Arc<Erasing>>,
+    eraser: Option<Worker>,
     marks: Arc<Watermarks>,
     metrics: Arc<StoreMetrics>,
     arrivals: Arc<Arrivals>,
     ids: Arc<Ids>,
     indexer: Arc<Indexer>,
     counts: Arc<CountCache>,
-    writer: Result<Writer, AppendError>,
+    writer: Result<Arc<Writer>, AppendError>,
     publisher: Option<Publisher>,
     sealer: Option<Sealer>,
     /// Absent where nothing is written, and where it is switched off.
@@ -264,6 +271,10 @@ impl Store {
         let source = Source::new(opened.reader).with_vault(vault.clone());
         let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size.min(size));
         let sealed = source.reader().sealed();
+        let reapplied = match &vault {
+            Some(vault) => Some(erasures::reapply(vault, &source, &*disk, &dir, settings.read_only)?),
+            None => None,
+        };
         let marks = Arc::new(Watermarks::new(Marks { durable: size, searchable: Seq::ZERO, sealed, signed }));
         let spans = Arc::new(ArcSwap::default());
         let ids = Arc::new(Ids::new(spans.clone()));
@@ -280,6 +291,7 @@ impl Store {
             marks: marks.clone(),
             spans,
             ids: ids.clone(),
+            pending: reapplied.as_ref().map_or_else(Vec::new, Reapplied::pending),
         })?);
         start_ids(&ids, &indexer, &source, size).map_err(failed("cannot read the ids of the log".into()))?;
 
@@ -376,24 +388,38 @@ impl Store {
             reserve.ensure();
         }
         let writer = match (refusal, opened.writer) {
-            (None, Some(log)) => Ok(Writer::start(Tools {
-                reserve,
-                log,
-                trunk,
-                source: source.seen(Personal::Shown),
-                vault: vault.clone(),
-                ids: ids.clone(),
-                marks: marks.clone(),
-                is_poisoned,
-                tip,
-                metrics: metrics.clone(),
-                disk,
-                settings: settings.clone(),
-                arrivals: arrivals.clone(),
-            })
-            .map_err(failed("cannot start a thread".into()))?),
+            (None, Some(log)) => Ok(Arc::new(
+                Writer::start(Tools {
+                    reserve,
+                    log,
+                    trunk,
+                    source: source.seen(Personal::Shown),
+                    vault: vault.clone(),
+                    ids: ids.clone(),
+                    marks: marks.clone(),
+                    is_poisoned,
+                    tip,
+                    metrics: metrics.clone(),
+                    disk: disk.clone(),
+                    settings: settings.clone(),
+                    arrivals: arrivals.clone(),
+                })
+                .map_err(failed("cannot start a thread".into()))?,
+            )),
             (Some(refusal), _) => Err(refusal),
             (None, None) => Err(AppendError::ReadOnly { why: "the log has no writer".into() }),
+        };
+        let erasing = vault.zip(reapplied).map(|(vault, reapplied)| {
+            let (indexer, source, purge_after) = (indexer.clone(), source.clone(), settings.privacy.purge_after);
+            Arc::new(Erasing::new(reapplied, vault, indexer, source, disk, dir, purge_after))
+        });
+        let eraser = match (&erasing, &writer) {
+            (Some(erasing), Ok(writer)) => {
+                let (erasing, writer) = (erasing.clone(), writer.clone());
+                let worker = Worker::start("eraser", move |stop| erasing.run(&writer, stop));
+                Some(worker.map_err(failed("cannot start a thread".into()))?)
+            }
+            (Some(_), Err(_)) | (None, _) => None,
         };
         let report = opened.report;
         let counts = Arc::new(CountCache::new(settings.counts));
@@ -402,8 +428,8 @@ impl Store {
             counts,
             catalogue,
             source,
-            vault,
-            sealing: RwLock::default(),
+            erasing,
+            eraser,
             marks,
             metrics,
             arrivals,
@@ -432,8 +458,69 @@ impl Store {
     /// may write to the disk.
     pub fn append(&self, append: Append) -> Result<oneshot::Receiver<Answer>, AppendError> {
         let writer = self.writer.as_ref().map_err(Clone::clone)?;
-        let _sealing = self.sealing.read();
-        writer.append(ToWrite::seal(append, self.vault.as_deref())?)
+        match &self.erasing {
+            Some(erasing) => erasing.append(writer, append),
+            None => writer.append(ToWrite::seal(append, None)?),
+        }
+    }
+
+    /// Erases these persons, and returns when nothing about them can be read any more. Waits for the disk.
+    ///
+    /// # Errors
+    /// When it cannot be entered, or keys cannot be destroyed.
+    pub fn erase(&self, wanted: Vec<Wanted>) -> Result<Vec<Asked>, EraseError> {
+        let (erasing, writer) = self.erasing()?;
+        erasing.erase(writer, wanted, |person| self.last_erasure(person))
+    }
+
+    /// Says that somebody may not be erased, or may again. `false` if that was so. Waits for the disk.
+    ///
+    /// # Errors
+    /// When it cannot be entered.
+    pub fn hold(&self, person: Person, own: Own, is_held: bool) -> Result<bool, EraseError> {
+        let (erasing, writer) = self.erasing()?;
+        erasing.hold(writer, person, own, is_held)
+    }
+
+    /// Erasures that are not done.
+    pub fn erasures_pending(&self) -> Vec<Erasure> {
+        self.erasing.as_ref().map_or_else(Vec::new, |erasing| erasing.pending())
+    }
+
+    /// Who may not be erased.
+    pub fn holds(&self) -> Vec<Person> {
+        self.erasing.as_ref().map_or_else(Vec::new, |erasing| erasing.holds())
+    }
+
+    fn erasing(&self) -> Result<(&Erasing, &Writer), EraseError> {
+        let writer = self.writer.as_ref().map_err(Clone::clone)?;
+        Ok((self.erasing.as_ref().ok_or(EraseError::NoKeyring)?, writer))
+    }
+
+    /// The id of the last erasure of somebody that the index knows of.
+    fn last_erasure(&self, person: &Person) -> Result<Option<String>, EngineError> {
+        let exact =
+            |field, text: &str| Node::Filter(Filter::Value(Value { field, pattern: Pattern::Exact(text.into()) }));
+        let target = format!("{}/{}", person.kind, person.id);
+        let query = Query {
+            root: Node::and(vec![
+                exact(ValueField::Tenant, &person.tenant),
+                exact(ValueField::Target, &fold_value(&target)),
+                exact(ValueField::Outcome, Outcome::Success.as_str()),
+                Node::Filter(Filter::Action(Action::Exact(erasures::REQUESTED.into()))),
+            ]),
+        };
+        let view = self.view();
+        for hit in view.hits(&query, Order::SeqDesc, None, Within::below(view.searchable()))? {
+            let entry = self.source.entry(hit?.seq)?;
+            let is_target = entry.event.target.as_ref().is_some_and(|target| {
+                (target.kind.as_deref(), target.id.as_deref()) == (Some(&*person.kind), Some(&*person.id))
+            });
+            if entry.kind == Kind::Erasure && is_target {
+                return Ok(Some(entry.event.id));
+            }
+        }
+        Ok(None)
     }
 
     /// Why nothing can be appended, if so.
@@ -443,7 +530,7 @@ impl Store {
 
     /// Turns true when a sync failed and the process must end with exit code 5.
     pub fn poisoned(&self) -> Option<watch::Receiver<bool>> {
-        self.writer.as_ref().ok().map(Writer::poisoned)
+        self.writer.as_ref().ok().map(|writer| writer.poisoned())
     }
 
     /// Everything searchable now, without what is sealed; [`View::seen`] is for those who may see it.
@@ -562,7 +649,7 @@ impl Store {
 
     /// Requests and bytes waiting to be written.
     pub fn queued(&self) -> (usize, usize) {
-        self.writer.as_ref().map_or((0, 0), Writer::queued)
+        self.writer.as_ref().map_or((0, 0), |writer| writer.queued())
     }
 
     /// Whether events with their own id can be taken.
@@ -597,12 +684,13 @@ impl Store {
             tenant: tenant.unwrap_or(DEFAULT_TENANT),
             is_only_tenant: tenant.is_some(),
             catalogue: &self.catalogue,
-            subject_types: self.vault.as_ref().map(|vault| vault.types()).filter(|types| !types.is_empty()),
+            subject_types: self.erasing.as_ref().map(|erasing| erasing.vault.types()).filter(|types| !types.is_empty()),
         }
     }
 
     /// Stores what waits, writes HEAD and the last span, and ends all threads.
     pub fn close(&self) {
+        self.eraser.iter().for_each(Worker::stop);
         self.scrubber.iter().for_each(Scrubber::stop);
         self.sealer.iter().for_each(Sealer::stop);
         if let Ok(writer) = &self.writer {
@@ -610,6 +698,9 @@ impl Store {
         }
         self.publisher.iter().for_each(Publisher::stop);
         self.indexer.stop();
+        if let (Some(erasing), Ok(_)) = (&self.erasing, &self.writer) {
+            erasing.close();
+        }
     }
 
     /// The data directory.
@@ -669,7 +760,7 @@ impl Store {
 
 /// The keys of what is sealed: made where something is to be sealed, opened where something was.
 fn open_vault(disk: &dyn Disk, settings: &Settings, log_id: [u8; 16]) -> Result<Option<Vault>, StoreError> {
-    let Privacy { types, kek, kek_file } = &settings.privacy;
+    let Privacy { types, kek, kek_file, purge_after: _ } = &settings.privacy;
     let keyring = settings.dir.join(keyring::FILE);
     let is_there = disk.exists(&keyring).map_err(failed(format!("cannot look for {}", keyring.display())))?;
     if !is_there && (types.is_empty() || settings.read_only) {

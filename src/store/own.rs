@@ -22,6 +22,8 @@ pub struct Own {
     pub target: Option<Object>,
     /// Where the request came from.
     pub context: Context,
+    /// Why, in the words of who did it.
+    pub reason: Option<String>,
     /// The rest.
     pub detail: Json,
     /// When, ms; now, if it is not given.
@@ -40,6 +42,7 @@ impl Own {
             outcome: Outcome::Success,
             target: None,
             context: Context::default(),
+            reason: None,
             detail,
             time_ms: None,
             id: None,
@@ -59,7 +62,7 @@ impl Own {
             source: Some("annals".into()),
             action: self.action.into(),
             outcome: self.outcome,
-            reason: None,
+            reason: self.reason,
             target: self.target,
             related: Vec::new(),
             changes: Vec::new(),

@@ -3,6 +3,7 @@
 //!
 //! The default run is the same each time. `PROPTEST_CASES` makes it longer, `PROPTEST_RNG_SEED` makes it another one.
 
+mod erasing;
 mod merging;
 mod promises;
 mod scrubbing;

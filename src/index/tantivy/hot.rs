@@ -27,11 +27,12 @@ pub struct Hot {
     body_bytes: u64,
     ids: Vec<(u64, Seq)>,
     is_dirty: bool,
+    erased_through: Seq,
 }
 
 impl Hot {
-    /// An empty one, whose first event will be `first`.
-    pub fn new(first: Seq) -> Result<Hot, EngineError> {
+    /// An empty one, whose first event will be `first`. What was asked to be erased below `erased_through` cannot be opened any more.
+    pub fn new(first: Seq, erased_through: Seq) -> Result<Hot, EngineError> {
         let schema = schema::current();
         let index = Index::builder()
             .schema(schema.schema.clone())
@@ -41,7 +42,18 @@ impl Hot {
         let writer = index.writer_with_num_threads(1, WRITER_BYTES)?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let pieces = HashMap::new();
-        Ok(Hot { schema, writer, reader, pieces, first, next: first, body_bytes: 0, ids: Vec::new(), is_dirty: false })
+        Ok(Hot {
+            schema,
+            writer,
+            reader,
+            pieces,
+            first,
+            next: first,
+            body_bytes: 0,
+            ids: Vec::new(),
+            is_dirty: false,
+            erased_through,
+        })
     }
 
     /// Adds the next event; it is searchable after `commit`.
@@ -95,7 +107,13 @@ impl Hot {
         let segments = self.writer.index().searchable_segments()?;
         let ids = std::mem::take(&mut self.ids);
         let run = Within { from, to };
-        Ok(FrozenHot { run, pieces: self.pieces(), segments, ids, body_bytes: self.body_bytes })
+        let Hot { body_bytes, erased_through, .. } = *self;
+        Ok(FrozenHot { run, pieces: self.pieces(), segments, ids, body_bytes, erased_through })
+    }
+
+    /// What was asked to be erased below this seq is not in it.
+    pub fn erased_through(&self) -> Seq {
+        self.erased_through
     }
 
     /// Number of events.
@@ -126,4 +144,6 @@ pub struct FrozenHot {
     pub ids: Vec<(u64, Seq)>,
     /// Bytes of the bodies it holds.
     pub body_bytes: u64,
+    /// What was asked to be erased below this seq is not in it.
+    pub erased_through: Seq,
 }

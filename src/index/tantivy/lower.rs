@@ -13,8 +13,8 @@ use regex_syntax::escape;
 use tantivy_fst::Regex;
 
 use crate::event::noun;
-use crate::index::source::Personal;
 use crate::index::tantivy::docset::{Excluded, SeqRange, TimeRange};
+use crate::index::tantivy::erased::{BySegment, IsErased};
 use crate::index::tantivy::schema::{IndexSchema, value_fields};
 use crate::index::tantivy::term_scan::{TermScan, Watch};
 use crate::index::tantivy::terms;
@@ -28,15 +28,17 @@ use crate::seq::Seq;
 /// Finds the first seq received at or after a ms: `received` never falls along the log, so it needs no index.
 pub type ReceivedAt<'a> = dyn Fn(u64) -> Result<Seq, EngineError> + 'a;
 
-/// The Tantivy query for `node`, for one question: what is dear in it stops when `patience` ends.
+/// The Tantivy query for `node`, for one question: what is dear in it stops when `patience` ends. `sealed` is given for those who may
+/// see what is sealed: what of it is erased and still indexed.
 pub fn lower(
     node: &Node,
     schema: &IndexSchema,
     received_at: &ReceivedAt<'_>,
     patience: &Arc<Patience>,
-    personal: Personal,
+    sealed: Option<BySegment>,
 ) -> Result<Box<dyn Query>, EngineError> {
-    Lower { schema, received_at, patience, personal, is_hidden: false, filter: "".into() }.node(node)
+    let sealed = sealed.as_ref();
+    Lower { schema, received_at, patience, sealed, is_hidden: false, filter: "".into() }.node(node)
 }
 
 /// What is said in the place of a filter that the caller did not write.
@@ -46,8 +48,8 @@ struct Lower<'a> {
     schema: &'a IndexSchema,
     received_at: &'a ReceivedAt<'a>,
     patience: &'a Arc<Patience>,
-    /// Whether what is sealed is asked over too.
-    personal: Personal,
+    /// What is sealed is asked over too, but for what is erased.
+    sealed: Option<&'a BySegment>,
     /// Inside a restriction.
     is_hidden: bool,
     /// The filter that is being lowered, as one would write it, if it runs over a dictionary.
@@ -119,12 +121,17 @@ impl Lower<'_> {
     /// what asks about one value may be asked of each alone.
     fn over(&self, field: Field, ask: impl Fn(Field) -> Lowered) -> Lowered {
         let mut asked = vec![ask(field)?];
-        match self.personal {
-            Personal::Hidden => {}
-            Personal::Shown => {
-                for (_, twin) in self.schema.fields.twins(field) {
-                    asked.push(ask(twin)?);
+        if let Some(erased) = self.sealed {
+            for (part, twin) in self.schema.fields.twins(field) {
+                let sealed = ask(twin)?;
+                if erased.is_empty() {
+                    asked.push(sealed);
+                    continue;
                 }
+                let is_erased: Arc<dyn Query> = Arc::new(IsErased { part, docs: erased.clone() });
+                let left =
+                    vec![(Occur::Must, sealed), (Occur::MustNot, Box::new(Excluded(is_erased)) as Box<dyn Query>)];
+                asked.push(Box::new(BooleanQuery::new(left)));
             }
         }
         Ok(any_of(asked))

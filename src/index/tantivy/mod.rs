@@ -2,6 +2,7 @@
 
 pub mod counts;
 mod docset;
+pub mod erased;
 pub mod hits;
 pub mod hot;
 pub mod ids;

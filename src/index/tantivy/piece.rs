@@ -8,11 +8,13 @@ use ::tantivy::columnar::{ColumnValues, StrColumn};
 use ::tantivy::query::{Scorer, Weight};
 use ::tantivy::{DateTime, DocId, SegmentReader};
 
+use crate::index::tantivy::erased::ErasedDocs;
 use crate::index::tantivy::hits::{SeqBitmaps, SeqBlocks};
 use crate::index::{EngineError, Hit, Order, Patience, Within};
 use crate::seq::Seq;
 
 /// The two columns that order and paging read.
+#[derive(Clone)]
 pub struct Columns {
     time: Arc<dyn ColumnValues<DateTime>>,
     /// Seq of each document.
@@ -76,9 +78,16 @@ pub struct Piece {
     pub seq: (Seq, Seq),
     /// Documents are in exactly the order newest first, see [`Columns::is_exactly_ordered`]. False if nobody looked.
     pub is_exact: bool,
+    /// What of it is erased and still indexed in it.
+    pub erased: Option<Arc<ErasedDocs>>,
     /// What matches certain queries, by seq.
     pub seq_bitmaps: SeqBitmaps,
     seq_blocks: OnceLock<SeqBlocks>,
+}
+
+fn next_id() -> u64 {
+    static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
 }
 
 /// At most so many documents are looked at for their exact order when a piece is opened, about a millisecond; of a larger
@@ -95,11 +104,26 @@ impl Piece {
         let columns = Columns::open(&reader)?;
         let time_ms = (columns.time_ms(docs - 1), columns.time_ms(0));
         let seq = (Seq(columns.seq.min_value()), Seq(columns.seq.max_value()));
-        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let id = next_id();
         let is_exact = docs <= EXACT_CHECK_DOCUMENTS_MAX && columns.is_exactly_ordered();
         let (seq_bitmaps, seq_blocks) = (SeqBitmaps::default(), OnceLock::new());
-        Ok(Some(Piece { id, reader, columns, time_ms, seq, is_exact, seq_bitmaps, seq_blocks }))
+        Ok(Some(Piece { id, reader, columns, time_ms, seq, is_exact, erased: None, seq_bitmaps, seq_blocks }))
+    }
+
+    /// The same in which this does not count any more. What was computed over the other one is not taken for what is so here.
+    pub fn without(&self, erased: Arc<ErasedDocs>) -> Piece {
+        let Piece { reader, columns, time_ms, seq, is_exact, .. } = self;
+        Piece {
+            id: next_id(),
+            reader: reader.clone(),
+            columns: columns.clone(),
+            time_ms: *time_ms,
+            seq: *seq,
+            is_exact: *is_exact,
+            erased: Some(erased),
+            seq_bitmaps: SeqBitmaps::default(),
+            seq_blocks: OnceLock::new(),
+        }
     }
 
     /// Where which seqs stand; read when first asked for.

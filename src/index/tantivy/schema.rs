@@ -15,7 +15,7 @@ use ::tantivy::{DateTime, IndexSettings, IndexSortByField, TantivyDocument};
 use serde::Deserialize;
 
 use crate::event::{Entry, Event, PartKind};
-use crate::index::source::ToIndex;
+use crate::index::source::{SealedPart, ToIndex};
 use crate::index::tantivy::terms;
 use crate::index::{FacetValue, facet_value};
 use crate::query::FacetField;
@@ -93,6 +93,7 @@ pub struct Fields {
     pub text: Field,
     pub detail: Field,
     pub has: Field,
+    pub key: Field,
     pub sealed_target_name: Field,
     pub sealed_change: Field,
     pub sealed_text: Field,
@@ -188,6 +189,7 @@ fn load() -> IndexSchema {
         text: field("text"),
         detail: field("detail"),
         has: field("has"),
+        key: field("key"),
         sealed_target_name: field("sealed_target_name"),
         sealed_change: field("sealed_change"),
         sealed_text: field("sealed_text"),
@@ -232,7 +234,8 @@ fn add(builder: &mut SchemaBuilder, line: &FieldLine) {
 pub fn document(entry: &ToIndex, fields: &Fields) -> TantivyDocument {
     let mut doc = TantivyDocument::with_capacity(2048);
     add_clear(&mut doc, &entry.entry, fields);
-    for (part, event) in &entry.sealed {
+    for SealedPart { part, keys, event } in &entry.sealed {
+        keys.iter().for_each(|key| add_term(&mut doc, fields.key, &terms::sealed_under(*part, *key)));
         match part {
             PartKind::Content => add_content(&mut doc, event, fields),
             PartKind::Who => add_who(&mut doc, event, fields),

@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ::tantivy::directory::MmapDirectory;
+use ::tantivy::directory::{MmapDirectory, OwnedBytes, RamDirectory};
+use ::tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use ::tantivy::indexer::{DocIdMapping, merge_filtered_segments};
-use ::tantivy::{Directory, Index, ReloadPolicy, Segment};
+use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::Disk;
-use crate::index::source::Source;
+use crate::index::source::{Source, ToIndex};
 use crate::index::tantivy::hot::FrozenHot;
 use crate::index::tantivy::ids::{self, IdFile};
 use crate::index::tantivy::piece::Piece;
@@ -113,6 +114,9 @@ pub struct Summary {
     pub body_bytes: u64,
     /// Documents of equal time are in order as well, the highest seq first.
     pub is_exact: bool,
+    /// What was asked to be erased below this seq is not in it.
+    #[serde(default)]
+    pub erased_through: Seq,
 }
 
 impl Summary {
@@ -188,51 +192,68 @@ pub struct Place<'a> {
     pub index_dir: &'a Path,
 }
 
-/// Builds the span over `within` from the log, publishes it and opens it.
+/// Builds the span over `within` from the log, publishes it and opens it. What was asked to be erased below `erased_through` cannot be
+/// opened any more.
 /// `progress` is told how many events were indexed since it was last told.
 pub fn build(
     place: Place<'_>,
     source: &Source,
     within: Within,
-    generation: u32,
+    erased_through: Seq,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Span, SpanError> {
     let temporary = Temporary::new(place, within)?;
+    let events = (within.to.0 - within.from.0) as usize;
+    let mut ids = Vec::with_capacity(events);
+    let mut body_bytes = 0;
+    let entries = source.to_index(within).inspect(|to_index| {
+        let Ok(ToIndex { entry, bytes, .. }) = to_index else { return };
+        body_bytes += *bytes as u64;
+        ids.push((ids::hash(&entry.event.tenant, &entry.event.id), entry.seq));
+        progress(1);
+    });
+    write_documents(temporary.open()?, entries, events)?;
+    ids.sort_unstable();
+    let contents = Contents { within, generation: 0, body_bytes, erased_through };
+    temporary.publish(contents, ids.into_iter().map(Ok))
+}
+
+/// Writes one segment of these entries, newest first.
+fn write_documents(
+    into: impl Into<Box<dyn Directory>>,
+    entries: impl Iterator<Item = Result<ToIndex, EngineError>>,
+    events: usize,
+) -> Result<(), SpanError> {
     let schema = schema::current();
     let mut writer = Index::builder()
         .schema(schema.schema.clone())
         .settings(schema::settings_in_given_order())
         .tokenizers(schema::tokenizers())
-        .single_segment_index_writer(temporary.open()?, WRITER_BYTES)
+        .single_segment_index_writer(into, WRITER_BYTES)
         .map_err(tantivy_error)?;
-    let events = (within.to.0 - within.from.0) as usize;
-    let (mut ids, mut ranks) = (Vec::with_capacity(events), Vec::with_capacity(events));
-    let mut body_bytes = 0;
-    for (doc, entry) in (0..).zip(source.to_index(within)) {
-        let to_index = entry?;
-        let entry = &to_index.entry;
-        body_bytes += to_index.bytes as u64;
-        ids.push((ids::hash(&entry.event.tenant, &entry.event.id), entry.seq));
+    let mut ranks = Vec::with_capacity(events);
+    for (doc, to_index) in (0..).zip(entries) {
+        let to_index = to_index?;
+        let ToIndex { entry, .. } = &to_index;
         ranks.push((Order::TimeDesc.rank(Hit { time_ms: entry.event.time.ms, seq: entry.seq }), doc));
         writer.add_document(schema::document(&to_index, &schema.fields)).map_err(tantivy_error)?;
-        progress(1);
     }
     ranks.sort_unstable();
     let newest_first = ranks.into_iter().map(|(_, doc)| doc).collect();
     let mapping = DocIdMapping::new_permutation(newest_first).map_err(tantivy_error)?;
-    writer.finalize_with_doc_id_mapping(&mapping).map_err(tantivy_error)?;
-    ids.sort_unstable();
-    temporary.publish(Contents { within, generation, body_bytes }, ids.into_iter().map(Ok))
+    writer.finalize_with_doc_id_mapping(&mapping).map(drop).map_err(tantivy_error)
 }
 
 /// Makes the hot index a span: its segments are merged into one on disk.
-pub fn build_from_hot(place: Place<'_>, hot: &FrozenHot, generation: u32) -> Result<Span, SpanError> {
+pub fn build_from_hot(place: Place<'_>, hot: &FrozenHot) -> Result<Span, SpanError> {
     let within = hot.run;
     let temporary = Temporary::new(place, within)?;
-    merge_segments(&hot.segments, temporary.open()?)?;
+    merge_segments(&whole(&hot.segments), temporary.open()?)?;
     let mut ids = hot.ids.clone();
     ids.sort_unstable();
-    temporary.publish(Contents { within, generation, body_bytes: hot.body_bytes }, ids.into_iter().map(Ok))
+    let FrozenHot { body_bytes, erased_through, .. } = *hot;
+    let contents = Contents { within, generation: 0, body_bytes, erased_through };
+    temporary.publish(contents, ids.into_iter().map(Ok))
 }
 
 /// What a span's files take on disk, in bytes; those that cannot be looked at count as nothing.
@@ -254,16 +275,63 @@ pub fn merge(place: Place<'_>, spans: &[Arc<Span>], is_stopping: &Arc<AtomicBool
         let index = Index::open(MmapDirectory::open(&span.dir).map_err(|e| tantivy_error(e.into()))?);
         segments.extend(index.and_then(|index| index.searchable_segments()).map_err(tantivy_error)?);
     }
-    merge_segments(&segments, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
+    merge_segments(&whole(&segments), Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let generation = spans.iter().map(|span| span.summary.generation).max().unwrap_or(0);
     let body_bytes = spans.iter().map(|span| span.summary.body_bytes).sum();
+    // What is still in one of them is in the whole.
+    let erased_through = spans.iter().map(|span| span.summary.erased_through).min().unwrap_or(Seq::ZERO);
     let ids: Vec<&IdFile> = spans.iter().map(|span| &span.ids).collect();
-    temporary.publish(Contents { within, generation, body_bytes }, ids::merged(&ids))
+    temporary.publish(Contents { within, generation, body_bytes, erased_through }, ids::merged(&ids))
 }
 
-fn merge_segments(segments: &[Segment], into: impl Into<Box<dyn Directory>>) -> Result<(), SpanError> {
-    let all_documents = segments.iter().map(|_| None).collect();
-    let merged = merge_filtered_segments(segments, schema::settings(), all_documents, into);
+/// Writes a span again in which these documents are as the log tells them now: what was asked to be erased below `erased_through`
+/// cannot be opened any more. The old one stays where it is; whoever opens the directory prefers the newer.
+/// Gives up soon after `is_stopping` is set.
+pub fn purge(
+    place: Place<'_>,
+    source: &Source,
+    span: &Span,
+    docs: &[DocId],
+    erased_through: Seq,
+    is_stopping: &Arc<AtomicBool>,
+) -> Result<Span, SpanError> {
+    let Summary { generation, body_bytes, .. } = span.summary;
+    let temporary = Temporary::new(place, span.summary.run())?;
+    let (mut left, mut again) = (BitSet::with_max_value_and_full(span.piece.reader.max_doc()), Vec::new());
+    for doc in docs {
+        left.remove(*doc);
+        again.push(Seq(span.piece.columns.seq.get_val(*doc)));
+    }
+    let fresh = RamDirectory::create();
+    write_documents(fresh.clone(), again.iter().map(|seq| source.one_to_index(*seq)), again.len())?;
+    let segments = |index: ::tantivy::Result<Index>| index.and_then(|index| index.searchable_segments());
+    let old = segments(Index::open(MmapDirectory::open(&span.dir).map_err(|e| tantivy_error(e.into()))?));
+    let mut merged = whole(&segments(Index::open(fresh)).map_err(tantivy_error)?);
+    if again.len() < span.piece.reader.max_doc() as usize {
+        let left = alive(&left).map_err(at(&span.dir))?;
+        merged.extend(old.map_err(tantivy_error)?.into_iter().map(|segment| (segment, Some(left.clone()))));
+    }
+    merge_segments(&merged, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
+    let contents = Contents { within: span.summary.run(), generation: generation + 1, body_bytes, erased_through };
+    temporary.publish(contents, ids::merged(&[&span.ids]))
+}
+
+fn alive(docs: &BitSet) -> io::Result<AliveBitSet> {
+    let mut bytes = Vec::new();
+    write_alive_bitset(docs, &mut bytes)?;
+    Ok(AliveBitSet::open(OwnedBytes::new(bytes)))
+}
+
+/// A segment, and what is to be kept of it if not all is.
+type Kept = (Segment, Option<AliveBitSet>);
+
+fn whole(segments: &[Segment]) -> Vec<Kept> {
+    segments.iter().map(|segment| (segment.clone(), None)).collect()
+}
+
+fn merge_segments(kept: &[Kept], into: impl Into<Box<dyn Directory>>) -> Result<(), SpanError> {
+    let (segments, left): (Vec<Segment>, Vec<Option<AliveBitSet>>) = kept.iter().cloned().unzip();
+    let merged = merge_filtered_segments(&segments, schema::settings(), left, into);
     merged.map(drop).map_err(tantivy_error)
 }
 
@@ -272,6 +340,7 @@ struct Contents {
     within: Within,
     generation: u32,
     body_bytes: u64,
+    erased_through: Seq,
 }
 
 /// The directory in which a span is made.
@@ -302,7 +371,7 @@ impl<'a> Temporary<'a> {
 
     /// Adds ids and summary to the index that lies here, syncs it all, gives it its name and opens it.
     fn publish(self, contents: Contents, ids: impl Iterator<Item = io::Result<(u64, Seq)>>) -> Result<Span, SpanError> {
-        let Contents { within, generation, body_bytes } = contents;
+        let Contents { within, generation, body_bytes, erased_through } = contents;
         let unusable = |why: String| SpanError::Unusable { path: self.dir.clone(), why };
         ids::write(&self.dir.join(IDS), within.from, ids).map_err(at(&self.dir.join(IDS)))?;
         let reader = open_index(&self.dir).map_err(|e| unusable(e.to_string()))?;
@@ -321,6 +390,7 @@ impl<'a> Temporary<'a> {
             time_max_ms: piece.time_ms.1,
             body_bytes,
             is_exact: piece.columns.is_exactly_ordered(),
+            erased_through,
         };
         let path = self.dir.join(SUMMARY);
         fs::write(&path, serde_json::to_vec_pretty(&summary).expect("a summary is plain data")).map_err(at(&path))?;
@@ -563,7 +633,18 @@ mod tests {
             next += events;
             let (time_min_ms, time_max_ms) = (0, 0);
             let (schema_version, generation, body_bytes, is_exact) = (1, 0, 0, true);
-            Summary { schema_version, first, last, generation, time_min_ms, time_max_ms, body_bytes, is_exact }
+            let erased_through = Seq::ZERO;
+            Summary {
+                schema_version,
+                first,
+                last,
+                generation,
+                time_min_ms,
+                time_max_ms,
+                body_bytes,
+                is_exact,
+                erased_through,
+            }
         };
         events.iter().map(span).collect()
     }

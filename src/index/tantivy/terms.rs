@@ -1,13 +1,18 @@
 //! How changes and details become single terms. Parts are joined by NUL, which no text of an event contains, so a
 //! pattern that stands for one part cannot run into the next: a term has exactly as many NULs as its form says.
 
-use crate::event::Event;
+use crate::event::{Event, PartKind};
 use crate::query::values::{self, ChangeValues};
 use crate::text::{self, Leaf};
 
 /// A longer path of keys in `detail` is indexed only by its beginning, enough to find that something is below it.
 /// No query text is long enough to name it whole.
 const PATH_BYTES_MAX: usize = 8_192;
+
+/// "This part is sealed under this key."
+pub fn sealed_under(part: PartKind, key: u64) -> String {
+    format!("{}\0{key}", part.as_str())
+}
 
 /// The terms of one event's changes, for every combination of what a filter may ask for.
 pub fn change_terms(event: &Event, each: &mut dyn FnMut(&str)) {

@@ -10,6 +10,7 @@ use ::tantivy::query::{EnableScoring, Weight};
 use crate::index::scan::Scan;
 use crate::index::source::{Personal, Source};
 use crate::index::tantivy::counts::{self, CountCache, CountLimits, Counting};
+use crate::index::tantivy::erased::BySegment;
 use crate::index::tantivy::hits::{PieceHits, Question};
 use crate::index::tantivy::lower::lower;
 use crate::index::tantivy::piece::Piece;
@@ -78,6 +79,12 @@ impl View {
         self.gaps.iter().map(|gap| gap.to.0 - gap.from.0).sum()
     }
 
+    /// Its pieces.
+    #[cfg(test)]
+    pub fn pieces(&self) -> &[Arc<Piece>] {
+        &self.pieces
+    }
+
     /// Number of Tantivy segments.
     pub fn piece_count(&self) -> usize {
         self.pieces.len()
@@ -95,8 +102,17 @@ impl View {
     pub(super) fn weight(&self, query: &Query) -> Result<Arc<dyn Weight>, EngineError> {
         let schema = schema::current();
         let received_at = |ms| self.source.first_received_at(ms, self.searchable);
-        let lowered = lower(&query.root, schema, &received_at, &self.patience, self.source.personal())?;
+        let lowered = lower(&query.root, schema, &received_at, &self.patience, self.sealed())?;
         Ok(Arc::from(lowered.weight(EnableScoring::disabled_from_schema(&schema.schema))?))
+    }
+
+    /// For those who may see what is sealed: what of it is erased and still in a piece.
+    fn sealed(&self) -> Option<BySegment> {
+        let erased = |piece: &Arc<Piece>| Some((piece.reader.segment_id(), piece.erased.clone()?));
+        match self.source.personal() {
+            Personal::Hidden => None,
+            Personal::Shown => Some(Arc::new(self.pieces.iter().filter_map(erased).collect())),
+        }
     }
 
     fn scans(&self, within: Within) -> Result<Vec<Scan>, EngineError> {

@@ -7,7 +7,6 @@ use tantivy::{DateTime, Index, TantivyDocument};
 
 use super::*;
 use crate::event::Catalogue;
-use crate::index::source::Personal;
 use crate::index::tantivy::lower::lower;
 use crate::index::tantivy::schema;
 use crate::query::{Env, parse};
@@ -72,7 +71,7 @@ fn ask(
     let query = parse(query, &Env { now_ms: 0, catalogue: Catalogue::builtin() }).unwrap();
     let patience = Arc::new(patience);
     let schema = schema::current();
-    let lowered = lower(&query.root, schema, &|_| Ok(Seq::ZERO), &patience, Personal::Hidden)?;
+    let lowered = lower(&query.root, schema, &|_| Ok(Seq::ZERO), &patience, None)?;
     let weight = lowered.weight(EnableScoring::disabled_from_schema(&schema.schema))?;
     let question = Question::new(&query, query.to_string(), Arc::from(weight), order, after, within, patience);
     PieceHits::open(piece.clone(), Arc::new(question))?.take(limit).collect()
