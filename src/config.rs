@@ -47,6 +47,8 @@ const SCRUB_BYTES_PER_S_DEFAULT: u64 = 8 << 20;
 /// With less a large log would never be through.
 const SCRUB_BYTES_PER_S_FLOOR: u64 = 64 << 10;
 
+/// Who is known only by what is written about them. Users and systems are who writes.
+const SUBJECT_TYPES_DEFAULT: &str = "contact";
 /// In s: a day's erasures cost one purge.
 const PURGE_AFTER_S_DEFAULT: u64 = 86_400;
 
@@ -125,7 +127,7 @@ pub struct Config {
     /// `https://admin.example.org`. Default none. `ANNALS_CORS_ORIGINS`.
     pub cors_origins: Option<String>,
     /// Types of those who can be erased, separated by spaces: what events tell about them is sealed, and shown to keys with the scope
-    /// `personal`. Empty seals nothing. Default none. `ANNALS_SUBJECT_TYPES`.
+    /// `personal`. Empty seals nothing. Default `contact`. `ANNALS_SUBJECT_TYPES`.
     pub subject_types: String,
     /// The file with the key-encryption key: 64 hexadecimal digits, made at the first start. Default `kek` in the data directory; better
     /// on another disk. `ANNALS_KEK_FILE`. The variable `ANNALS_KEK` may hold the key itself.
@@ -428,7 +430,7 @@ impl Config {
             trust_proxy: layer.trust_proxy.unwrap_or(false),
             frame_origins: layer.frame_origins,
             cors_origins: layer.cors_origins,
-            subject_types: layer.subject_types.unwrap_or_default(),
+            subject_types: layer.subject_types.unwrap_or_else(|| SUBJECT_TYPES_DEFAULT.to_owned()),
             kek_file: layer.kek_file,
             kek_command: layer.kek_command,
             purge_after_s: layer.purge_after_s.unwrap_or(PURGE_AFTER_S_DEFAULT),

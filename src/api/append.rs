@@ -250,7 +250,7 @@ pub(super) fn body_timeout() -> ApiError {
 
 /// The whole body. One that is too long is read on for a while and dropped: most clients look at an answer only when they
 /// have sent everything, and take a connection that closes before that for a fault of the network.
-async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+pub(super) async fn read(mut body: Body) -> Result<Bytes, ApiError> {
     let (mut read, mut len) = (BytesMut::new(), 0);
     while let Some(frame) = body.frame().await {
         let broken = "the request's body could not be read to its end";

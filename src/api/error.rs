@@ -14,6 +14,7 @@ use crate::json::write_string;
 use crate::log::ReadError;
 use crate::query::ParamError;
 use crate::seq::Seq;
+use crate::store::erasures::EraseError;
 use crate::store::AppendError;
 use crate::store::cursor::CursorError;
 use crate::tree::tile_reader::TileError;
@@ -271,6 +272,17 @@ impl From<AppendError> for ApiError {
             AppendError::SyncFailed => unavailable("outcome_unknown", 5),
             AppendError::Stopping => unavailable("stopping", 2),
             AppendError::Read { why } | AppendError::Keyring { why } => ApiError::internal(why),
+        }
+    }
+}
+
+impl From<EraseError> for ApiError {
+    fn from(error: EraseError) -> ApiError {
+        match error {
+            EraseError::NoKeyring => ApiError::new(StatusCode::CONFLICT, "nothing_sealed", error.to_string()),
+            EraseError::Append(error) => error.into(),
+            EraseError::Engine(error) => error.into(),
+            EraseError::Keyring(_) => ApiError::internal(&error.to_string()),
         }
     }
 }

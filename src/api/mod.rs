@@ -5,6 +5,7 @@ mod actions;
 mod append;
 pub mod connection;
 pub mod cors;
+mod erasures;
 pub mod error;
 mod events;
 pub mod export;
@@ -173,6 +174,11 @@ pub fn routes() -> Routes<App> {
         .delete("/v1/keys/{id}", ADMIN, keys::revoke)
         .post("/v1/viewers", READ, viewers::create.layer(middleware::from_fn(access::short_body)))
         .delete("/v1/viewers/{id}", READ, viewers::revoke)
+        .get("/v1/erasures", ADMIN, erasures::list)
+        .post("/v1/erasures", ADMIN, erasures::create)
+        .get("/v1/erasures/{id}", ADMIN, erasures::one)
+        .post("/v1/holds", ADMIN, erasures::hold)
+        .post("/v1/holds/lift", ADMIN, erasures::lift)
         .get("/healthz", Need::Nothing, health::healthz)
         .get("/readyz", Need::Nothing, health::readyz)
         .get("/metrics", Need::Whole(Scope::Read), metrics::metrics)

@@ -37,6 +37,12 @@ pub async fn enter(app: &App, action: &'static str, target: Option<Object>, deta
     append(app, vec![by_caller(app, actor, action, target, detail)]).await
 }
 
+/// The caller did this, also if nobody can name them.
+pub fn by_whoever(app: &App, action: &'static str, detail: Json) -> Own {
+    let unnamed = || Party { kind: "unknown".into(), id: "unknown".into(), name: None, email: None };
+    by_caller(app, app.caller.who().party().unwrap_or_else(unnamed), action, None, detail)
+}
+
 /// The caller did this. A viewer's token is told by its id: their name is what the maker of it says.
 fn by_caller(app: &App, actor: Party, action: &'static str, target: Option<Object>, mut detail: Json) -> Own {
     if let (Json::Object(members), Who::Viewer { id, .. }) = (&mut detail, app.caller.who()) {

@@ -69,7 +69,7 @@ pub async fn tile(app: App, Path((level, tile)): Path<(String, String)>) -> Resu
 }
 
 pub async fn proof(app: App, Path(name): Path<String>, uri: Uri) -> Result<Response, ApiError> {
-    let proven = prove(&app, &name, &uri).await?;
+    let proven = prove(&app, named(&app, &name, &uri).await?).await?;
     Ok(text(proven.to_text()))
 }
 
@@ -79,7 +79,7 @@ pub async fn evidence(app: App, Path(name): Path<String>, uri: Uri) -> Result<Re
 
 /// Leaf, salt and body of the entry of this name as they were hashed, and the way to the newest checkpoint.
 pub async fn evidence_of(app: &App, name: &str, uri: &Uri) -> Result<Response, ApiError> {
-    let proven = prove(app, name, uri).await?;
+    let proven = prove(app, named(app, name, uri).await?).await?;
     let seq = Seq(proven.index);
     own::enter_view(app, seq).await?;
     let evidence = ask(app, EngineChoice::Index, move |answers, _| Ok(answers.source.evidence(seq)?)).await?;
@@ -113,12 +113,16 @@ pub async fn consistency(app: App, uri: Uri) -> Result<Response, ApiError> {
     Ok(json(wire::consistency(&roots, &proof, &head.checkpoint)))
 }
 
-/// The inclusion proof of the entry of this name, under the newest checkpoint.
-async fn prove(app: &App, name: &str, uri: &Uri) -> Result<TlogProof, ApiError> {
+/// The entry of this name.
+async fn named(app: &App, name: &str, uri: &Uri) -> Result<Seq, ApiError> {
     let mut params = Params::of(uri)?;
     let tenant = params.take("tenant")?;
     params.finish()?;
-    let seq = find(app, name, tenant.as_deref()).await?;
+    find(app, name, tenant.as_deref()).await
+}
+
+/// The inclusion proof of an entry that the caller sees, under the newest checkpoint.
+pub(super) async fn prove(app: &App, seq: Seq) -> Result<TlogProof, ApiError> {
     if seq >= signed(app)?.size {
         // Who timed out is told below.
         let _ = tokio::time::timeout(SIGNED_SOON, app.store.watermarks().signed(seq.plus(1))).await;

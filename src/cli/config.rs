@@ -64,7 +64,7 @@ frame_origins   ANNALS_FRAME_ORIGINS                   origins, separated by spa
 cors_origins    ANNALS_CORS_ORIGINS                    origins, separated by spaces, whose scripts may ask /v1 with a key of
                                                        their own; default none
 subject_types   ANNALS_SUBJECT_TYPES                   types of those who can be erased, separated by spaces: what is told
-                                                       about them is sealed; default none
+                                                       about them is sealed; empty seals nothing; default contact
 kek_file        ANNALS_KEK_FILE                        the file with the key-encryption key, made at the first start;
                                                        default kek in the data directory; or ANNALS_KEK has the key itself
 kek_command     ANNALS_KEK_COMMAND                     a command that prints it, at each start; default none

@@ -5,6 +5,7 @@ mod backup;
 mod client;
 mod config;
 mod demo;
+mod erase;
 mod export;
 mod key;
 mod progress;
@@ -69,6 +70,12 @@ enum Verb {
     /// Make, list and revoke the keys of a running server
     #[command(after_help = EXIT_CODES)]
     Key(key::KeyArgs),
+    /// Erase persons on a running server: what was told about them can be read and found by nobody any more
+    #[command(after_help = EXIT_CODES)]
+    Erase(erase::EraseArgs),
+    /// Say that persons may not be erased, or may again
+    #[command(after_help = EXIT_CODES)]
+    Hold(erase::HoldArgs),
     /// Explain every setting, and show what they are now
     #[command(after_help = EXIT_CODES)]
     Config(config::ConfigArgs),
@@ -91,6 +98,8 @@ pub fn main() -> ExitCode {
         Verb::Witness(args) => args.run(),
         Verb::Demo(args) => args.run(),
         Verb::Key(args) => args.run(),
+        Verb::Erase(args) => args.run(),
+        Verb::Hold(args) => args.run(),
         Verb::Config(args) => args.run(),
     };
     match done {

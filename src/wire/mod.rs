@@ -1,5 +1,6 @@
 //! The JSON of `/v1`: how answers are written. Rows are spliced in as text, so that a page costs no second parse.
 
+mod erasures;
 mod facets;
 mod highlights;
 mod histogram;
@@ -12,6 +13,7 @@ mod viewers;
 
 use std::fmt::Write;
 
+pub use erasures::{ErasureDraft, ErasureState, erasure, erasure_done, erasure_draft, erasures, erasures_now};
 pub use facets::{FacetAnswer, facets};
 pub use histogram::{BUCKETS_MAX, Histogram, HistogramError, Step};
 pub use integrity::integrity;

@@ -193,7 +193,8 @@ impl Erasing {
             }
         }
         let _sealing = self.sealing.write();
-        let (mut asked, mut entries): (Vec<Option<Asked>>, Vec<(usize, Wanted, Vec<u64>)>) = (Vec::new(), Vec::new());
+        let mut asked: Vec<Option<Asked>> = Vec::with_capacity(wanted.len());
+        let mut entries: Vec<(usize, Wanted, Vec<u64>)> = Vec::new();
         let mut seen: HashMap<Person, usize> = HashMap::new();
         let mut again = Vec::new();
         for (n, wanted) in wanted.into_iter().enumerate() {

@@ -312,7 +312,7 @@ fn who_is_on_hold_is_not_erased_and_the_attempt_is_entered() {
     assert!(world.store.hold(held.clone(), own(), true).unwrap());
     assert!(!world.store.hold(held.clone(), own(), true).unwrap());
     let world = reopen(world, Duration::ZERO);
-    assert_eq!(world.store.holds(), [held.clone()]);
+    assert_eq!(world.store.holds(), std::slice::from_ref(&held));
     assert_eq!(erase(&world.store, std::slice::from_ref(&held)), [Asked::Held]);
     world.await_searchable();
     assert_eq!(found(&world, Personal::Shown, "action:erasure.requested outcome:denied"), 1);

@@ -1,0 +1,141 @@
+//! `/v1/erasures` and `/v1/holds`: who is erased, how far that is, and who may not be.
+
+use axum::body::Body;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
+
+use super::append::{BODY_TIME_MAX, body_timeout, read};
+use super::error::ApiError;
+use super::events::find;
+use super::keys::{expect_json, whole};
+use super::params::Params;
+use super::{App, json, own, proofs};
+use crate::event::{Event, Kind, Subject};
+use crate::index::EngineError;
+use crate::json::Json;
+use crate::seq::Seq;
+use crate::store::erasures::{Asked, EraseError, Erasure, Person, REQUESTED, Wanted, done_id};
+use crate::store::own::{DEFAULT_TENANT, Own};
+use crate::wire::{self, ErasureDraft, ErasureState};
+
+pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    Params::of(&uri)?.finish()?;
+    let draft = draft(&headers, body).await?;
+    let wanted: Vec<Wanted> =
+        draft.persons.iter().map(|person| Wanted { person: person.clone(), own: entry(&app, &draft) }).collect();
+    // To its end, also if the caller hangs up: what is begun must be known.
+    let store = app.store.clone();
+    let asked = whole(async move { blocking(move || store.erase(wanted)).await }).await?;
+    let pending = app.store.erasures_pending();
+    if draft.is_single
+        && let ([person], [asked]) = (&draft.persons[..], &asked[..])
+    {
+        let (status, id, state) = match asked {
+            Asked::Begun(erasure) => (StatusCode::ACCEPTED, &erasure.id, ErasureState::Purging(erasure)),
+            Asked::Known(id) => (StatusCode::OK, id, known(&pending, id)),
+            Asked::Held => {
+                let detail = "they are on hold, so nothing was erased; that it was asked for is in the log";
+                return Err(ApiError::new(StatusCode::CONFLICT, "on_hold", detail));
+            }
+        };
+        let mut response = (status, json(wire::erasure(Some(id), person, &state))).into_response();
+        let location = HeaderValue::from_str(&format!("/v1/erasures/{id}"));
+        response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
+        return Ok(response);
+    }
+    let all = draft.persons.into_iter().zip(&asked).map(|(person, asked)| match asked {
+        Asked::Begun(erasure) => (Some(erasure.id.clone()), person, ErasureState::Purging(erasure)),
+        Asked::Known(id) => (Some(id.clone()), person, known(&pending, id)),
+        Asked::Held => (None, person, ErasureState::Held),
+    });
+    Ok((StatusCode::ACCEPTED, json(wire::erasures(&all.collect::<Vec<_>>()))).into_response())
+}
+
+fn known<'a>(pending: &'a [Erasure], id: &str) -> ErasureState<'a> {
+    pending.iter().find(|erasure| erasure.id == id).map_or(ErasureState::Done, ErasureState::Purging)
+}
+
+pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
+    Params::of(&uri)?.finish()?;
+    Ok(json(wire::erasures_now(&app.store.erasures_pending(), &app.store.holds())))
+}
+
+pub async fn one(app: App, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
+    let mut params = Params::of(&uri)?;
+    let tenant = params.take("tenant")?;
+    params.finish()?;
+    if let Some(erasure) = app.store.erasures_pending().iter().find(|erasure| erasure.id == id) {
+        return Ok(json(wire::erasure(Some(&id), &erasure.person, &ErasureState::Purging(erasure))));
+    }
+    let missing = || ApiError::not_found(format!("there is no erasure {id:?}"));
+    let find = async |name: &str| match find(&app, name, tenant.as_deref()).await {
+        Err(error) if error.status() == StatusCode::NOT_FOUND => Err(missing()),
+        found => found,
+    };
+    let requested = find(&id).await?;
+    let proof = proofs::prove(&app, find(&done_id(&id)).await?).await?;
+    let store = app.store.clone();
+    let done = blocking(move || {
+        let source = store.source();
+        let entry = source.entry(requested)?;
+        let Some(person) = person(&entry.event).filter(|_| entry.kind == Kind::Erasure) else { return Ok(None) };
+        let done = source.entry(Seq(proof.index))?;
+        let receipt = wire::evidence(&source.evidence(done.seq)?, &proof);
+        Ok::<_, EngineError>(Some(wire::erasure_done(&entry.event.id, &person, (requested, &done), &receipt)))
+    });
+    Ok(json(done.await?.ok_or_else(missing)?))
+}
+
+pub async fn hold(app: App, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    set(app, &uri, &headers, body, true).await
+}
+
+pub async fn lift(app: App, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
+    set(app, &uri, &headers, body, false).await
+}
+
+async fn set(app: App, uri: &Uri, headers: &HeaderMap, body: Body, is_held: bool) -> Result<Response, ApiError> {
+    Params::of(uri)?.finish()?;
+    let draft = draft(headers, body).await?;
+    let entries: Vec<(Person, Own)> =
+        draft.persons.iter().map(|person| (person.clone(), entry(&app, &draft))).collect();
+    let set = whole(async move {
+        blocking(move || {
+            for (person, own) in entries {
+                app.store.hold(person, own, is_held)?;
+            }
+            Ok::<_, EraseError>(wire::erasures_now(&app.store.erasures_pending(), &app.store.holds()))
+        })
+        .await
+    });
+    Ok(json(set.await?))
+}
+
+async fn draft(headers: &HeaderMap, body: Body) -> Result<ErasureDraft, ApiError> {
+    expect_json(headers)?;
+    let body = timeout(BODY_TIME_MAX, read(body)).await.map_err(|_| body_timeout())??;
+    let bad = |why: String| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_erasure", why);
+    wire::erasure_draft(&body, DEFAULT_TENANT).map_err(bad)
+}
+
+/// Who asks, and why.
+fn entry(app: &App, draft: &ErasureDraft) -> Own {
+    let request_ref = draft.request_ref.as_ref().map(|text| ("request_ref".to_owned(), own::text(text.as_str())));
+    let detail = Json::Object(request_ref.into_iter().collect());
+    Own { reason: draft.reason.clone(), ..own::by_whoever(app, REQUESTED, detail) }
+}
+
+fn person(event: &Event) -> Option<Person> {
+    let target = event.target.as_ref()?;
+    let subject = Subject { kind: target.kind.clone()?, id: target.id.clone()? };
+    Some(Person::of(&event.tenant, &subject))
+}
+
+async fn blocking<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, ApiError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| ApiError::internal("an erasure panicked"))?.map_err(Into::into)
+}
