@@ -134,6 +134,8 @@ pub struct Config {
     pub kek_file: Option<PathBuf>,
     /// A command that prints the key-encryption key, run by `sh -c` at each start. Default none. `ANNALS_KEK_COMMAND`.
     pub kek_command: Option<String>,
+    /// Go on, once, although the keyring is gone: what was sealed with it is lost. Default false. `ANNALS_ACCEPT_LOST_KEYRING`.
+    pub accept_lost_keyring: bool,
     /// What was erased leaves the files of the index this much later, with all that is erased meanwhile, s. It is neither shown nor found
     /// before either. Default 86,400 (a day); 0 is at once. `ANNALS_PURGE_AFTER_S`.
     pub purge_after_s: u64,
@@ -192,6 +194,7 @@ pub struct Layer {
     pub subject_types: Option<String>,
     pub kek_file: Option<PathBuf>,
     pub kek_command: Option<String>,
+    pub accept_lost_keyring: Option<bool>,
     pub purge_after_s: Option<u64>,
     pub actions: Option<PathBuf>,
     pub oidc: Option<oidc::Settings>,
@@ -295,6 +298,7 @@ impl Layer {
             subject_types: read("ANNALS_SUBJECT_TYPES"),
             kek_file: read("ANNALS_KEK_FILE").map(PathBuf::from),
             kek_command: read("ANNALS_KEK_COMMAND"),
+            accept_lost_keyring: parsed("ANNALS_ACCEPT_LOST_KEYRING", "1, true, 0 or false").flag()?,
             purge_after_s: parsed("ANNALS_PURGE_AFTER_S", "a number of seconds").parse()?,
             actions: read("ANNALS_ACTIONS").map(PathBuf::from),
             oidc: None,
@@ -347,6 +351,7 @@ impl Layer {
             subject_types: self.subject_types.or(below.subject_types),
             kek_file: self.kek_file.or(below.kek_file),
             kek_command: self.kek_command.or(below.kek_command),
+            accept_lost_keyring: self.accept_lost_keyring.or(below.accept_lost_keyring),
             purge_after_s: self.purge_after_s.or(below.purge_after_s),
             actions: self.actions.or(below.actions),
             oidc: self.oidc.or(below.oidc),
@@ -433,6 +438,7 @@ impl Config {
             subject_types: layer.subject_types.unwrap_or_else(|| SUBJECT_TYPES_DEFAULT.to_owned()),
             kek_file: layer.kek_file,
             kek_command: layer.kek_command,
+            accept_lost_keyring: layer.accept_lost_keyring.unwrap_or(false),
             purge_after_s: layer.purge_after_s.unwrap_or(PURGE_AFTER_S_DEFAULT),
             actions: layer.actions,
             oidc: layer.oidc,
@@ -481,7 +487,8 @@ impl Config {
             (None, Some(command)) if kek_file.is_none() => Some(printed(command)?),
             (Some(_), _) | (None, Some(_)) => return Err(ConfigError::SeveralKeks),
         };
-        Ok(Privacy { types, kek, kek_file, purge_after: Duration::from_secs(self.purge_after_s) })
+        let accept_lost_keyring = self.accept_lost_keyring;
+        Ok(Privacy { types, kek, kek_file, accept_lost_keyring, purge_after: Duration::from_secs(self.purge_after_s) })
     }
 
     /// How often each caller may ask.

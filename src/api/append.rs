@@ -135,8 +135,12 @@ async fn store(app: &App, drafts: Vec<Draft>, skip_conflicts: bool) -> Result<An
     if drafts.is_empty() {
         return Ok(Ok(Vec::new()));
     }
-    let has_personal = drafts.iter().any(|draft| !draft.personal.is_empty());
-    let append = Append { drafts, skip_conflicts, kind: Kind::Event };
+    Ok(enter(app, Append { drafts, skip_conflicts, kind: Kind::Event }).await)
+}
+
+/// Has a request stored, and answers what became of it.
+pub(super) async fn enter(app: &App, append: Append) -> Answer {
+    let has_personal = append.drafts.iter().any(|draft| !draft.personal.is_empty());
     let answer = match has_personal {
         false => app.store.append(append)?,
         // What is sealed takes its time, and a new key has to be on disk first.
@@ -147,7 +151,7 @@ async fn store(app: &App, drafts: Vec<Draft>, skip_conflicts: bool) -> Result<An
         }
     };
     // The writer drops a request unanswered only when it dies.
-    Ok(answer.await.unwrap_or(Err(AppendError::SyncFailed)))
+    answer.await.unwrap_or(Err(AppendError::SyncFailed))
 }
 
 async fn answer(

@@ -11,7 +11,7 @@ use super::App;
 use super::error::ApiError;
 use crate::auth::{Attempt, Failure, Folds, Look, Told, Who};
 use crate::clock;
-use crate::event::{Context, Kind, Object, Outcome, Party};
+use crate::event::{Context, Kind, Object, Outcome, Party, Subject};
 use crate::json::Json;
 use crate::query::Query;
 use crate::seq::Seq;
@@ -57,9 +57,8 @@ fn by_caller(app: &App, actor: Party, action: &'static str, target: Option<Objec
 /// # Errors
 /// When it cannot be entered. Then nothing may be shown.
 pub async fn enter_search(app: &App, filter_hash: u64, query: &Query, rows: u64) -> Result<(), ApiError> {
-    let target = Object { kind: Some("query".into()), id: None, name: None };
     let detail = || vec![("query".to_owned(), text(query.to_string()))];
-    look(app, "audit.searched", filter_hash, rows, target, detail).await
+    look(app, "audit.searched", filter_hash, rows, Of::Query, detail).await
 }
 
 /// Enters that the caller opened the entry at this place. Once more is folded into a number.
@@ -67,22 +66,56 @@ pub async fn enter_search(app: &App, filter_hash: u64, query: &Query, rows: u64)
 /// # Errors
 /// When it cannot be entered. Then it may not be shown.
 pub async fn enter_view(app: &App, seq: Seq) -> Result<(), ApiError> {
-    let target = Object { kind: Some("entry".into()), id: Some(format!("@{seq}")), name: None };
-    look(app, "audit.viewed", seq.0, 1, target, Vec::new).await
+    look(app, "audit.viewed", seq.0, 1, Of::Entry(seq), Vec::new).await
 }
+
+/// What was looked at.
+#[derive(Clone, Copy)]
+enum Of {
+    Query,
+    Entry(Seq),
+}
+
+impl Of {
+    fn target(self) -> Object {
+        let (kind, id) = match self {
+            Of::Query => (QUERY, None),
+            Of::Entry(seq) => ("entry", Some(format!("@{seq}"))),
+        };
+        Object { kind: Some(kind.into()), id, name: None }
+    }
+
+    /// What was asked may name somebody, so it is sealed: for all queries of a tenant and month together, which can be erased as one.
+    fn subjects(self, app: &App, now_ms: u64) -> Vec<Subject> {
+        match self {
+            Of::Query if app.store.seals() => {
+                let month = clock::rfc3339_ms(now_ms.cast_signed()).chars().take("2026-11".len()).collect();
+                vec![Subject { kind: QUERY.into(), id: month }]
+            }
+            Of::Query | Of::Entry(_) => Vec::new(),
+        }
+    }
+}
+
+/// The type of what somebody asked.
+const QUERY: &str = "query";
 
 async fn look(
     app: &App,
     action: &'static str,
     what: u64,
     rows: u64,
-    target: Object,
+    of: Of,
     members: impl FnOnce() -> Vec<(String, Json)>,
 ) -> Result<(), ApiError> {
     let Some(actor) = app.caller.who().party() else { return Ok(()) };
     let who = format!("{} {}", actor.kind, app.caller.who());
-    let entry = || by_caller(app, actor, action, Some(target), Json::Object(members()));
-    let told = app.looks.count(Look { who, action, what }, rows, clock::now_ms(), entry);
+    let now_ms = clock::now_ms();
+    let entry = || {
+        let own = by_caller(app, actor, action, Some(of.target()), Json::Object(members()));
+        Own { subjects: of.subjects(app, now_ms), ..own }
+    };
+    let told = app.looks.count(Look { who, action, what }, rows, now_ms, entry);
     if told.is_empty() {
         return Ok(());
     }
@@ -230,9 +263,8 @@ async fn append(app: &App, entries: Vec<Own>) -> Result<(), ApiError> {
         return Ok(());
     }
     let drafts = entries.into_iter().map(Own::into_draft).collect();
-    // The writer drops a request unanswered only when it dies.
-    let answer = app.store.append(Append { drafts, skip_conflicts: false, kind: Kind::Own })?;
-    answer.await.unwrap_or(Err(AppendError::SyncFailed)).map(drop).map_err(ApiError::from)
+    let append = Append { drafts, skip_conflicts: false, kind: Kind::Own };
+    super::append::enter(app, append).await.map(drop).map_err(ApiError::from)
 }
 
 /// A text of a detail.

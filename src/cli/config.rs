@@ -68,6 +68,8 @@ subject_types   ANNALS_SUBJECT_TYPES                   types of those who can be
 kek_file        ANNALS_KEK_FILE                        the file with the key-encryption key, made at the first start;
                                                        default kek in the data directory; or ANNALS_KEK has the key itself
 kek_command     ANNALS_KEK_COMMAND                     a command that prints it, at each start; default none
+accept_lost_keyring  ANNALS_ACCEPT_LOST_KEYRING        go on, once, although the keyring is gone and what was sealed with
+                                                       it lost; default false
 purge_after_s   ANNALS_PURGE_AFTER_S                   what was erased leaves the files of the index this much later, s;
                                                        default 86400 (a day), 0 is at once
 actions         ANNALS_ACTIONS                         a TOML file with further categories and actions; default none

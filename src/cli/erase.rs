@@ -79,7 +79,13 @@ impl EraseArgs {
         for erasure in erasures {
             let (subject, state) = (&erasure["subject"], text(&erasure["state"]));
             held += usize::from(state == "on_hold");
-            let line = format!("{:<36}  {:<8}  {}/{}", text(&erasure["id"]), state, text(&subject["type"]), text(&subject["id"]));
+            let line = format!(
+                "{:<36}  {:<8}  {}/{}",
+                text(&erasure["id"]),
+                state,
+                text(&subject["type"]),
+                text(&subject["id"])
+            );
             if self.wait { eprintln!("{line}") } else { println!("{line}") }
         }
         if self.wait {

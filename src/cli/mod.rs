@@ -8,6 +8,7 @@ mod demo;
 mod erase;
 mod export;
 mod key;
+mod keyring;
 mod progress;
 mod reindex;
 mod repair;
@@ -76,6 +77,9 @@ enum Verb {
     /// Say that persons may not be erased, or may again
     #[command(after_help = EXIT_CODES)]
     Hold(erase::HoldArgs),
+    /// Count, copy or wrap anew the keys of those who can be erased
+    #[command(after_help = EXIT_CODES)]
+    Keyring(keyring::KeyringArgs),
     /// Explain every setting, and show what they are now
     #[command(after_help = EXIT_CODES)]
     Config(config::ConfigArgs),
@@ -100,6 +104,7 @@ pub fn main() -> ExitCode {
         Verb::Key(args) => args.run(),
         Verb::Erase(args) => args.run(),
         Verb::Hold(args) => args.run(),
+        Verb::Keyring(args) => args.run(),
         Verb::Config(args) => args.run(),
     };
     match done {

@@ -175,6 +175,15 @@ impl Event {
         unique(parties.chain(objects).chain(self.subjects.iter().cloned()))
     }
 
+    /// Type and id of all whom or what it names, whether they can be erased or not; some may come twice.
+    pub fn anybody(&self) -> impl Iterator<Item = (&str, &str)> {
+        let parties = std::iter::once(&self.actor).chain(&self.on_behalf_of);
+        let parties = parties.map(|party| (party.kind.as_str(), party.id.as_str()));
+        let objects = self.target.iter().chain(&self.related);
+        let objects = objects.filter_map(|object| Some((object.kind.as_deref()?, object.id.as_deref()?)));
+        parties.chain(objects).chain(self.subjects.iter().map(|subject| (subject.kind.as_str(), subject.id.as_str())))
+    }
+
     /// Takes out what is about persons. Nothing if the event is about nobody, no part in which nothing would be.
     pub fn take_personal(&mut self, types: &SubjectTypes) -> Vec<PersonalPart> {
         let subjects = self.persons(types);

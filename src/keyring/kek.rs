@@ -21,9 +21,8 @@ pub const KEY_BYTES: usize = 32;
 pub const NONCE_BYTES: usize = 24;
 /// Bytes of a wrapped key: itself and a tag.
 pub const WRAPPED_BYTES: usize = KEY_BYTES + 16;
-/// What the subkeys are for.
+/// What the subkey is for.
 const WRAP_INFO: &[u8] = b"annals/keyring/wrap/v1";
-const SUBJECT_INFO: &[u8] = b"annals/keyring/subject/v1";
 
 /// A key that nobody sees; zeros when it is dropped.
 pub type Secret = Zeroizing<[u8; KEY_BYTES]>;
@@ -54,8 +53,6 @@ impl Debug for SecretText {
 pub struct Kek {
     /// Wraps.
     wrap: Secret,
-    /// Stands for subjects without naming them.
-    subject: Secret,
 }
 
 /// Not a key-encryption key.
@@ -82,13 +79,10 @@ impl Kek {
     }
 
     fn new(key: &Secret, log_id: &[u8; 16]) -> Kek {
-        let derive = |info: &[u8]| {
-            let mut derived = Secret::default();
-            let hkdf = Hkdf::<Sha256>::new(Some(log_id), &**key);
-            hkdf.expand(info, &mut *derived).expect("HKDF gives more than 32 bytes");
-            derived
-        };
-        Kek { wrap: derive(WRAP_INFO), subject: derive(SUBJECT_INFO) }
+        let mut wrap = Secret::default();
+        let hkdf = Hkdf::<Sha256>::new(Some(log_id), &**key);
+        hkdf.expand(WRAP_INFO, &mut *wrap).expect("HKDF gives more than 32 bytes");
+        Kek { wrap }
     }
 
     /// Writes a new one into a file that only its owner may read.
@@ -133,16 +127,16 @@ impl Kek {
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(&Key::from(*self.wrap))
     }
+}
 
-    /// What stands for a subject in the file: without this key nobody can tell whose it is, not by trying names either.
-    pub(super) fn tag(&self, subject: &Subject<'_>) -> [u8; 32] {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&*self.subject).expect("HMAC takes keys of any length");
-        for part in [subject.tenant, subject.kind, subject.id] {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part.as_bytes());
-        }
-        mac.finalize().into_bytes().into()
+/// What stands for a subject in a keyring: without its naming key nobody can tell whose it is, not by trying names either.
+pub(super) fn tag(naming: &Secret, subject: &Subject<'_>) -> [u8; 32] {
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&**naming).expect("HMAC takes keys of any length");
+    for part in [subject.tenant, subject.kind, subject.id] {
+        mac.update(&(part.len() as u64).to_le_bytes());
+        mac.update(part.as_bytes());
     }
+    mac.finalize().into_bytes().into()
 }
 
 impl Debug for Kek {

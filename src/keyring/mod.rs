@@ -20,7 +20,8 @@ use sha2::Sha256;
 
 use crate::durable::{self, Disk, DiskFile};
 use kek::{Kek, Secret};
-use slot::{Header, Live, SLOT_BYTES, Slot};
+pub use slot::SLOT_BYTES;
+use slot::{Header, Live, Slot};
 
 /// Where the keys are kept, in the data directory.
 pub const FILE: &str = "keyring";
@@ -77,6 +78,8 @@ pub struct Keyring {
     path: PathBuf,
     header: Header,
     kek: Kek,
+    /// Makes of a subject what stands for it. Drawn with the keyring and wrapped in its header, so that it stays when another key wraps.
+    naming: Secret,
     /// Held to look up a key, to make one and to destroy one.
     state: Mutex<State>,
     /// Held during a sync, before `state`: the system tells of a failed write once, and whoever hears of it must be the one who says so.
@@ -104,7 +107,8 @@ impl Keyring {
         let path = dir.join(FILE);
         let failed = |source| KeyringError::Io { path: path.clone(), source };
         if !disk.exists(&path).map_err(failed)? {
-            let (nonce, check) = kek.wrap(&Secret::default(), &log_id).map_err(failed)?;
+            let naming = Secret::new(durable::random().map_err(failed)?);
+            let (nonce, check) = kek.wrap(&naming, &log_id).map_err(failed)?;
             let header = Header { log_id, generation: 1, nonce, check };
             durable::replace(disk, dir, FILE, &header.encode()).map_err(failed)?;
         }
@@ -119,9 +123,9 @@ impl Keyring {
         if header.log_id != log_id {
             return Err(KeyringError::OtherLog(path));
         }
-        if kek.unwrap(&header.nonce, &header.check, &log_id).is_none() {
+        let Some(naming) = kek.unwrap(&header.nonce, &header.check, &log_id) else {
             return Err(KeyringError::OtherKek(path));
-        }
+        };
         // What is read here may be known to the cache only, after a start that ended before its sync.
         file.sync_data().map_err(failed)?;
         let mut state = State { next: 1, live: HashMap::new(), synced: 0, unreadable: 0, is_poisoned: false };
@@ -135,7 +139,7 @@ impl Keyring {
             state.next = number + 1;
         }
         state.synced = state.next;
-        Ok(Keyring { file, path, header, kek, state: Mutex::new(state), syncing: Mutex::new(()) })
+        Ok(Keyring { file, path, header, kek, naming, state: Mutex::new(state), syncing: Mutex::new(()) })
     }
 
     /// The log whose subjects' keys these are.
@@ -148,13 +152,48 @@ impl Keyring {
         self.header.generation
     }
 
+    /// The same for a log to remember, 0 as long as there was no key: then nothing would be lost with it.
+    pub fn generation_used(&self) -> u32 {
+        if self.has_keys() { self.generation() } else { 0 }
+    }
+
+    /// Wraps all keys with another key-encryption key, into a new file in the place of this one. Nobody else may use it meanwhile.
+    /// Slots that cannot be read stay as they are. Answers how many keys were wrapped.
+    ///
+    /// # Errors
+    /// When the disk fails or a key does not open; then the old file is there as it was.
+    pub fn rewrap(&self, disk: &dyn Disk, dir: &Path, to: &Kek) -> Result<u64, KeyringError> {
+        let state = self.state.lock();
+        let failed = |source| self.failed(source);
+        let log_id = self.header.log_id;
+        let (nonce, check) = to.wrap(&self.naming, &log_id).map_err(failed)?;
+        let header = Header { log_id, generation: self.header.generation + 1, nonce, check };
+        let mut bytes = zeroize::Zeroizing::new(header.encode().to_vec());
+        let mut wrapped_keys = 0;
+        for number in 1..state.next {
+            let slot = read_slot(&*self.file, number).map_err(failed)?;
+            let Slot::Live(live) = Slot::decode(&slot) else {
+                bytes.extend_from_slice(&slot);
+                continue;
+            };
+            let place = self.place(number, &live.subject);
+            let key = self.kek.unwrap(&live.nonce, &live.wrapped, &place);
+            let key = key.ok_or_else(|| failed(io::Error::other(format!("the key in slot {number} does not open"))))?;
+            let (nonce, wrapped) = to.wrap(&key, &place).map_err(failed)?;
+            bytes.extend_from_slice(&Slot::Live(Live { nonce, wrapped, ..live }).encode());
+            wrapped_keys += 1;
+        }
+        durable::replace(disk, dir, FILE, &bytes).map_err(failed)?;
+        Ok(wrapped_keys)
+    }
+
     /// The number of the key that seals what is about somebody from now on; a new one if they have none that counts.
     /// Nothing that it seals may be written before [`Keyring::sync`].
     ///
     /// # Errors
     /// When the disk fails or the keyring is full; then there is no new key.
     pub fn key_for(&self, subject: &Subject<'_>, now_ms: u64) -> Result<u64, KeyringError> {
-        let tag = self.kek.tag(subject);
+        let tag = kek::tag(&self.naming, subject);
         let mut state = self.state.lock();
         if let Some(number) = state.live.get(&tag).and_then(|numbers| numbers.last()) {
             return Ok(*number);
@@ -175,7 +214,7 @@ impl Keyring {
 
     /// The numbers of somebody's keys that count.
     pub fn keys_of(&self, subject: &Subject<'_>) -> Vec<u64> {
-        self.state.lock().live.get(&self.kek.tag(subject)).cloned().unwrap_or_default()
+        self.state.lock().live.get(&kek::tag(&self.naming, subject)).cloned().unwrap_or_default()
     }
 
     /// Returns when all keys that were given out are on disk.
@@ -343,6 +382,56 @@ impl Keyring {
 
     fn failed(&self, source: io::Error) -> KeyringError {
         KeyringError::Io { path: self.path.clone(), source }
+    }
+}
+
+/// What became of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It is there.
+    Alive,
+    /// It was destroyed.
+    Destroyed,
+    /// It never was, or what stands in its place cannot be read.
+    Missing,
+}
+
+/// A keyring's file, looked at without the key that opens it: what became of each key can be told, none can be used.
+pub struct Outside {
+    file: Arc<dyn DiskFile>,
+    /// The log whose subjects' keys these are.
+    pub log_id: [u8; 16],
+    /// One more with each new file that the same keys were wrapped into.
+    pub generation: u32,
+}
+
+impl Outside {
+    /// That of a directory; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is none.
+    pub fn open(disk: &dyn Disk, dir: &Path) -> Result<Option<Outside>, KeyringError> {
+        let path = dir.join(FILE);
+        let failed = |source| KeyringError::Io { path: path.clone(), source };
+        if !disk.exists(&path).map_err(failed)? {
+            return Ok(None);
+        }
+        let file = disk.open_read(&path).map_err(failed)?;
+        let header = read_slot(&*file, 0).ok().and_then(|bytes| Header::decode(&bytes));
+        let header = header.ok_or_else(|| KeyringError::NotAKeyring(path.clone()))?;
+        Ok(Some(Outside { file, log_id: header.log_id, generation: header.generation }))
+    }
+
+    /// What became of the key of this number.
+    pub fn state(&self, number: u64) -> KeyState {
+        if number == 0 || number > KEYS_MAX {
+            return KeyState::Missing;
+        }
+        match read_slot(&*self.file, number).map(|bytes| Slot::decode(&bytes)) {
+            Ok(Slot::Live(_)) => KeyState::Alive,
+            Ok(Slot::Erased { .. }) => KeyState::Destroyed,
+            Ok(Slot::Free | Slot::Unreadable) | Err(_) => KeyState::Missing,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! 8 created_ms u64 | 16 erased_ms u64 | 24 subject [32] | 56 nonce [24] | 80 wrapped key [48]
 //!
 //! 0 magic "ANNKEYS1" | 8 crc32c u32, likewise | 12 zeros u32 | 16 log_id [16] | 32 generation u32 | 36 zeros u32
-//! 40 nonce [24] | 64 wrapped zeros [48] | 112 zeros
+//! 40 nonce [24] | 64 wrapped key that names subjects [48] | 112 zeros
 //! ```
 //!
 //! A slot lies within a sector of 512 bytes, so a write of it is there or not (`log/FORMAT.md`, what we assume of disks). An

@@ -10,6 +10,7 @@ use super::icons::{icon, small};
 use super::list::outcome_word;
 use super::look::{CELL_CHARACTERS, Look, marked, marks_of, segment};
 use super::payload;
+use super::withheld::{why, withheld};
 use crate::clock::rfc3339_ms;
 use crate::event::row::hex;
 use crate::event::{Entry, Event, Party};
@@ -74,8 +75,12 @@ pub fn body(look: &Look<'_>, opened: &Opened, marks: &Highlights, head: &TreeHea
             }
             div class="cols" {
                 div {
-                    section { h3 { "Before and after" } (changes(event, marks)) }
-                    section { h3 { "Payload" } (payload(opened, &permalink)) }
+                    section { h3 { "Before and after" } (changes(&opened.entry, marks)) }
+                    section {
+                        h3 { "Payload" }
+                        @if let Some(why) = why(opened.entry.parts.content) { p class="nil" { (why) } }
+                        (payload(opened, &permalink))
+                    }
                 }
                 div {
                     section { h3 { "Context" } (context(look, opened, marks)) }
@@ -143,7 +148,28 @@ fn sentence(event: &Event) -> Markup {
     }
 }
 
-fn changes(event: &Event, marks: &Highlights) -> Markup {
+fn changes(entry: &Entry, marks: &Highlights) -> Markup {
+    let event = &entry.event;
+    if let Some(mark) = withheld(entry.parts.content)
+        && !event.changes.is_empty()
+    {
+        return html! {
+            table class="diff" {
+                thead { tr { th scope="col" { "Field" } th scope="col" { "Before" } th scope="col" { "After" } } }
+                tbody {
+                    @for (index, change) in event.changes.iter().enumerate() {
+                        tr {
+                            th scope="row" {
+                                (marked(&change.field, marks_of(marks, &format!("/changes/{index}/field")), CELL_CHARACTERS))
+                            }
+                            td class="was" { (mark) }
+                            td class="now" { (mark) }
+                        }
+                    }
+                }
+            }
+        };
+    }
     let (mut changed, mut same) = (Vec::new(), Vec::new());
     for (index, change) in event.changes.iter().enumerate() {
         let (differ, stay) = diff::fields(&change.field, change.before.as_ref(), change.after.as_ref());
@@ -261,6 +287,7 @@ fn context(look: &Look<'_>, opened: &Opened, marks: &Highlights) -> Markup {
             @for (label, value, pointer) in mono {
                 @if let Some(value) = value { dt { (label) } dd class="mono" { (cell(value, pointer)) } }
             }
+            @if let Some(mark) = withheld(entry.parts.who) { dt { "Who, from where" } dd { (mark) } }
             dt { "Tenant" } dd { (cell(&event.tenant, "/tenant")) }
             dt { "Outcome" } dd { (event.outcome.as_str()) }
             dt { "Entry" } dd class="mono" { (cell(&event.id, "/id")) }

@@ -14,7 +14,8 @@ use super::look::{CELL_CHARACTERS, Look, line_of, marked, marks_of};
 use super::related::{action_value, actor_value, to_target};
 use super::state::{At, LIMITS, Sort, State, with};
 use super::tree::{CATEGORIES, OTHER};
-use crate::event::{Change, Event, Outcome};
+use super::withheld::withheld;
+use crate::event::{Change, Entry, Event, Outcome};
 use crate::json::Json;
 use crate::query::{Highlights, Mark};
 
@@ -160,10 +161,10 @@ pub fn row(look: &Look<'_>, shown_row: &Row, is_open: bool) -> Markup {
                     aria-label={ "Details of " (shown(&event.action)) " at " (clock) } { (icon("right")) }
             }
             td class="t" role="cell" { (times(look, event, entry.received_ms)) }
-            td class="a" role="cell" { (actor(look, event, marks)) }
+            td class="a" role="cell" { (actor(look, entry, marks)) }
             td class="v" role="cell" { (action(look, event, marks)) }
-            td class="g" role="cell" { (target(look, event, marks)) }
-            td class="c" role="cell" { (change(event, marks)) }
+            td class="g" role="cell" { (target(look, entry, marks)) }
+            td class="c" role="cell" { (change(entry, marks)) }
         }
     }
 }
@@ -192,8 +193,8 @@ fn times(look: &Look<'_>, event: &Event, received_ms: u64) -> Markup {
     }
 }
 
-fn actor(look: &Look<'_>, event: &Event, marks: &Highlights) -> Markup {
-    let actor = &event.actor;
+fn actor(look: &Look<'_>, entry: &Entry, marks: &Highlights) -> Markup {
+    let actor = &entry.event.actor;
     let fresh = look.state.fresh();
     let state = State { actors: with(&fresh.actors, &actor_value(actor)), ..fresh };
     let cell = |text: &str, pointer: &str| marked(text, marks_of(marks, pointer), CELL_CHARACTERS);
@@ -216,7 +217,10 @@ fn actor(look: &Look<'_>, event: &Event, marks: &Highlights) -> Markup {
                         (None, Some(_)) => {
                             (cell(&actor.kind, "/actor/type")) " " span class="mono" { (cell(&actor.id, "/actor/id")) }
                         }
-                        (None, None) => (cell(&actor.kind, "/actor/type")),
+                        (None, None) => {
+                            (cell(&actor.kind, "/actor/type"))
+                            @if let Some(mark) = withheld(entry.parts.who) { " " (mark) }
+                        }
                     }
                 }
             }
@@ -244,8 +248,8 @@ pub fn colour(slug: &str) -> &'static str {
     CATEGORIES.into_iter().find(|known| *known == slug).unwrap_or(OTHER)
 }
 
-fn target(look: &Look<'_>, event: &Event, marks: &Highlights) -> Markup {
-    let Some(target) = &event.target else {
+fn target(look: &Look<'_>, entry: &Entry, marks: &Highlights) -> Markup {
+    let Some(target) = &entry.event.target else {
         return html! { em class="nil" { "No target" } span class="l2" {} };
     };
     let state = to_target(look.state, target);
@@ -270,20 +274,29 @@ fn target(look: &Look<'_>, event: &Event, marks: &Highlights) -> Markup {
                 (cut(kind, CELL_CHARACTERS)) " "
             }
             @if let (Some(id), Some(_)) = (&target.id, &target.name) { span class="mono" { (cell(id, "/target/id")) } }
+            @if let Some(mark) = withheld(entry.parts.content) { (mark) }
         }
     }
 }
 
-fn change(event: &Event, marks: &Highlights) -> Markup {
+fn change(entry: &Entry, marks: &Highlights) -> Markup {
+    let event = &entry.event;
+    let not_shown = withheld(entry.parts.content);
     let Some(first) = event.changes.first() else {
-        return html! { em class="nil" { "No field changed" } span class="l2" { (facts(event)) } };
+        return html! {
+            em class="nil" { "No field changed" }
+            span class="l2" { @match not_shown { Some(mark) => (mark), None => (facts(event)) } }
+        };
     };
     let more = event.changes.len() as u64 - 1;
     let outcome = outcome_word(event.outcome);
     html! {
         div class="chg" {
             span class="f" { (marked(&first.field, marks_of(marks, "/changes/0/field"), 40)) }
-            (values(first, marks_of(marks, "/changes/0/before"), marks_of(marks, "/changes/0/after")))
+            @match not_shown {
+                Some(mark) => (mark),
+                None => (values(first, marks_of(marks, "/changes/0/before"), marks_of(marks, "/changes/0/after"))),
+            }
         }
         span class="l2" {
             @if let Some(word) = outcome { (word) @if more > 0 { ", " } }

@@ -39,6 +39,7 @@ mod state;
 mod streams;
 mod tree;
 mod views;
+mod withheld;
 
 use std::convert::Infallible;
 use std::path::PathBuf;

@@ -133,6 +133,8 @@ pub struct Privacy {
     pub kek: Option<SecretText>,
     /// The file that has it; made at the first start. `None` is [`KEK_FILE`] in the data directory.
     pub kek_file: Option<PathBuf>,
+    /// Go on although the keyring is gone, and with it all that was sealed.
+    pub accept_lost_keyring: bool,
     /// An erasure leaves the files of the index so long after it was asked for, those of that time together.
     pub purge_after: Duration,
 }
@@ -167,6 +169,11 @@ pub enum StoreError {
     /// What wraps them.
     #[error("the key-encryption key in {0}")]
     NotAKek(String, #[source] NotAKek),
+    /// They are gone.
+    #[error(
+        "{0} is not there, and entries of this log are sealed: put it back, or what was sealed is lost. To go on without: accept_lost_keyring"
+    )]
+    KeyringGone(PathBuf),
     /// They cannot be unwrapped.
     #[error(
         "{keyring} is there and {kek} is not: put the key-encryption key back, without it nothing that was sealed can be read"
@@ -267,7 +274,7 @@ impl Store {
             }
         }
         let size = opened.report.size;
-        let vault = open_vault(&*disk, &settings, opened.report.log_id)?.map(Arc::new);
+        let vault = open_vault(&*disk, &settings, &opened.report)?.map(Arc::new);
         let source = Source::new(opened.reader).with_vault(vault.clone());
         let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size.min(size));
         let sealed = source.reader().sealed();
@@ -480,6 +487,11 @@ impl Store {
     pub fn hold(&self, person: Person, own: Own, is_held: bool) -> Result<bool, EraseError> {
         let (erasing, writer) = self.erasing()?;
         erasing.hold(writer, person, own, is_held)
+    }
+
+    /// Whether anything can be sealed here.
+    pub fn seals(&self) -> bool {
+        self.erasing.is_some()
     }
 
     /// Erasures that are not done.
@@ -759,10 +771,14 @@ impl Store {
 }
 
 /// The keys of what is sealed: made where something is to be sealed, opened where something was.
-fn open_vault(disk: &dyn Disk, settings: &Settings, log_id: [u8; 16]) -> Result<Option<Vault>, StoreError> {
-    let Privacy { types, kek, kek_file, purge_after: _ } = &settings.privacy;
+fn open_vault(disk: &dyn Disk, settings: &Settings, report: &Recovered) -> Result<Option<Vault>, StoreError> {
+    let Privacy { types, kek, kek_file, accept_lost_keyring, purge_after: _ } = &settings.privacy;
+    let log_id = report.log_id;
     let keyring = settings.dir.join(keyring::FILE);
     let is_there = disk.exists(&keyring).map_err(failed(format!("cannot look for {}", keyring.display())))?;
+    if !is_there && report.keyring_generation > 0 && !settings.read_only && !accept_lost_keyring {
+        return Err(StoreError::KeyringGone(keyring));
+    }
     if !is_there && (types.is_empty() || settings.read_only) {
         return Ok(None);
     }

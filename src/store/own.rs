@@ -1,7 +1,7 @@
 //! Entries that the server makes itself: about the log, and about who looked at it or was let in.
 
 use crate::clock;
-use crate::event::{Context, DEFAULT_ID, Draft, Event, Object, Outcome, Party, SubjectTypes, Time};
+use crate::event::{Context, DEFAULT_ID, Draft, Event, Object, Outcome, Party, Subject, SubjectTypes, Time};
 use crate::json::Json;
 
 /// The tenant of an event that names none and of a caller that has none.
@@ -22,6 +22,8 @@ pub struct Own {
     pub target: Option<Object>,
     /// Where the request came from.
     pub context: Context,
+    /// Who or what is erased with what it tells.
+    pub subjects: Vec<Subject>,
     /// Why, in the words of who did it.
     pub reason: Option<String>,
     /// The rest.
@@ -42,6 +44,7 @@ impl Own {
             outcome: Outcome::Success,
             target: None,
             context: Context::default(),
+            subjects: Vec::new(),
             reason: None,
             detail,
             time_ms: None,
@@ -67,7 +70,7 @@ impl Own {
             related: Vec::new(),
             changes: Vec::new(),
             context: self.context,
-            subjects: Vec::new(),
+            subjects: self.subjects,
             detail: Some(self.detail),
             sealed: Vec::new(),
         };

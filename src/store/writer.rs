@@ -569,7 +569,7 @@ impl Thread {
             .collect();
         let first = tools.log.size();
         let root = tools.trunk.root();
-        let generation = tools.vault.as_ref().map_or(NO_KEYRING_GENERATION, |vault| vault.keyring().generation());
+        let generation = tools.vault.as_ref().map_or(NO_KEYRING_GENERATION, |vault| vault.keyring().generation_used());
         let before = Instant::now();
         if let Err(error) = tools.log.append(&framed, &root, clock::now_ns(), generation) {
             return Err(self.failed(error));

@@ -13,6 +13,7 @@ mod growth;
 mod notes;
 mod replay;
 mod report;
+pub mod sealed;
 mod served;
 
 pub use bundle::{BUNDLE_VERSION, BundleCheck, LINE_BYTES_MAX};

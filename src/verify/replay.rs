@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::chain::{EventFault, leaf_of};
 use super::growth::Growth;
-use crate::log::{Commit, FrameType, Start, VisitError, Visitor};
+use super::sealed::{self, Facts, Opener, SealedCheck};
+use crate::log::{Commit, FrameType, Payload, Start, VisitError, Visitor};
 use crate::seq::Seq;
 use crate::tree::{Hash, Leaf};
 
@@ -18,10 +19,16 @@ const PARALLEL_EVENTS_MIN: usize = 64;
 /// Events that one core takes at a time.
 const PARALLEL_EVENTS_STEP: usize = 64;
 
+/// What was read of an event.
+type Read = Result<(Leaf, Hash, Option<Facts>), EventFault>;
+
 /// What the log's recovery shows its events to.
 pub struct Replay<'a> {
     growth: Growth<'a>,
     batch: Batch,
+    sealed: SealedCheck,
+    /// Opens what is sealed, if somebody has the keys.
+    opener: Option<&'a Opener<'a>>,
     /// Called with the events so far, after each batch.
     progress: &'a mut dyn FnMut(u64),
 }
@@ -36,20 +43,27 @@ struct Batch {
 impl<'a> Replay<'a> {
     /// Into this tree, which must be empty.
     pub fn new(growth: Growth<'a>, progress: &'a mut dyn FnMut(u64)) -> Replay<'a> {
-        Replay { growth, batch: Batch::default(), progress }
+        Replay { growth, batch: Batch::default(), sealed: SealedCheck::default(), opener: None, progress }
     }
 
-    /// The tree that came out.
-    pub fn into_growth(self) -> Growth<'a> {
-        self.growth
+    /// The same that opens what is sealed.
+    pub fn opening(self, opener: Option<&'a Opener<'a>>) -> Replay<'a> {
+        Replay { opener, ..self }
+    }
+
+    /// The tree that came out, and what was seen of what is sealed.
+    pub fn into_parts(self) -> (Growth<'a>, SealedCheck) {
+        (self.growth, self.sealed)
     }
 }
 
 impl Batch {
-    fn leaves(&self) -> Vec<Result<(Leaf, Hash), EventFault>> {
+    fn leaves(&self, opener: Option<&Opener<'_>>) -> Vec<Read> {
         let leaf = |(frame_type, range): &(FrameType, Range<usize>)| {
-            let leaf = leaf_of(*frame_type, &self.payloads[range.clone()])?;
-            Ok((leaf, leaf.hash()))
+            let payload = &self.payloads[range.clone()];
+            let leaf = leaf_of(*frame_type, payload)?;
+            let facts = Payload::decode(payload).ok().and_then(|payload| sealed::facts(&payload, opener));
+            Ok((leaf, leaf.hash(), facts))
         };
         match self.events.len() < PARALLEL_EVENTS_MIN {
             true => self.events.iter().map(leaf).collect(),
@@ -75,12 +89,15 @@ impl Visitor for Replay<'_> {
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<(), VisitError> {
-        let leaves = self.batch.leaves();
+        let leaves = self.batch.leaves(self.opener);
         self.batch.payloads.clear();
         self.batch.events.clear();
         for (seq, leaf) in (commit.first_seq.0..).zip(leaves) {
             let corrupt = |why: EventFault| VisitError::Corrupt(format!("event {seq}: {why}"));
-            let (leaf, hash) = leaf.map_err(corrupt)?;
+            let (leaf, hash, facts) = leaf.map_err(corrupt)?;
+            if let Some(facts) = facts {
+                self.sealed.take(Seq(seq), facts);
+            }
             self.growth.follow(&leaf).map_err(corrupt)?;
             self.growth.push(hash).map_err(VisitError::Failed)?;
         }
@@ -97,7 +114,7 @@ impl Visitor for Replay<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Parts, Payload};
+    use crate::log::Parts;
     use crate::tree::Frontier;
     use crate::verify::Nothing;
 
@@ -143,7 +160,7 @@ mod tests {
             };
             replay.commit(&commit).map_err(|why| why.to_string())?;
         }
-        let growth = replay.into_growth();
+        let (growth, _) = replay.into_parts();
         assert!(growth.root_at(100).is_some());
         assert_eq!((growth.size(), growth.tenants(), seen), (400, 1, 400));
         Ok(frontier.root())

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::sealed::SealedCounts;
 use crate::seq::Seq;
 use crate::tree::Hash;
 
@@ -73,6 +74,8 @@ pub struct Report {
     pub tree_hashes: u64,
     /// Entries whose body was held against their leaf, each by itself: a server's sample, a bundle's rows.
     pub bodies: u64,
+    /// What is sealed, and what of it was erased.
+    pub sealed: SealedCounts,
     /// What is worth knowing and no finding.
     pub remarks: Vec<String>,
     /// What is not what it was.

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 
 use super::{array, object, optional, put};
-use crate::event::limits::ID_BYTES_MAX;
 use crate::event::Entry;
+use crate::event::limits::ID_BYTES_MAX;
 use crate::json::{Json, write_string};
 use crate::seq::Seq;
 use crate::store::erasures::{ERASURES_MAX, Erasure, Person};
@@ -56,7 +56,8 @@ pub fn erasure_draft(body: &[u8], tenant: &str) -> Result<ErasureDraft, String> 
         return Err(format!("subjects: {} are more than {ERASURES_MAX}", named.len()));
     }
     let tenant = said.unwrap_or_else(|| tenant.to_owned());
-    for (name, text) in [("tenant", Some(&tenant)), ("reason", reason.as_ref()), ("request_ref", request_ref.as_ref())] {
+    for (name, text) in [("tenant", Some(&tenant)), ("reason", reason.as_ref()), ("request_ref", request_ref.as_ref())]
+    {
         is_text(name, text)?;
     }
     let person = |Named { kind, id }: Named| {

@@ -14,12 +14,18 @@ use anyhow::{Context, bail};
 use super::{Given, SMALL_FILE_MAX};
 use crate::cli::progress::Progress;
 use crate::durable::{Disk, DiskFile, OsDisk, read_exact, read_small};
-use crate::log::{self, Head, OpenError, Opened, Options, Slot, inspect_slots, latest};
+use crate::event::{Event, SubjectTypes};
+use crate::keyring::kek::{Kek, SecretText};
+use crate::keyring::{self, KeyState, Keyring, Outside};
+use crate::log::{self, Head, OpenError, Opened, Options, Payload, Slot, inspect_slots, latest};
+use crate::privacy::Vault;
 use crate::seq::Seq;
+use crate::store::KEK_FILE;
 use crate::store::signing::read_replaced;
 use crate::tree::files::{NOTES, PUBLIC_KEY, REPLACED_KEYS};
 use crate::tree::tiles::{HASH_BYTES, TILE_HASHES};
 use crate::tree::{Hash, Tenants, VerifierKey, empty_root};
+use crate::verify::sealed::Opener;
 use crate::verify::{Finding, Growth, HeldNote, Place, Replay, Report, Stored, StoredError};
 
 /// Two slots are 8 KiB; a longer file is read this far and found wrong.
@@ -105,10 +111,17 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
     if let Some(tenants) = tenants {
         growth.expect_tenants(tenants);
     }
-    let mut replay = Replay::new(growth, &mut say);
+    let keys = read_keys(disk, dir, given, &mut report)?;
+    let opens = |payload: &Payload<'_>, mut event: Event| {
+        let opened = keys.vault.as_ref().map(|vault| vault.open(&mut event, payload.salt, payload.parts));
+        // A keyring that cannot be read is told of below.
+        opened.and_then(Result::ok).unwrap_or_default()
+    };
+    let opener: Option<&Opener<'_>> = keys.vault.is_some().then_some(&opens);
+    let mut replay = Replay::new(growth, &mut say).opening(opener);
     let options = Options { read_only: true, ..Options::default() };
     let opened = log::open(disk.clone(), dir, &options, &mut replay);
-    let growth = replay.into_growth();
+    let (growth, sealed) = replay.into_parts();
     let opened = match opened {
         Ok(opened) => opened,
         Err(OpenError::Corrupt(corrupt)) => {
@@ -151,6 +164,17 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
             None => report.notes.push((note.name, note.checkpoint.size)),
         }
     }
+    // Of what lies behind damage nothing is known.
+    let state = |key| keys.outside.as_ref().map_or(KeyState::Missing, |outside| outside.state(key));
+    let state: Option<&dyn Fn(u64) -> KeyState> = (keys.outside.is_some() && is_whole).then_some(&state);
+    let (counts, found) = sealed.finish(state);
+    report.findings.extend(found);
+    if counts.keys > 0 && keys.outside.is_none() {
+        report.remarks.push("the keyring is not here: whether what is sealed can be read was not looked at".into());
+    } else if counts.keys > 0 && keys.vault.is_none() {
+        report.remarks.push("without the key-encryption key nothing that is sealed was opened (--kek-file)".into());
+    }
+    report.sealed = counts;
     if is_whole {
         report.findings.extend(growth.findings());
         drop(growth);
@@ -159,6 +183,42 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
     look_around(disk, dir, &opened, &slots, &mut report)?;
     progress.finish(size);
     Ok((report, unsettled))
+}
+
+/// The keys of what is sealed, as far as they are at hand.
+struct Keys {
+    outside: Option<Outside>,
+    vault: Option<Vault>,
+}
+
+fn read_keys(disk: &Arc<dyn Disk>, dir: &Path, given: &Given, report: &mut Report) -> anyhow::Result<Keys> {
+    let outside = match Outside::open(&**disk, dir) {
+        Ok(outside) => outside,
+        Err(error) => {
+            report.found(Place::Named(keyring::FILE.into()), error.to_string());
+            None
+        }
+    };
+    let Some(Outside { log_id, .. }) = outside else { return Ok(Keys { outside, vault: None }) };
+    let path = given.kek_file.clone().unwrap_or_else(|| dir.join(KEK_FILE));
+    let is_needed = given.kek_file.is_some();
+    if !is_needed && !disk.exists(&path)? {
+        return Ok(Keys { outside, vault: None });
+    }
+    let opened = read_small(&**disk, &path, SMALL_FILE_MAX)
+        .with_context(|| format!("cannot read {}", path.display()))
+        .and_then(|text| {
+            Kek::parse(SecretText::new(text).reveal(), &log_id).with_context(|| path.display().to_string())
+        })
+        .and_then(|kek| Keyring::open(&**disk, dir, log_id, kek).map_err(Into::into));
+    match opened {
+        Ok(keyring) => Ok(Keys { outside, vault: Some(Vault::new(keyring, SubjectTypes::default())) }),
+        Err(error) if is_needed => Err(error),
+        Err(error) => {
+            report.remarks.push(format!("nothing that is sealed was opened: {error:#}"));
+            Ok(Keys { outside, vault: None })
+        }
+    }
 }
 
 fn place(corrupt: &log::Corrupt) -> Place {

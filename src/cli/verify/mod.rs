@@ -23,6 +23,7 @@ use super::start_log;
 use crate::event::row::hex;
 use crate::tree::note::NOTE_BYTES_MAX;
 use crate::tree::{Checkpoint, Note, VerifierKey};
+use crate::verify::sealed::SealedCounts;
 use crate::verify::{Anchor, Finding, HeldNote, Report, Verdict};
 
 /// What the command says by its end.
@@ -58,10 +59,14 @@ pub struct Verify {
     /// Print what was learned as JSON
     #[arg(long)]
     json: bool,
+    /// The key-encryption key of a directory, to open what is sealed too; default kek in the directory, if it is there
+    #[arg(long, value_name = "FILE")]
+    kek_file: Option<PathBuf>,
 }
 
 /// What is given from outside, read.
 struct Given {
+    kek_file: Option<PathBuf>,
     anchor: Anchor,
     /// Names and texts of the notes; that they are notes was checked, their signatures were not.
     notes: Vec<(String, String)>,
@@ -99,6 +104,7 @@ impl Verify {
             notes: self.since.iter().map(|path| read_note(path)).collect::<anyhow::Result<_>>()?,
             sample: self.sample,
             seed: self.seed,
+            kek_file: self.kek_file.clone(),
         };
         if self.target.starts_with("http://") || self.target.starts_with("https://") {
             return server::verify(&self.credentials.client(&self.target)?, &given);
@@ -178,6 +184,9 @@ fn as_json(target: &str, report: &Report) -> String {
         "notes": notes,
         "tree_hashes": report.tree_hashes,
         "bodies": report.bodies,
+        "sealed": {
+            "entries": report.sealed.entries, "keys": report.sealed.keys, "erased_keys": report.sealed.erased,
+        },
         "remarks": report.remarks,
         "findings": findings,
         "unmet": report.unmet,
@@ -208,6 +217,10 @@ fn as_text(target: &str, report: &Report) -> String {
     if report.tree_hashes > 0 {
         lines.push(format!("{} hashes of the tree compared", report.tree_hashes));
     }
+    if report.sealed.keys > 0 {
+        let SealedCounts { entries, keys, erased } = report.sealed;
+        lines.push(format!("{entries} entries are sealed under {keys} keys; {erased} of these were destroyed, each by an erasure in the log"));
+    }
     lines.extend(report.notes.iter().map(|(name, size)| format!("compared with {name}, of size {size}")));
     lines.extend(report.remarks.iter().cloned());
     lines.join("\n") + "\n"
@@ -232,6 +245,7 @@ pub fn directory_verdict(dir: &Path, key: Option<&str>, since: &[PathBuf]) -> an
         seed: None,
         credentials: Credentials::default(),
         json: false,
+        kek_file: None,
     };
     let report = verify.verify().with_context(|| format!("cannot verify {}", dir.display()))?;
     Ok(DirectoryVerdict {
