@@ -8,33 +8,29 @@ use tokio::time::timeout;
 
 use super::append::{BODY_TIME_MAX, body_timeout, read};
 use super::error::ApiError;
-use super::events::find;
 use super::keys::{expect_json, whole};
 use super::params::Params;
 use super::{App, json, own, proofs};
-use crate::event::{Event, Kind, Subject};
-use crate::index::EngineError;
+use crate::event::{Event, Subject};
 use crate::json::Json;
-use crate::seq::Seq;
-use crate::store::erasures::{Asked, EraseError, Erasure, Person, REQUESTED, Wanted, done_id};
+use crate::store::erasures::{Asked, Erasure, Person, REQUESTED, Wanted};
 use crate::store::own::{DEFAULT_TENANT, Own};
 use crate::wire::{self, ErasureDraft, ErasureState};
 
 pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
     let draft = draft(&headers, body).await?;
-    let wanted: Vec<Wanted> =
-        draft.persons.iter().map(|person| Wanted { person: person.clone(), own: entry(&app, &draft) }).collect();
+    let wanted = wanted(&app, &draft);
     // To its end, also if the caller hangs up: what is begun must be known.
     let store = app.store.clone();
     let asked = whole(async move { blocking(move || store.erase(wanted)).await }).await?;
-    let pending = app.store.erasures_pending();
+    let pending = app.store.erasures();
     if draft.is_single
         && let ([person], [asked]) = (&draft.persons[..], &asked[..])
     {
         let (status, id, state) = match asked {
             Asked::Begun(erasure) => (StatusCode::ACCEPTED, &erasure.id, ErasureState::Purging(erasure)),
-            Asked::Known(id) => (StatusCode::OK, id, known(&pending, id)),
+            Asked::Known(id) => (StatusCode::OK, id, known(&pending.pending, id)),
             Asked::Held => {
                 let detail = "they are on hold, so nothing was erased; that it was asked for is in the log";
                 return Err(ApiError::new(StatusCode::CONFLICT, "on_hold", detail));
@@ -47,7 +43,7 @@ pub async fn create(app: App, uri: Uri, headers: HeaderMap, body: Body) -> Resul
     }
     let all = draft.persons.into_iter().zip(&asked).map(|(person, asked)| match asked {
         Asked::Begun(erasure) => (Some(erasure.id.clone()), person, ErasureState::Purging(erasure)),
-        Asked::Known(id) => (Some(id.clone()), person, known(&pending, id)),
+        Asked::Known(id) => (Some(id.clone()), person, known(&pending.pending, id)),
         Asked::Held => (None, person, ErasureState::Held),
     });
     Ok((StatusCode::ACCEPTED, json(wire::erasures(&all.collect::<Vec<_>>()))).into_response())
@@ -59,33 +55,25 @@ fn known<'a>(pending: &'a [Erasure], id: &str) -> ErasureState<'a> {
 
 pub async fn list(app: App, uri: Uri) -> Result<Response, ApiError> {
     Params::of(&uri)?.finish()?;
-    Ok(json(wire::erasures_now(&app.store.erasures_pending(), &app.store.holds())))
+    let now = app.store.erasures();
+    Ok(json(wire::erasures_now(&now.pending, &now.holds)))
 }
 
 pub async fn one(app: App, Path(id): Path<String>, uri: Uri) -> Result<Response, ApiError> {
-    let mut params = Params::of(&uri)?;
-    let tenant = params.take("tenant")?;
-    params.finish()?;
-    if let Some(erasure) = app.store.erasures_pending().iter().find(|erasure| erasure.id == id) {
+    Params::of(&uri)?.finish()?;
+    if let Some(erasure) = app.store.erasures().pending.iter().find(|erasure| erasure.id == id) {
         return Ok(json(wire::erasure(Some(&id), &erasure.person, &ErasureState::Purging(erasure))));
     }
-    let missing = || ApiError::not_found(format!("there is no erasure {id:?}"));
-    let find = async |name: &str| match find(&app, name, tenant.as_deref()).await {
-        Err(error) if error.status() == StatusCode::NOT_FOUND => Err(missing()),
-        found => found,
-    };
-    let requested = find(&id).await?;
-    let proof = proofs::prove(&app, find(&done_id(&id)).await?).await?;
+    let missing = ApiError::not_found(format!("there is no erasure {id:?}"));
     let store = app.store.clone();
-    let done = blocking(move || {
-        let source = store.source();
-        let entry = source.entry(requested)?;
-        let Some(person) = person(&entry.event).filter(|_| entry.kind == Kind::Erasure) else { return Ok(None) };
-        let done = source.entry(Seq(proof.index))?;
-        let receipt = wire::evidence(&source.evidence(done.seq)?, &proof);
-        Ok::<_, EngineError>(Some(wire::erasure_done(&entry.event.id, &person, (requested, &done), &receipt)))
-    });
-    Ok(json(done.await?.ok_or_else(missing)?))
+    let found = blocking(move || store.erasure(&id)).await?;
+    let Some((begun, Some(done))) = found else { return Err(missing) };
+    let Some(person) = person(&begun.event) else { return Err(missing) };
+    let proof = proofs::prove(&app, done.seq).await?;
+    let (store, seq) = (app.store.clone(), done.seq);
+    let evidence = blocking(move || store.source().evidence(seq)).await?;
+    let receipt = wire::evidence(&evidence, &proof);
+    Ok(json(wire::erasure_done(&begun.event.id, &person, (begun.seq, &done), &receipt)))
 }
 
 pub async fn hold(app: App, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
@@ -99,18 +87,15 @@ pub async fn lift(app: App, uri: Uri, headers: HeaderMap, body: Body) -> Result<
 async fn set(app: App, uri: &Uri, headers: &HeaderMap, body: Body, is_held: bool) -> Result<Response, ApiError> {
     Params::of(uri)?.finish()?;
     let draft = draft(headers, body).await?;
-    let entries: Vec<(Person, Own)> =
-        draft.persons.iter().map(|person| (person.clone(), entry(&app, &draft))).collect();
-    let set = whole(async move {
-        blocking(move || {
-            for (person, own) in entries {
-                app.store.hold(person, own, is_held)?;
-            }
-            Ok::<_, EraseError>(wire::erasures_now(&app.store.erasures_pending(), &app.store.holds()))
-        })
-        .await
-    });
-    Ok(json(set.await?))
+    let wanted = wanted(&app, &draft);
+    let store = app.store.clone();
+    whole(async move { blocking(move || store.hold(wanted, is_held)).await }).await?;
+    let now = app.store.erasures();
+    Ok(json(wire::erasures_now(&now.pending, &now.holds)))
+}
+
+fn wanted(app: &App, draft: &ErasureDraft) -> Vec<Wanted> {
+    draft.persons.iter().map(|person| Wanted { person: person.clone(), own: entry(app, draft) }).collect()
 }
 
 async fn draft(headers: &HeaderMap, body: Body) -> Result<ErasureDraft, ApiError> {

@@ -185,7 +185,7 @@ async fn enter(app: &App, export: &File, searchable: Seq) -> Result<(), ApiError
         ("rows".to_owned(), rows),
         ("below_seq".to_owned(), number(searchable.0)),
     ];
-    own::enter(app, "audit.exported", Some(target), Json::Object(detail)).await
+    own::enter_asked(app, "audit.exported", target, Json::Object(detail)).await
 }
 
 /// The newest checkpoint, if possible of everything that is searchable now.

@@ -37,6 +37,16 @@ pub async fn enter(app: &App, action: &'static str, target: Option<Object>, deta
     append(app, vec![by_caller(app, actor, action, target, detail)]).await
 }
 
+/// The same for what says what the caller asked.
+///
+/// # Errors
+/// When it cannot be entered. Then what was to be done must not be done.
+pub async fn enter_asked(app: &App, action: &'static str, target: Object, detail: Json) -> Result<(), ApiError> {
+    let Some(actor) = app.caller.who().party() else { return Ok(()) };
+    let own = by_caller(app, actor, action, Some(target), detail);
+    append(app, vec![Own { subjects: of_queries(app, clock::now_ms()), ..own }]).await
+}
+
 /// The caller did this, also if nobody can name them.
 pub fn by_whoever(app: &App, action: &'static str, detail: Json) -> Own {
     let unnamed = || Party { kind: "unknown".into(), id: "unknown".into(), name: None, email: None };
@@ -85,16 +95,21 @@ impl Of {
         Object { kind: Some(kind.into()), id, name: None }
     }
 
-    /// What was asked may name somebody, so it is sealed: for all queries of a tenant and month together, which can be erased as one.
     fn subjects(self, app: &App, now_ms: u64) -> Vec<Subject> {
         match self {
-            Of::Query if app.store.seals() => {
-                let month = clock::rfc3339_ms(now_ms.cast_signed()).chars().take("2026-11".len()).collect();
-                vec![Subject { kind: QUERY.into(), id: month }]
-            }
-            Of::Query | Of::Entry(_) => Vec::new(),
+            Of::Query => of_queries(app, now_ms),
+            Of::Entry(_) => Vec::new(),
         }
     }
+}
+
+/// What somebody asked may name somebody else, so it is sealed: for all queries of a tenant and month together, which can be erased as one.
+fn of_queries(app: &App, now_ms: u64) -> Vec<Subject> {
+    if !app.store.seals() {
+        return Vec::new();
+    }
+    let month = clock::rfc3339_ms(now_ms.cast_signed()).chars().take("2026-11".len()).collect();
+    vec![Subject { kind: QUERY.into(), id: month }]
 }
 
 /// The type of what somebody asked.

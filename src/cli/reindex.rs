@@ -11,7 +11,7 @@ use super::progress::Progress;
 use super::start_log;
 use crate::config::{Config, Layer};
 use crate::durable::OsDisk;
-use crate::server::open_store;
+use crate::server::{check_keys, open_store};
 
 /// How often progress is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -32,6 +32,11 @@ impl Reindex {
     pub fn run(self) -> anyhow::Result<()> {
         start_log("warn");
         let index = self.data.join("index");
+        // Where the keys of what is sealed are is a setting.
+        let layer = Layer { data: Some(self.data.clone()), ..Layer::default() };
+        let environment = Layer::from_environment(|name| std::env::var(name).ok())?;
+        let config = Config::sanitize(layer.over(environment).over(Layer::from_file(None)?), &mut |_| {});
+        check_keys(&config)?;
         anyhow::ensure!(self.data.join("log").is_dir(), "{} holds no log", self.data.display());
         // Held while the index is removed, so that no server is using it; opening the store takes it again.
         let lock = OsDisk::shared().lock(&self.data.join("LOCK"))?;
@@ -39,8 +44,7 @@ impl Reindex {
             std::fs::remove_dir_all(&index).with_context(|| format!("cannot remove {}", index.display()))?;
         }
         drop(lock);
-        let layer = Layer { data: Some(self.data), ..Layer::default() };
-        let store = open_store(&Config::sanitize(layer, &mut |_| {}))?;
+        let store = open_store(&config)?;
         let events = store.marks().durable;
         let mut progress = Progress::new("events indexed");
         loop {

@@ -9,13 +9,13 @@ pub mod kek;
 pub mod part;
 mod slot;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hkdf::Hkdf;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use sha2::Sha256;
 
 use crate::durable::{self, Disk, DiskFile};
@@ -82,6 +82,8 @@ pub struct Keyring {
     naming: Secret,
     /// Held to look up a key, to make one and to destroy one.
     state: Mutex<State>,
+    /// Keys that count as destroyed, whatever the file says.
+    denied: RwLock<HashSet<u64>>,
     /// Held during a sync, before `state`: the system tells of a failed write once, and whoever hears of it must be the one who says so.
     syncing: Mutex<()>,
 }
@@ -139,7 +141,16 @@ impl Keyring {
             state.next = number + 1;
         }
         state.synced = state.next;
-        Ok(Keyring { file, path, header, kek, naming, state: Mutex::new(state), syncing: Mutex::new(()) })
+        Ok(Keyring {
+            file,
+            path,
+            header,
+            kek,
+            naming,
+            denied: RwLock::default(),
+            state: Mutex::new(state),
+            syncing: Mutex::new(()),
+        })
     }
 
     /// The log whose subjects' keys these are.
@@ -303,15 +314,45 @@ impl Keyring {
         self.state.lock().next > 1
     }
 
-    /// When the key of this number was made, ms; `None` if it does not count any more, or never did.
+    /// When the key of this number was made, ms, and whose it is; `None` if it does not count any more, or never did.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn created_ms(&self, number: u64) -> Result<Option<u64>, KeyringError> {
+    pub fn alive(&self, number: u64) -> Result<Option<(u64, Whose)>, KeyringError> {
         Ok(match self.slot(number)? {
-            Slot::Live(live) => Some(live.created_ms),
+            Slot::Live(live) => Some((live.created_ms, Whose::of(&live.subject))),
             Slot::Free | Slot::Erased { .. } | Slot::Unreadable => None,
         })
+    }
+
+    /// What tells somebody's keys from those of others.
+    pub fn whose(&self, subject: &Subject<'_>) -> Whose {
+        Whose::of(&kek::tag(&self.naming, subject))
+    }
+
+    /// From now on these count as destroyed, where the file cannot be changed.
+    pub fn deny(&self, numbers: &[u64]) {
+        self.denied.write().extend(numbers);
+        let mut state = self.state.lock();
+        state.live.values_mut().for_each(|known| known.retain(|number| !numbers.contains(number)));
+        state.live.retain(|_, known| !known.is_empty());
+    }
+
+    /// The number that the next key gets.
+    pub fn next(&self) -> u64 {
+        self.state.lock().next
+    }
+
+    /// Numbers below this were given, whatever the file says: none of them is given again.
+    pub fn skip_to(&self, next: u64) {
+        let mut state = self.state.lock();
+        state.next = state.next.max(next);
+        state.synced = state.synced.max(next);
+    }
+
+    /// Whether a write could not be confirmed: the process has to start again.
+    pub fn is_poisoned(&self) -> bool {
+        self.state.lock().is_poisoned
     }
 
     /// Whether the key of this number was destroyed.
@@ -360,6 +401,9 @@ impl Keyring {
     }
 
     fn slot(&self, number: u64) -> Result<Slot, KeyringError> {
+        if self.denied.read().contains(&number) {
+            return Ok(Slot::Erased { created_ms: 0, erased_ms: 0 });
+        }
         // A number that somebody made up may lie beyond what a file can have.
         if number == 0 || number > KEYS_MAX {
             return Ok(Slot::Free);
@@ -382,6 +426,16 @@ impl Keyring {
 
     fn failed(&self, source: io::Error) -> KeyringError {
         KeyringError::Io { path: self.path.clone(), source }
+    }
+}
+
+/// Tells somebody's keys from those of others: a part of what stands for them in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Whose(u64);
+
+impl Whose {
+    fn of(tag: &[u8; 32]) -> Whose {
+        Whose(u64::from_le_bytes(tag[..8].try_into().expect("8 of 32 bytes")))
     }
 }
 

@@ -116,9 +116,12 @@ impl FromRequestParts<Page> for Page {
 }
 
 impl Page {
-    /// The saved views, for those who see the whole log: a view's name and filters may tell of what others do not see.
+    /// The saved views, for those who see the whole log, and what is sealed of it: a view's name and filters may tell of what others do not
+    /// see.
     fn saved_views(&self) -> Vec<View> {
-        if self.app.caller.sees_all() { self.views.list() } else { Vec::new() }
+        let (caller, seals) = (&self.app.caller, self.app.store.seals());
+        let sees_all = caller.sees_all() && (caller.may(Scope::Personal) || !seals);
+        if sees_all { self.views.list() } else { Vec::new() }
     }
 }
 

@@ -110,6 +110,12 @@ pub fn open_store(config: &Config) -> Result<Store, ServeError> {
     Ok(Store::open(OsDisk::shared(), settings, Arc::new(catalogue(config)?))?)
 }
 
+/// Whether what is sealed in a directory can be opened with these settings, before anything is done with it.
+pub fn check_keys(config: &Config) -> Result<(), ServeError> {
+    let privacy = config.privacy(std::env::var(KEK).ok())?;
+    Ok(crate::store::check_keys(&OsDisk, &config.data, &privacy)?)
+}
+
 /// The built-in catalogue, extended by the file of the configuration.
 pub fn catalogue(config: &Config) -> Result<Catalogue, ServeError> {
     let Some(path) = &config.actions else {

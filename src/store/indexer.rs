@@ -115,10 +115,14 @@ struct Erased {
     pending: Vec<Pending>,
     /// What was asked for below this can be opened by nobody who begins now.
     through: Seq,
+    /// Asked for, and its keys may still be there.
+    undestroyed: Vec<Seq>,
     /// What was asked for below this is to leave the index now.
     purging_below: Seq,
     /// What became of each piece that was looked at since `pending` changed, by its id.
     adjusted: HashMap<u64, Arc<Piece>>,
+    /// Purges that failed since the start.
+    failed: usize,
     /// Directories of spans that were written again and could not be removed.
     left_behind: Vec<Arc<Span>>,
 }
@@ -130,18 +134,26 @@ impl Erased {
         Erased { pending, through, ..Erased::default() }
     }
 
+    /// Nobody can open any more what was asked for below the first whose keys may be there.
+    fn raise_through(&mut self) {
+        let end = self.pending.last().map_or(Seq::ZERO, |last| last.requested.plus(1));
+        let end = self.undestroyed.iter().min().map_or(end, |first| end.min(*first));
+        self.through = self.through.max(end);
+    }
+
     /// What a piece knows nothing of that was built when all below `through` had been destroyed.
     fn unknown_to(&self, through: Seq) -> &[Pending] {
         &self.pending[self.pending.partition_point(|pending| pending.requested < through)..]
     }
 
     /// A piece without what is erased.
-    fn adjust(&mut self, piece: &Arc<Piece>, through: Seq) -> Arc<Piece> {
+    fn adjust(&self, piece: &Arc<Piece>, through: Seq, kept: &mut HashMap<u64, Arc<Piece>>) -> Arc<Piece> {
         let unknown = self.unknown_to(through);
         if unknown.is_empty() {
             return piece.clone();
         }
         if let Some(adjusted) = self.adjusted.get(&piece.id) {
+            kept.insert(piece.id, adjusted.clone());
             return adjusted.clone();
         }
         let adjusted = match ErasedDocs::find(&piece.reader, unknown.iter()) {
@@ -154,7 +166,7 @@ impl Erased {
                 Arc::new(piece.without(Arc::new(ErasedDocs::everything(&piece.reader))))
             }
         };
-        self.adjusted.insert(piece.id, adjusted.clone());
+        kept.insert(piece.id, adjusted.clone());
         adjusted
     }
 
@@ -162,10 +174,11 @@ impl Erased {
     fn to_purge(&self, span: &Span) -> ::tantivy::Result<Option<Vec<DocId>>> {
         let unknown = self.unknown_to(span.summary.erased_through);
         let due = unknown.iter().filter(|pending| pending.requested < self.purging_below);
-        if unknown.first().is_none_or(|first| first.requested >= self.purging_below) {
+        if ErasedDocs::find(&span.piece.reader, due)?.is_none() {
             return Ok(None);
         }
-        Ok(ErasedDocs::find(&span.piece.reader, due)?.map(|docs| docs.all()))
+        // Whatever else is erased goes as well: afterwards the span says that it has none of it.
+        Ok(ErasedDocs::find(&span.piece.reader, unknown.iter())?.map(|docs| docs.all()))
     }
 }
 
@@ -174,6 +187,8 @@ struct Parts {
     /// Each until its span is built.
     frozen: Vec<Arc<FrozenHot>>,
     hot: Vec<Arc<Piece>>,
+    /// What had been erased when the index of these pieces was begun: after a failure they may be those of the one before.
+    hot_pieces_through: Seq,
     hot_run: Within,
     waiting: VecDeque<Job>,
     /// Spans being built, each by what had been erased when it was begun.
@@ -249,6 +264,7 @@ impl Indexer {
             parts: Mutex::new(Parts {
                 frozen: Vec::new(),
                 hot: Vec::new(),
+                hot_pieces_through: erased_through,
                 hot_run: Within { from: next, to: next },
                 waiting,
                 building: Vec::new(),
@@ -338,16 +354,26 @@ impl Indexer {
         self.shared.check_span(span, true, pace)
     }
 
-    /// The keys of what was asked to be erased there are destroyed: nothing is found by it from now on.
-    pub fn erase(&self, pending: Vec<Pending>) {
+    /// Nothing is found from now on by what was asked to be erased there. With `is_destroyed` its keys are gone; else
+    /// [`Indexer::destroyed`] says when they are.
+    pub fn erase(&self, pending: Vec<Pending>, is_destroyed: bool) {
         let mut erased = self.shared.erased.lock();
+        if !is_destroyed {
+            erased.undestroyed.extend(pending.iter().map(|pending| pending.requested));
+        }
         erased.pending.extend(pending);
         erased.pending.sort_by_key(|pending| pending.requested);
-        erased.through =
-            erased.pending.last().map_or(erased.through, |last| last.requested.plus(1)).max(erased.through);
+        erased.raise_through();
         erased.adjusted.clear();
         drop(erased);
         self.shared.publish();
+    }
+
+    /// The keys of all that was asked for below `below` are gone.
+    pub fn destroyed(&self, below: Seq) {
+        let mut erased = self.shared.erased.lock();
+        erased.undestroyed.retain(|requested| *requested >= below);
+        erased.raise_through();
     }
 
     /// What was asked to be erased below `below` leaves the index, files and all; [`Indexer::is_purged`] says when.
@@ -452,6 +478,7 @@ impl Shared {
         // Whoever still reads it has it mapped. If it cannot be removed, the next start finds its damage or does without it.
         if let Err(error) = span::remove(damaged) {
             warn!("a damaged span is in the way until the next start: {error}");
+            self.erased.lock().left_behind.push(damaged.clone());
         }
         Ok(true)
     }
@@ -604,6 +631,7 @@ impl Shared {
         hot.commit()?;
         let mut parts = self.parts.lock();
         parts.hot = hot.pieces();
+        parts.hot_pieces_through = hot.erased_through();
         parts.hot_run = Within { from, to };
         drop(parts);
         self.publish();
@@ -651,6 +679,7 @@ impl Shared {
             }
         });
         let is_in_memory = parts.hot_erased_through < below
+            || (!parts.hot.is_empty() && parts.hot_pieces_through < below)
             || parts.frozen.iter().any(|frozen| frozen.erased_through < below)
             || parts.building.iter().any(|through| *through < below);
         if is_in_memory || !erased.left_behind.is_empty() {
@@ -809,7 +838,9 @@ impl Shared {
             if erased.pending.is_empty() || erased.purging_below == Seq::ZERO {
                 return false;
             }
-            let found = spans.iter().find_map(|span| match erased.to_purge(span) {
+            // Another one after a failure, so that one that cannot be written does not keep the others.
+            let turned = spans.iter().cycle().skip(erased.failed % spans.len().max(1)).take(spans.len());
+            let found = turned.into_iter().find_map(|span| match erased.to_purge(span) {
                 Ok(docs) => Some(Ok((span, docs?))),
                 Err(error) => Some(Err(error)),
             });
@@ -820,6 +851,21 @@ impl Shared {
             Some(Err(error)) => error.to_string(),
             Some(Ok((span, docs))) => {
                 let old = std::slice::from_ref(span);
+                // As before a merge: rotten bytes must not get a good checksum, and appends need their room.
+                match self.check_span(span, false, &mut |_| !self.is_stopping()) {
+                    Ok(None) => {}
+                    Ok(Some(_)) => return true,
+                    Err(error) => {
+                        error!("a damaged span cannot be set aside: {error}");
+                        self.pause_merging();
+                        return true;
+                    }
+                }
+                if let Some(lacking) = self.lacks_room_for(old) {
+                    warn!("what was erased stays in the index's files until {lacking} more bytes of disk are free");
+                    self.pause_merging();
+                    return true;
+                }
                 let purge = || span::purge(self.place(), &self.source, span, &docs, through, &self.is_stopping);
                 match catch_unwind(AssertUnwindSafe(purge)) {
                     Ok(Ok(purged)) => {
@@ -833,7 +879,8 @@ impl Shared {
             }
         };
         error!("a span could not be written without what was erased, which is tried again: {why}");
-        thread::sleep(RETRY);
+        self.erased.lock().failed += 1;
+        self.pause_merging();
         false
     }
 
@@ -868,6 +915,8 @@ impl Shared {
             return;
         }
         spans.retain(|span| !run.holds(span.summary.first));
+        // Until they are removed what was erased may be in them.
+        self.erased.lock().left_behind.extend(old.iter().cloned());
         spans.push(Arc::new(merged));
         spans.sort_by_key(|span| span.summary.first);
         self.spans.store(Arc::new(spans));
@@ -876,9 +925,9 @@ impl Shared {
         self.publish();
         // Whoever still reads them has them mapped.
         for span in old {
-            if let Err(error) = span::remove(span) {
-                warn!("a merged span is in the way until the next start: {error}");
-                self.erased.lock().left_behind.push(span.clone());
+            match span::remove(span) {
+                Ok(()) => self.erased.lock().left_behind.retain(|left| !Arc::ptr_eq(left, span)),
+                Err(error) => warn!("a merged span is in the way until the next start: {error}"),
             }
         }
     }
@@ -889,17 +938,19 @@ impl Shared {
         let spans = self.spans.load();
         let scanned_below = self.scanned_below();
         let mut erased = self.erased.lock();
-        let of_span = |span: &Arc<Span>| vec![erased.adjust(&span.piece, span.summary.erased_through)];
+        let mut kept = HashMap::new();
+        let of_span = |span: &Arc<Span>| vec![erased.adjust(&span.piece, span.summary.erased_through, &mut kept)];
         let mut covered: Vec<(Within, Vec<Arc<Piece>>)> = Vec::with_capacity(spans.len() + parts.frozen.len() + 1);
         covered.extend(spans.iter().map(|span| span.summary.run()).zip(spans.iter().map(of_span)));
         let mut of_memory = |pieces: &[Arc<Piece>], through| -> Vec<Arc<Piece>> {
-            pieces.iter().map(|piece| erased.adjust(piece, through)).collect()
+            pieces.iter().map(|piece| erased.adjust(piece, through, &mut kept)).collect()
         };
         for frozen in &parts.frozen {
             covered.push((frozen.run, of_memory(&frozen.pieces, frozen.erased_through)));
         }
-        covered.push((parts.hot_run, of_memory(&parts.hot, parts.hot_erased_through)));
-        drop(erased);
+        covered.push((parts.hot_run, of_memory(&parts.hot, parts.hot_pieces_through)));
+        // Those of pieces that are gone would hold their files.
+        erased.adjusted = kept;
         covered.sort_by_key(|(run, _)| (run.from, run.to));
 
         let (mut pieces, mut gaps, mut searchable) = (Vec::new(), Vec::new(), Seq::ZERO);
@@ -924,7 +975,10 @@ impl Shared {
             searchable = tail;
         }
         if searchable < self.view.load().searchable() {
-            // After a failure a run is read again; what was searchable stays so.
+            // After a failure a run is read again; what was searchable stays so, but for what was erased.
+            let (view, mut kept) = (self.view.load(), HashMap::new());
+            let pieces = view.pieces().iter().map(|piece| erased.adjust(piece, Seq::ZERO, &mut kept)).collect();
+            self.view.store(Arc::new(view.with_pieces(pieces)));
             return;
         }
         self.view.store(Arc::new(View::new(self.source.clone(), pieces, gaps, searchable)));

@@ -45,7 +45,7 @@ pub use writer::{Answer, Append, AppendError, QUEUE_BYTES_MAX, QUEUE_REQUESTS_MA
 
 use crate::clock;
 use crate::durable::{self, Disk, Lock, LockError};
-use crate::event::{Catalogue, Intake, Kind, Outcome, SubjectTypes};
+use crate::event::{Catalogue, Entry, Intake, Kind, Outcome, SubjectTypes};
 use crate::index::scan::Scan;
 use crate::index::source::{Personal, Source};
 use crate::index::tantivy::counts::{CacheStats, CountCache, CountLimits};
@@ -67,7 +67,7 @@ use crate::tree::files::read_public_key;
 use crate::tree::{SignerKey, TileReader, VerifierKey};
 use arrivals::{Arrivals, Promise};
 use cursor::Cursors;
-use erasures::{Asked, EraseError, Erasing, Erasure, Person, Reapplied, Wanted};
+use erasures::{Asked, EraseError, Erasing, Person, Reapplied, Wanted};
 use ids::Ids;
 use indexer::{Indexer, Setup};
 use integrity::{Integrity, Record};
@@ -279,7 +279,13 @@ impl Store {
         let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size.min(size));
         let sealed = source.reader().sealed();
         let reapplied = match &vault {
-            Some(vault) => Some(erasures::reapply(vault, &source, &*disk, &dir, settings.read_only)?),
+            Some(vault) => Some(erasures::reapply(
+                vault,
+                &source,
+                &*disk,
+                &dir,
+                (settings.read_only, opened.report.keyring_generation),
+            )?),
             None => None,
         };
         let marks = Arc::new(Watermarks::new(Marks { durable: size, searchable: Seq::ZERO, sealed, signed }));
@@ -404,7 +410,7 @@ impl Store {
                     vault: vault.clone(),
                     ids: ids.clone(),
                     marks: marks.clone(),
-                    is_poisoned,
+                    is_poisoned: is_poisoned.clone(),
                     tip,
                     metrics: metrics.clone(),
                     disk: disk.clone(),
@@ -418,7 +424,7 @@ impl Store {
         };
         let erasing = vault.zip(reapplied).map(|(vault, reapplied)| {
             let (indexer, source, purge_after) = (indexer.clone(), source.clone(), settings.privacy.purge_after);
-            Arc::new(Erasing::new(reapplied, vault, indexer, source, disk, dir, purge_after))
+            Arc::new(Erasing::new(reapplied, vault, indexer, source, disk, dir, purge_after, is_poisoned.clone()))
         });
         let eraser = match (&erasing, &writer) {
             (Some(erasing), Ok(writer)) => {
@@ -480,13 +486,13 @@ impl Store {
         erasing.erase(writer, wanted, |person| self.last_erasure(person))
     }
 
-    /// Says that somebody may not be erased, or may again. `false` if that was so. Waits for the disk.
+    /// Says that these may not be erased, or may again. Answers of how many that was not so before. Waits for the disk.
     ///
     /// # Errors
     /// When it cannot be entered.
-    pub fn hold(&self, person: Person, own: Own, is_held: bool) -> Result<bool, EraseError> {
+    pub fn hold(&self, wanted: Vec<Wanted>, is_held: bool) -> Result<usize, EraseError> {
         let (erasing, writer) = self.erasing()?;
-        erasing.hold(writer, person, own, is_held)
+        erasing.hold(writer, wanted, is_held)
     }
 
     /// Whether anything can be sealed here.
@@ -494,14 +500,9 @@ impl Store {
         self.erasing.is_some()
     }
 
-    /// Erasures that are not done.
-    pub fn erasures_pending(&self) -> Vec<Erasure> {
-        self.erasing.as_ref().map_or_else(Vec::new, |erasing| erasing.pending())
-    }
-
-    /// Who may not be erased.
-    pub fn holds(&self) -> Vec<Person> {
-        self.erasing.as_ref().map_or_else(Vec::new, |erasing| erasing.holds())
+    /// Erasures that are not done, and who may not be erased.
+    pub fn erasures(&self) -> Arc<erasures::Now> {
+        self.erasing.as_ref().map_or_else(Arc::default, |erasing| erasing.now())
     }
 
     fn erasing(&self) -> Result<(&Erasing, &Writer), EraseError> {
@@ -509,30 +510,56 @@ impl Store {
         Ok((self.erasing.as_ref().ok_or(EraseError::NoKeyring)?, writer))
     }
 
-    /// The id of the last erasure of somebody that the index knows of.
-    fn last_erasure(&self, person: &Person) -> Result<Option<String>, EngineError> {
-        let exact =
-            |field, text: &str| Node::Filter(Filter::Value(Value { field, pattern: Pattern::Exact(text.into()) }));
-        let target = format!("{}/{}", person.kind, person.id);
-        let query = Query {
-            root: Node::and(vec![
-                exact(ValueField::Tenant, &person.tenant),
-                exact(ValueField::Target, &fold_value(&target)),
-                exact(ValueField::Outcome, Outcome::Success.as_str()),
-                Node::Filter(Filter::Action(Action::Exact(erasures::REQUESTED.into()))),
-            ]),
+    /// The entry that an erasure of this id begins with and, once it is done, the one it ends with: ours, whatever others call theirs.
+    ///
+    /// # Errors
+    /// When the index or the log cannot be read.
+    pub fn erasure(&self, id: &str) -> Result<Option<(Entry, Option<Entry>)>, EngineError> {
+        let Some(begun) = self.find_erasure(self.exact(ValueField::Id, id), |entry| {
+            entry.event.id == id && entry.event.action == erasures::REQUESTED
+        })?
+        else {
+            return Ok(None);
         };
+        let of_erasure = Node::Filter(Filter::Action(Action::Exact(erasures::DONE.into())));
+        let person = begun.event.target.as_ref().and_then(|target| target.id.clone()).unwrap_or_default();
+        let about = Node::and(vec![of_erasure, self.exact(ValueField::Target, &person)]);
+        let done = self.find_erasure(about, |entry| {
+            entry.event.detail.as_ref().and_then(|detail| detail.get("erasure")?.as_str()) == Some(id)
+        })?;
+        Ok(Some((begun, done)))
+    }
+
+    fn exact(&self, field: ValueField, text: &str) -> Node {
+        Node::Filter(Filter::Value(Value { field, pattern: Pattern::Exact(fold_value(text).into_owned()) }))
+    }
+
+    /// The newest entry of erasures that matches and is as wanted.
+    fn find_erasure(&self, root: Node, is_wanted: impl Fn(&Entry) -> bool) -> Result<Option<Entry>, EngineError> {
         let view = self.view();
-        for hit in view.hits(&query, Order::SeqDesc, None, Within::below(view.searchable()))? {
+        for hit in view.hits(&Query { root }, Order::SeqDesc, None, Within::below(view.searchable()))? {
             let entry = self.source.entry(hit?.seq)?;
-            let is_target = entry.event.target.as_ref().is_some_and(|target| {
-                (target.kind.as_deref(), target.id.as_deref()) == (Some(&*person.kind), Some(&*person.id))
-            });
-            if entry.kind == Kind::Erasure && is_target {
-                return Ok(Some(entry.event.id));
+            if entry.kind == Kind::Erasure && is_wanted(&entry) {
+                return Ok(Some(entry));
             }
         }
         Ok(None)
+    }
+
+    /// The id of the last erasure of somebody that the index knows of.
+    fn last_erasure(&self, person: &Person) -> Result<Option<String>, EngineError> {
+        let tenant = Pattern::Exact(person.tenant.clone());
+        let of_person = Node::and(vec![
+            Node::Filter(Filter::Value(Value { field: ValueField::Tenant, pattern: tenant })),
+            self.exact(ValueField::Target, &format!("{}/{}", person.kind, person.id)),
+            self.exact(ValueField::Outcome, Outcome::Success.as_str()),
+            Node::Filter(Filter::Action(Action::Exact(erasures::REQUESTED.into()))),
+        ]);
+        let last = self.find_erasure(of_person, |entry| {
+            let named = entry.event.target.as_ref().and_then(|target| target.kind.as_deref().zip(target.id.as_deref()));
+            named == Some((&*person.kind, &*person.id))
+        })?;
+        Ok(last.map(|entry| entry.event.id))
     }
 
     /// Why nothing can be appended, if so.
@@ -770,9 +797,19 @@ impl Store {
     }
 }
 
+/// Whether the keys of a directory can be opened, without making any.
+///
+/// # Errors
+/// Why they cannot.
+pub fn check_keys(disk: &dyn Disk, dir: &Path, privacy: &Privacy) -> Result<(), StoreError> {
+    let Some(outside) = keyring::Outside::open(disk, dir)? else { return Ok(()) };
+    let kek = open_kek(disk, dir, privacy, &outside.log_id, true)?;
+    Keyring::open(disk, dir, outside.log_id, kek).map(drop).map_err(StoreError::from)
+}
+
 /// The keys of what is sealed: made where something is to be sealed, opened where something was.
 fn open_vault(disk: &dyn Disk, settings: &Settings, report: &Recovered) -> Result<Option<Vault>, StoreError> {
-    let Privacy { types, kek, kek_file, accept_lost_keyring, purge_after: _ } = &settings.privacy;
+    let Privacy { types, accept_lost_keyring, .. } = &settings.privacy;
     let log_id = report.log_id;
     let keyring = settings.dir.join(keyring::FILE);
     let is_there = disk.exists(&keyring).map_err(failed(format!("cannot look for {}", keyring.display())))?;
@@ -782,33 +819,36 @@ fn open_vault(disk: &dyn Disk, settings: &Settings, report: &Recovered) -> Resul
     if !is_there && (types.is_empty() || settings.read_only) {
         return Ok(None);
     }
-    let path = kek_file.clone().unwrap_or_else(|| settings.dir.join(KEK_FILE));
-    let kek = match kek {
-        Some(text) => {
-            Kek::parse(text.reveal(), &log_id).map_err(|error| StoreError::NotAKek("the environment".into(), error))?
-        }
-        None => {
-            let what = format!("cannot read or make the key-encryption key {}", path.display());
-            if !disk.exists(&path).map_err(failed(what.clone()))? {
-                if is_there {
-                    return Err(StoreError::NoKek { keyring, kek: path });
-                }
-                let (dir, name) = (path.parent(), path.file_name().and_then(|name| name.to_str()));
-                let (Some(dir), Some(name)) = (dir, name) else {
-                    return Err(failed(what)(io::Error::other("expected the path of a file")));
-                };
-                Kek::make(disk, dir, name).map_err(failed(what.clone()))?;
-                info!(
-                    "{} is new: it wraps the keys of all who can be erased; keep a copy apart from the data",
-                    path.display()
-                );
-            }
-            let text = SecretText::new(durable::read_small(disk, &path, KEK_BYTES_MAX).map_err(failed(what))?);
-            Kek::parse(text.reveal(), &log_id)
-                .map_err(|error| StoreError::NotAKek(path.display().to_string(), error))?
-        }
-    };
+    let kek = open_kek(disk, &settings.dir, &settings.privacy, &log_id, is_there)?;
     Ok(Some(Vault::new(Keyring::open(disk, &settings.dir, log_id, kek)?, types.clone())))
+}
+
+/// The key-encryption key; a file is made if there is none and nothing was wrapped yet.
+fn open_kek(
+    disk: &dyn Disk,
+    dir: &Path,
+    privacy: &Privacy,
+    log_id: &[u8; 16],
+    is_wrapping: bool,
+) -> Result<Kek, StoreError> {
+    if let Some(text) = &privacy.kek {
+        return Kek::parse(text.reveal(), log_id).map_err(|error| StoreError::NotAKek("the environment".into(), error));
+    }
+    let path = privacy.kek_file.clone().unwrap_or_else(|| dir.join(KEK_FILE));
+    let what = format!("cannot read or make the key-encryption key {}", path.display());
+    if !disk.exists(&path).map_err(failed(what.clone()))? {
+        if is_wrapping {
+            return Err(StoreError::NoKek { keyring: dir.join(keyring::FILE), kek: path });
+        }
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            return Err(failed(what)(io::Error::other("expected the path of a file")));
+        };
+        let of = path.parent().filter(|of| !of.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Kek::make(disk, of, name).map_err(failed(what.clone()))?;
+        info!("{} is new: it wraps the keys of all who can be erased; keep a copy apart from the data", path.display());
+    }
+    let text = SecretText::new(durable::read_small(disk, &path, KEK_BYTES_MAX).map_err(failed(what))?);
+    Kek::parse(text.reveal(), log_id).map_err(|error| StoreError::NotAKek(path.display().to_string(), error))
 }
 
 /// Hashes of the events that no span holds. First of all, from frames alone: until it is done, events with their own id

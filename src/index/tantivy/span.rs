@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ::tantivy::directory::{MmapDirectory, OwnedBytes, RamDirectory};
+use ::tantivy::directory::{MmapDirectory, OwnedBytes};
 use ::tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use ::tantivy::indexer::{DocIdMapping, merge_filtered_segments};
 use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment};
@@ -92,6 +92,8 @@ impl SpanLimits {
 const SUMMARY: &str = "summary.json";
 const IDS: &str = "ids";
 const TEMPORARY: &str = "building-";
+/// Documents that are made again at a time, so that memory stays bounded: as many as a span is cut at.
+const PURGE_DOCS_MAX: usize = 32_768;
 /// Tantivy's arena grows as needed; the cut at `body_bytes_max` is what bounds it.
 const WRITER_BYTES: usize = 256 << 20;
 
@@ -302,14 +304,21 @@ pub fn purge(
         left.remove(*doc);
         again.push(Seq(span.piece.columns.seq.get_val(*doc)));
     }
-    let fresh = RamDirectory::create();
-    write_documents(fresh.clone(), again.iter().map(|seq| source.one_to_index(*seq)), again.len())?;
-    let segments = |index: ::tantivy::Result<Index>| index.and_then(|index| index.searchable_segments());
-    let old = segments(Index::open(MmapDirectory::open(&span.dir).map_err(|e| tantivy_error(e.into()))?));
-    let mut merged = whole(&segments(Index::open(fresh)).map_err(tantivy_error)?);
+    let segments = |dir: &Path| {
+        let index = Index::open(MmapDirectory::open(dir).map_err(|e| tantivy_error(e.into()))?);
+        index.and_then(|index| index.searchable_segments()).map_err(tantivy_error)
+    };
+    let (mut fresh, mut merged) = (Vec::new(), Vec::new());
+    for (n, seqs) in again.chunks(PURGE_DOCS_MAX).enumerate() {
+        let part = Temporary::named(place, format!("{}-{}-{n}", span.summary.first, span.summary.last))?;
+        write_documents(part.open()?, seqs.iter().map(|seq| source.one_to_index(*seq)), seqs.len())?;
+        merged.extend(whole(&segments(&part.dir)?));
+        // Removed when they are merged.
+        fresh.push(part);
+    }
     if again.len() < span.piece.reader.max_doc() as usize {
         let left = alive(&left).map_err(at(&span.dir))?;
-        merged.extend(old.map_err(tantivy_error)?.into_iter().map(|segment| (segment, Some(left.clone()))));
+        merged.extend(segments(&span.dir)?.into_iter().map(|segment| (segment, Some(left.clone()))));
     }
     merge_segments(&merged, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let contents = Contents { within: span.summary.run(), generation: generation + 1, body_bytes, erased_through };
@@ -359,7 +368,11 @@ impl Drop for Temporary<'_> {
 
 impl<'a> Temporary<'a> {
     fn new(place: Place<'a>, within: Within) -> Result<Temporary<'a>, SpanError> {
-        let dir = place.index_dir.join(format!("{TEMPORARY}{}-{}", within.from, within.to));
+        Temporary::named(place, format!("{}-{}", within.from, within.to))
+    }
+
+    fn named(place: Place<'a>, name: String) -> Result<Temporary<'a>, SpanError> {
+        let dir = place.index_dir.join(format!("{TEMPORARY}{name}"));
         remove_dir(&dir)?;
         fs::create_dir(&dir).map_err(at(&dir))?;
         Ok(Temporary { place, dir })

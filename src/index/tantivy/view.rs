@@ -79,8 +79,12 @@ impl View {
         self.gaps.iter().map(|gap| gap.to.0 - gap.from.0).sum()
     }
 
+    /// The same view with other pieces over the same entries.
+    pub fn with_pieces(&self, pieces: Vec<Arc<Piece>>) -> View {
+        View { pieces: pieces.into(), ..self.patient(self.patience.clone()) }
+    }
+
     /// Its pieces.
-    #[cfg(test)]
     pub fn pieces(&self) -> &[Arc<Piece>] {
         &self.pieces
     }

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::durable::{self, Disk};
+use crate::event::row::hex;
 use crate::event::{Entry, Kind, Outcome, Subject};
 use crate::index::source::Source;
 use crate::index::{EngineError, Within};
 use crate::json::Json;
+use crate::keyring::{self, Whose};
 use crate::seq::Seq;
 
 /// The file's name in the data directory.
@@ -48,6 +50,11 @@ impl Person {
     pub fn of(tenant: &str, subject: &Subject) -> Person {
         Person { tenant: tenant.to_owned(), kind: subject.kind.clone(), id: subject.id.clone() }
     }
+
+    /// As the keyring knows them.
+    pub fn as_subject(&self) -> keyring::Subject<'_> {
+        keyring::Subject { tenant: &self.tenant, kind: &self.kind, id: &self.id }
+    }
 }
 
 /// An erasure that is not done.
@@ -74,22 +81,49 @@ pub struct Book {
     pub pending: Vec<Erasure>,
     /// Who may not be erased.
     pub holds: Vec<Person>,
-    /// Keys that were destroyed, and when that was asked for, ms.
-    pub destroyed: Vec<(u64, u64)>,
+    /// Keys that were destroyed.
+    pub destroyed: Vec<Destroyed>,
+    /// Numbers of keys below this were given.
+    pub keys_below: u64,
+    /// The hash of the last entry that was read: by it another log is told from this one.
+    last_hash: Option<String>,
+    /// An entry may be in the log that is not here: it is read again at the next start.
+    #[serde(skip)]
+    pub is_stale: bool,
 }
+
+/// A key that was destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destroyed {
+    /// Its number.
+    pub key: u64,
+    /// It was made at this ms or before; one that was made later is another.
+    pub until_ms: u64,
+    /// Whose it was.
+    pub whose: Whose,
+}
+
+/// Tells whose a person's keys are.
+pub type Tell<'a> = dyn Fn(&Person) -> Whose + 'a;
 
 impl Book {
     /// What the file says, and the log behind it. Where nothing was ever sealed no file means that there is nothing to know.
     ///
     /// # Errors
     /// When file or log cannot be read.
-    pub fn open(disk: &dyn Disk, dir: &Path, source: &Source, was_sealed: bool) -> Result<Book, EngineError> {
+    pub fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        source: &Source,
+        was_sealed: bool,
+        tell: &Tell<'_>,
+    ) -> Result<Book, EngineError> {
         let end = source.reader().durable();
         let mut book = match Book::load(disk, dir) {
-            Ok(Some(book)) if book.through <= end => book,
+            Ok(Some(book)) if book.through <= end && book.is_of(source)? => book,
             found => {
                 match found {
-                    Ok(Some(_)) => warn!("{FILE} knows more than the log: the log is read for erasures"),
+                    Ok(Some(_)) => warn!("{FILE} is not of this log as it is: the log is read for erasures"),
                     Ok(None) if !was_sealed => return Ok(Book { through: end, ..Book::default() }),
                     Ok(None) => info!("{FILE} is not there: the log is read for erasures"),
                     Err(error) => warn!("{FILE} cannot be read, so the log is read for erasures: {error}"),
@@ -97,8 +131,12 @@ impl Book {
                 Book::default()
             }
         };
-        book.read(source, end)?;
+        book.read(source, end, tell)?;
         Ok(book)
+    }
+
+    fn is_of(&self, source: &Source) -> Result<bool, EngineError> {
+        Ok(hash_below(source, self.through)? == self.last_hash)
     }
 
     fn load(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Book>> {
@@ -115,15 +153,25 @@ impl Book {
     /// # Errors
     /// When the disk fails; then the next start reads more.
     pub fn save(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        if self.is_stale {
+            return Ok(());
+        }
         durable::replace(disk, dir, FILE, &serde_json::to_vec(self).map_err(io::Error::other)?)
     }
 
-    /// Nothing below this is news: entries of erasures come only by way of this book.
-    pub fn known_through(&mut self, end: Seq) {
-        self.through = self.through.max(end);
+    /// Nothing below this is news: entries of erasures come only by way of this book. Answers how much that is more than before.
+    ///
+    /// # Errors
+    /// When the last entry cannot be read.
+    pub fn known_through(&mut self, source: &Source, end: Seq) -> Result<u64, EngineError> {
+        let more = end.0.saturating_sub(self.through.0);
+        if more > 0 {
+            (self.last_hash, self.through) = (hash_below(source, end)?, end);
+        }
+        Ok(more)
     }
 
-    fn read(&mut self, source: &Source, end: Seq) -> Result<(), EngineError> {
+    fn read(&mut self, source: &Source, end: Seq, tell: &Tell<'_>) -> Result<(), EngineError> {
         let within = Within { from: self.through, to: end };
         source.rows(within, |row| {
             let read = row.seq.0 - within.from.0;
@@ -131,16 +179,22 @@ impl Book {
                 info!("read {read} entries for erasures, up to {} of {end}", row.seq);
             }
             if row.kind == Kind::Erasure {
-                self.take(&row.entry()?);
+                self.take(&row.entry()?, tell);
             }
             Ok(())
         })?;
-        self.through = end;
-        Ok(())
+        self.known_through(source, end).map(drop)
+    }
+
+    /// An erasure is entered.
+    pub fn begin(&mut self, erasure: Erasure, until_ms: u64, tell: &Tell<'_>) {
+        let whose = tell(&erasure.person);
+        self.destroyed.extend(erasure.keys.iter().map(|key| Destroyed { key: *key, until_ms, whose }));
+        self.pending.push(erasure);
     }
 
     /// Takes in what an entry says.
-    pub fn take(&mut self, entry: &Entry) {
+    fn take(&mut self, entry: &Entry, tell: &Tell<'_>) {
         let event = &entry.event;
         let Some((kind, id)) =
             event.target.as_ref().and_then(|target| Some((target.kind.clone()?, target.id.clone()?)))
@@ -150,9 +204,15 @@ impl Book {
         let person = Person { tenant: event.tenant.clone(), kind, id };
         match event.action.as_str() {
             REQUESTED if event.outcome == Outcome::Success => {
-                let (requested, requested_ms, keys) = (entry.seq, entry.received_ms, keys(event.detail.as_ref()));
-                self.destroyed.extend(keys.iter().map(|key| (*key, requested_ms)));
-                self.pending.push(Erasure { id: event.id.clone(), person, requested, requested_ms, keys });
+                let keys = event.detail.as_ref().and_then(|detail| detail.get("keys"));
+                let keys: Vec<u64> = match keys {
+                    Some(Json::Array(keys)) => keys.iter().filter_map(number).collect(),
+                    _ => Vec::new(),
+                };
+                let until_ms = event.detail.as_ref().and_then(|detail| number(detail.get("until_ms")?));
+                let (requested, requested_ms) = (entry.seq, entry.received_ms);
+                let erasure = Erasure { id: event.id.clone(), person, requested, requested_ms, keys };
+                self.begin(erasure, until_ms.unwrap_or(requested_ms), tell);
             }
             DONE => {
                 let done = event.detail.as_ref().and_then(|detail| detail.get("erasure")?.as_str());
@@ -165,15 +225,15 @@ impl Book {
     }
 }
 
-fn keys(detail: Option<&Json>) -> Vec<u64> {
-    match detail.and_then(|detail| detail.get("keys")) {
-        Some(Json::Array(keys)) => keys
-            .iter()
-            .filter_map(|key| match key {
-                Json::Number(token) => token.parse().ok(),
-                _ => None,
-            })
-            .collect(),
-        _ => Vec::new(),
+fn number(json: &Json) -> Option<u64> {
+    match json {
+        Json::Number(token) => token.parse().ok(),
+        _ => None,
     }
+}
+
+/// The hash of the last entry below this.
+fn hash_below(source: &Source, end: Seq) -> Result<Option<String>, EngineError> {
+    let Some(last) = end.0.checked_sub(1) else { return Ok(None) };
+    source.with_row(Seq(last), |row| Some(hex(&row.hash)))
 }

@@ -7,13 +7,17 @@
 mod book;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use book::Destroyed;
 pub use book::{DONE, Erasure, HELD, HOLD_LIFTED, Person, REQUESTED};
 
 use crate::clock;
@@ -23,12 +27,13 @@ use crate::index::source::Source;
 use crate::index::tantivy::erased::Pending;
 use crate::index::{EngineError, Within};
 use crate::json::Json;
-use crate::keyring::{self, KeyringError};
+use crate::keyring::KeyringError;
 use crate::privacy::Vault;
 use crate::seq::Seq;
+use crate::store::StoreError;
 use crate::store::indexer::Indexer;
 use crate::store::own::{Own, number};
-use crate::store::worker::Stop;
+use crate::store::worker::{Stop, panic_text};
 use crate::store::writer::{Append, AppendError, Receipt, ToWrite, Verdict, Writer};
 use book::Book;
 
@@ -36,6 +41,8 @@ use book::Book;
 pub const ERASURES_MAX: usize = 10_000;
 /// A look whether a purge is due, or has come to its end.
 const LOOK: Duration = Duration::from_millis(100);
+/// How far the log is known is written down this often.
+const SAVE_EVERY: Duration = Duration::from_secs(600);
 /// After a failure a purge is tried again this much later.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -90,6 +97,19 @@ pub struct Erasing {
     /// Held by many while they seal and queue; by one while keys are destroyed: what was sealed with a key stands in the queue before
     /// the entry that ends it.
     sealing: RwLock<()>,
+    /// What the book says, for those who only look.
+    now: ArcSwap<Now>,
+    /// Turned true when a write to the keyring could not be confirmed and the process must end.
+    is_poisoned: Arc<watch::Sender<bool>>,
+}
+
+/// What is known now.
+#[derive(Debug, Default)]
+pub struct Now {
+    /// Erasures that are not done.
+    pub pending: Vec<Erasure>,
+    /// Who may not be erased.
+    pub holds: Vec<Person>,
 }
 
 /// What the book says at a start, its keys destroyed.
@@ -104,7 +124,8 @@ impl Reapplied {
     }
 }
 
-/// Reads which erasures there are, and destroys every key again that one of them destroyed: the keyring may be an older one.
+/// Reads which erasures there are, and destroys every key again that one of them destroyed: the keyring may be an older one. Where
+/// nothing is written such keys only count as destroyed.
 ///
 /// # Errors
 /// When the log cannot be read, or a key not be destroyed.
@@ -112,25 +133,32 @@ pub fn reapply(
     vault: &Vault,
     source: &Source,
     disk: &dyn Disk,
-    dir: &std::path::Path,
-    is_read_only: bool,
-) -> Result<Reapplied, crate::store::StoreError> {
+    dir: &Path,
+    settings: (bool, u32),
+) -> Result<Reapplied, StoreError> {
+    let (is_read_only, generation) = settings;
     let keyring = vault.keyring();
-    let book = Book::open(disk, dir, source, keyring.has_keys())?;
+    let was_sealed = keyring.has_keys() || generation > 0;
+    let book = Book::open(disk, dir, source, was_sealed, &|person| keyring.whose(&person.as_subject()))?;
     let mut alive = Vec::new();
-    for (key, asked_ms) in &book.destroyed {
-        if keyring.created_ms(*key)?.is_some_and(|created_ms| created_ms <= *asked_ms) {
+    for Destroyed { key, until_ms, whose } in &book.destroyed {
+        if keyring.alive(*key)?.is_some_and(|(made_ms, of)| made_ms <= *until_ms && of == *whose) {
             alive.push(*key);
         }
     }
     if !alive.is_empty() {
         warn!("{} keys are there that an erasure destroyed: they are destroyed again", alive.len());
-        if !is_read_only {
-            keyring.erase_all(&alive, clock::now_ms())?;
+        match is_read_only {
+            true => keyring.deny(&alive),
+            false => drop(keyring.erase_all(&alive, clock::now_ms())?),
         }
     }
-    let last_ms = book.destroyed.iter().map(|(_, asked_ms)| *asked_ms).max();
+    let last_ms = book.destroyed.iter().map(|destroyed| destroyed.until_ms).max();
     last_ms.into_iter().for_each(|last_ms| vault.not_before(last_ms + 1));
+    keyring.skip_to(book.keys_below);
+    if !is_read_only && let Err(error) = book.save(disk, dir) {
+        warn!("the next start reads the log for erasures again: {error}");
+    }
     Ok(Reapplied { book })
 }
 
@@ -148,9 +176,12 @@ impl Erasing {
         disk: Arc<dyn Disk>,
         dir: PathBuf,
         purge_after: Duration,
+        is_poisoned: Arc<watch::Sender<bool>>,
     ) -> Erasing {
-        let (book, sealing) = (Mutex::new(reapplied.book), RwLock::default());
-        Erasing { vault, indexer, source, disk, dir, purge_after, book, sealing }
+        let Reapplied { book } = reapplied;
+        let now = ArcSwap::from_pointee(Now { pending: book.pending.clone(), holds: book.holds.clone() });
+        let (book, sealing) = (Mutex::new(book), RwLock::default());
+        Erasing { vault, indexer, source, disk, dir, purge_after, book, sealing, now, is_poisoned }
     }
 
     /// Seals what is about persons and queues the request.
@@ -162,17 +193,17 @@ impl Erasing {
         // Whoever has nothing to seal does not wait for an erasure.
         let has_personal = append.drafts.iter().any(|draft| !draft.personal.is_empty());
         let _sealing = has_personal.then(|| self.sealing.read());
-        writer.append(ToWrite::seal(append, Some(&self.vault))?)
+        let sealed = ToWrite::seal(append, Some(&self.vault));
+        if sealed.is_err() && self.vault.keyring().is_poisoned() {
+            error!("a write to the keyring could not be confirmed");
+            self.is_poisoned.send_replace(true);
+        }
+        writer.append(sealed?)
     }
 
-    /// Erasures that are not done.
-    pub fn pending(&self) -> Vec<Erasure> {
-        self.book.lock().pending.clone()
-    }
-
-    /// Who may not be erased.
-    pub fn holds(&self) -> Vec<Person> {
-        self.book.lock().holds.clone()
+    /// What is known now.
+    pub fn now(&self) -> Arc<Now> {
+        self.now.load_full()
     }
 
     /// Erases these. `known` tells the id of the last erasure of somebody for whom nothing is sealed.
@@ -183,7 +214,7 @@ impl Erasing {
         known: impl Fn(&Person) -> Result<Option<String>, EngineError>,
     ) -> Result<Vec<Asked>, EraseError> {
         let keyring = self.vault.keyring();
-        let keys_of = |Person { tenant, kind, id }: &Person| keyring.keys_of(&keyring::Subject { tenant, kind, id });
+        let keys_of = |person: &Person| keyring.keys_of(&person.as_subject());
         let mut book = self.book.lock();
         // Before anybody has to wait to seal.
         let mut before = HashMap::new();
@@ -194,7 +225,7 @@ impl Erasing {
                 before.insert(person.clone(), id);
             }
         }
-        let _sealing = self.sealing.write();
+        let sealing = self.sealing.write();
         let mut asked: Vec<Option<Asked>> = Vec::with_capacity(wanted.len());
         let mut entries: Vec<(usize, Wanted, Vec<u64>)> = Vec::new();
         let mut seen: HashMap<Person, usize> = HashMap::new();
@@ -222,99 +253,145 @@ impl Erasing {
             entries.push((n, wanted, keys));
             asked.push(None);
         }
-        let drafts = entries.iter().map(|(n, wanted, keys)| {
-            let is_held = asked[*n] == Some(Asked::Held);
-            request(wanted, keys, is_held)
-        });
-        let receipts = enter(writer, drafts.collect())?;
-        let mut begun = Vec::new();
-        for ((n, wanted, keys), receipt) in entries.into_iter().zip(receipts) {
+        let mut untils = Vec::with_capacity(entries.len());
+        let mut drafts = Vec::with_capacity(entries.len());
+        for (n, wanted, keys) in &entries {
+            let mut until_ms = 0;
+            for key in keys {
+                until_ms = keyring.alive(*key)?.map_or(until_ms, |(made_ms, _)| until_ms.max(made_ms));
+            }
+            untils.push(until_ms);
+            drafts.push(request(wanted, keys, until_ms, asked[*n] == Some(Asked::Held)));
+        }
+        let receipts = enter(writer, drafts)?;
+        // From here on it is entered: if anything fails, the next start reads it in the log.
+        let was_stale = std::mem::replace(&mut book.is_stale, true);
+        let (mut begun, mut last_ms) = (Vec::new(), 0);
+        for (((n, wanted, keys), receipt), until_ms) in entries.into_iter().zip(receipts).zip(untils) {
             if asked[n].is_none() {
                 let requested_ms = self.source.with_row(receipt.seq, |row| row.received_ms)?;
-                book.destroyed.extend(keys.iter().map(|key| (*key, requested_ms)));
                 let erasure =
                     Erasure { id: receipt.id, person: wanted.person, requested: receipt.seq, requested_ms, keys };
-                book.pending.push(erasure.clone());
-                self.vault.not_before(requested_ms + 1);
+                last_ms = last_ms.max(requested_ms).max(until_ms);
+                book.begin(erasure.clone(), until_ms.max(requested_ms), &|person| keyring.whose(&person.as_subject()));
                 asked[n] = Some(Asked::Begun(erasure.clone()));
                 begun.push(erasure);
             }
-            book.known_through(receipt.seq.plus(1));
         }
+        self.vault.not_before(last_ms + 1);
         let keys: Vec<u64> = begun.iter().flat_map(|erasure| erasure.keys.iter().copied()).collect();
-        // In the index too if it fails here: the round that follows tries again.
         let destroyed = keyring.erase_all(&keys, clock::now_ms());
-        self.indexer.erase(begun.iter().map(pending).collect());
-        destroyed?;
+        drop(sealing);
+        // Nothing is found by it also if that failed: the purge tries again.
+        self.indexer.erase(begun.iter().map(pending).collect(), destroyed.is_ok());
+        book.is_stale = was_stale;
+        self.save(&mut book);
+        self.unless_poisoned(destroyed)?;
         for (n, first) in again {
             asked[n] = asked[first].clone().map(|asked| match asked {
                 Asked::Begun(erasure) => Asked::Known(erasure.id),
                 asked => asked,
             });
         }
-        self.save(&book);
         Ok(asked.into_iter().flatten().collect())
     }
 
-    /// Says that somebody may not be erased, or may again. `false` if that was so.
-    pub fn hold(&self, writer: &Writer, person: Person, mut own: Own, is_held: bool) -> Result<bool, EraseError> {
-        let mut book = self.book.lock();
-        if book.holds.contains(&person) == is_held {
-            return Ok(false);
+    /// A keyring that cannot confirm a write ends the process, as a log does.
+    fn unless_poisoned<T>(&self, done: Result<T, KeyringError>) -> Result<T, KeyringError> {
+        if self.vault.keyring().is_poisoned() {
+            error!("a write to the keyring could not be confirmed");
+            self.is_poisoned.send_replace(true);
         }
-        own.action = if is_held { HELD } else { HOLD_LIFTED };
-        about(&mut own, &person);
-        let receipts = enter(writer, vec![own])?;
-        match is_held {
-            true => book.holds.push(person),
-            false => book.holds.retain(|held| *held != person),
-        }
-        receipts.iter().for_each(|receipt| book.known_through(receipt.seq.plus(1)));
-        self.save(&book);
-        Ok(true)
+        done
     }
 
-    fn save(&self, book: &Book) {
-        if let Err(error) = book.save(&*self.disk, &self.dir) {
+    /// Says that these may not be erased, or may again, with one write. Answers of how many that was not so before.
+    pub fn hold(&self, writer: &Writer, wanted: Vec<Wanted>, is_held: bool) -> Result<usize, EraseError> {
+        let mut book = self.book.lock();
+        let mut persons: Vec<Person> = Vec::new();
+        let mut entries = Vec::new();
+        for Wanted { person, mut own } in wanted {
+            if book.holds.contains(&person) == is_held || persons.contains(&person) {
+                continue;
+            }
+            own.action = if is_held { HELD } else { HOLD_LIFTED };
+            about(&mut own, &person);
+            entries.push(own);
+            persons.push(person);
+        }
+        enter(writer, entries)?;
+        let changed = persons.len();
+        match is_held {
+            true => book.holds.extend(persons),
+            false => book.holds.retain(|held| !persons.contains(held)),
+        }
+        self.save(&mut book);
+        Ok(changed)
+    }
+
+    /// Writes the book, and tells what it says.
+    fn save(&self, book: &mut Book) {
+        self.now.store(Arc::new(Now { pending: book.pending.clone(), holds: book.holds.clone() }));
+        book.keys_below = self.vault.keyring().next();
+        let known = book.known_through(&self.source, self.source.reader().durable());
+        let saved = known
+            .map_err(|error| error.to_string())
+            .and_then(|_| book.save(&*self.disk, &self.dir).map_err(|error| error.to_string()));
+        if let Err(error) = saved {
             warn!("the next start reads the log for erasures again: {error}");
         }
     }
 
     /// Writes down how far the log is known, so that the next start reads little.
     pub fn close(&self) {
-        let mut book = self.book.lock();
-        book.known_through(self.source.reader().durable());
-        self.save(&book);
+        self.save(&mut self.book.lock());
     }
 
     /// The thread that purges.
     pub fn run(&self, writer: &Writer, stop: &Stop) {
+        let mut counted = None;
+        let mut saved = Instant::now();
         while !stop.is_set() {
+            if saved.elapsed() >= SAVE_EVERY {
+                self.close();
+                saved = Instant::now();
+            }
             let now_ms = clock::now_ms();
             let is_due = |erasure: &Erasure| {
                 u128::from(now_ms.saturating_sub(erasure.requested_ms)) >= self.purge_after.as_millis()
             };
-            let pending = self.pending();
+            let pending = self.now.load().pending.clone();
             if !pending.iter().any(is_due) {
                 stop.wait(LOOK);
                 continue;
             }
-            match self.purge(writer, &pending, stop) {
-                Ok(true) => info!("{} erasures are done", pending.len()),
-                Ok(false) => {}
-                Err(error) => {
-                    error!("a purge failed and is tried again: {error}");
-                    stop.wait(RETRY);
+            let purge = || self.purge(writer, &pending, &mut counted, stop);
+            let why = match catch_unwind(AssertUnwindSafe(purge)) {
+                Ok(Ok(true)) => {
+                    info!("{} erasures are done", pending.len());
+                    continue;
                 }
-            }
+                Ok(Ok(false)) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(panic) => panic_text(&*panic).to_owned(),
+            };
+            error!("a purge failed and is tried again: {why}");
+            stop.wait(RETRY);
         }
     }
 
-    /// Has everything that is erased leave the index, and enters that it did. `false` if it was stopped.
-    fn purge(&self, writer: &Writer, pending: &[Erasure], stop: &Stop) -> Result<bool, EraseError> {
+    /// Has everything that is erased leave the index, and enters that it did. `false` if it was stopped. `counted` is what was counted
+    /// the last time, for the same erasures.
+    fn purge(
+        &self,
+        writer: &Writer,
+        pending: &[Erasure],
+        counted: &mut Option<(Seq, Vec<Counted>)>,
+        stop: &Stop,
+    ) -> Result<bool, EraseError> {
         let Some(below) = pending.iter().map(|erasure| erasure.requested.plus(1)).max() else { return Ok(true) };
-        let keys: Vec<u64> = pending.iter().flat_map(|erasure| erasure.keys.iter().copied()).collect();
-        self.vault.keyring().erase_all(&keys, clock::now_ms())?;
+        self.destroy_again(pending)?;
+        self.indexer.destroyed(below);
         self.indexer.purge(below);
         while !self.indexer.is_purged(below)? {
             if stop.is_set() {
@@ -322,16 +399,38 @@ impl Erasing {
             }
             stop.wait(LOOK);
         }
-        let Some(counts) = self.count(pending, below, stop)? else { return Ok(false) };
-        let done = pending.iter().zip(&counts).map(|(erasure, counted)| done(erasure, counted)).collect();
-        let receipts = enter(writer, done)?;
+        let is_counted = counted.as_ref().is_some_and(|(of, counts)| *of == below && counts.len() == pending.len());
+        if !is_counted {
+            *counted = self.count(pending, below, stop)?.map(|counts| (below, counts));
+        }
+        let Some((_, counts)) = counted else { return Ok(false) };
+        let done = pending.iter().zip(&*counts).map(|(erasure, counted)| done(erasure, counted)).collect();
         let mut book = self.book.lock();
+        enter(writer, done)?;
         book.pending.retain(|erasure| !pending.contains(erasure));
-        receipts.iter().for_each(|receipt| book.known_through(receipt.seq.plus(1)));
-        self.save(&book);
+        self.save(&mut book);
         drop(book);
+        *counted = None;
         self.indexer.forget_purged(below);
         Ok(true)
+    }
+
+    /// Those of their keys that are still there, after a failure.
+    fn destroy_again(&self, pending: &[Erasure]) -> Result<(), KeyringError> {
+        let (keyring, mut alive) = (self.vault.keyring(), Vec::new());
+        for erasure in pending {
+            let whose = keyring.whose(&erasure.person.as_subject());
+            for key in &erasure.keys {
+                if keyring.alive(*key)?.is_some_and(|(_, of)| of == whose) {
+                    alive.push(*key);
+                }
+            }
+        }
+        if alive.is_empty() {
+            return Ok(());
+        }
+        let _sealing = self.sealing.write();
+        self.unless_poisoned(keyring.erase_all(&alive, clock::now_ms())).map(drop)
     }
 
     /// How many entries were sealed for each, and which the first and the last are. All of the log before is read, once for all of them.
@@ -368,14 +467,19 @@ impl Counted {
 }
 
 /// The entry that begins an erasure, or says that it was not begun.
-fn request(wanted: &Wanted, keys: &[u64], is_held: bool) -> Own {
+fn request(wanted: &Wanted, keys: &[u64], until_ms: u64, is_held: bool) -> Own {
     let mut own = wanted.own.clone();
     own.action = REQUESTED;
     about(&mut own, &wanted.person);
     if let Json::Object(members) = &mut own.detail {
         match is_held {
             true => members.push(("refused".to_owned(), Json::String("on hold".into()))),
-            false => members.push(("keys".to_owned(), Json::Array(keys.iter().map(|key| number(*key)).collect()))),
+            false => {
+                members.push(("keys".to_owned(), Json::Array(keys.iter().map(|key| number(*key)).collect())));
+                if until_ms > 0 {
+                    members.push(("until_ms".to_owned(), number(until_ms)));
+                }
+            }
         }
     }
     own.outcome = if is_held { Outcome::Denied } else { Outcome::Success };
@@ -393,14 +497,7 @@ fn done(erasure: &Erasure, counted: &Counted) -> Own {
     }
     let mut own = Own::of_server(DONE, Json::Object(detail));
     about(&mut own, &erasure.person);
-    // The same after a crash: it is entered once.
-    own.id = Some(done_id(&erasure.id));
     own
-}
-
-/// The id of the entry that an erasure ends with.
-pub fn done_id(erasure: &str) -> String {
-    format!("{erasure}-done")
 }
 
 fn about(own: &mut Own, person: &Person) {
@@ -408,18 +505,18 @@ fn about(own: &mut Own, person: &Person) {
     own.target = Some(Object { kind: Some(person.kind.clone()), id: Some(person.id.clone()), name: None });
 }
 
-/// Enters all of them in one batch; an id that is taken already is the entry itself.
+/// Enters all of them in one batch. Their ids are ours, so none can be taken.
 fn enter(writer: &Writer, entries: Vec<Own>) -> Result<Vec<Receipt>, AppendError> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
     let drafts = entries.into_iter().map(Own::into_draft).collect();
-    let append = Append { drafts, skip_conflicts: true, kind: Kind::Erasure };
+    let append = Append { drafts, skip_conflicts: false, kind: Kind::Erasure };
     let answer = writer.append(ToWrite::seal(append, None)?)?;
     let verdicts = answer.blocking_recv().unwrap_or(Err(AppendError::SyncFailed))?;
-    let receipt = |verdict| match verdict {
-        Verdict::Stored(receipt) => receipt,
-        Verdict::Conflict { id, seq } => Receipt { id, seq, hash: [0; 32], duplicate: true },
-    };
-    Ok(verdicts.into_iter().map(receipt).collect())
+    let receipts = verdicts.into_iter().filter_map(|verdict| match verdict {
+        Verdict::Stored(receipt) => Some(receipt),
+        Verdict::Conflict { .. } => None,
+    });
+    Ok(receipts.collect())
 }

@@ -39,7 +39,7 @@ fn erase(store: &Store, persons: &[Person]) -> Vec<Asked> {
 }
 
 fn await_purged(world: &World) {
-    wait_until("the purge", || world.store.erasures_pending().is_empty());
+    wait_until("the purge", || world.store.erasures().pending.is_empty());
 }
 
 /// The persons of these entries, each once.
@@ -114,7 +114,7 @@ proptest! {
         check_queries(&world, &world.store.view(), &entries, &queries)?;
 
         let world = reopen(world, NEVER);
-        prop_assert_eq!(world.store.erasures_pending().len(), persons.len());
+        prop_assert_eq!(world.store.erasures().pending.len(), persons.len());
         check_queries(&world, &world.await_searchable(), &entries, &queries)?;
 
         let world = reopen(world, Duration::ZERO);
@@ -233,9 +233,84 @@ fn nothing_of_those_who_were_erased_is_anywhere_and_all_of_the_others() {
     let asked = erase(&world.store, &erased[1..2]);
     assert!(matches!(&asked[..], [Asked::Known(_)]), "{asked:?}");
     let world = reopen(world, Duration::ZERO);
-    assert!(world.store.erasures_pending().is_empty());
+    assert!(world.store.erasures().pending.is_empty());
     assert_eq!(found(&world, Personal::Shown, "nameCanaryAgain"), 1, "who came back was not erased with who went");
     world.store.close();
+}
+
+#[test]
+fn what_is_erased_while_others_are_purged_does_not_stay_in_what_was_written_for_them() {
+    let world = new_world(NEVER);
+    append_texts(&world.store, (0..SPAN_EVENTS as usize).map(about));
+    world.await_searchable();
+    world.await_spans();
+    let requested = |asked: Vec<Asked>| match &asked[..] {
+        [Asked::Begun(erasure)] => erasure.requested.plus(1),
+        other => panic!("{other:?}"),
+    };
+    let first = requested(erase(&world.store, &[person("acme", "c_1003")]));
+    let second = requested(erase(&world.store, &[person("acme", "c_1004")]));
+    let indexer = &world.store.indexer;
+    for (below, gone) in [(first, 3), (second, 4)] {
+        indexer.purge(below);
+        wait_until("the purge", || indexer.is_purged(below).unwrap());
+        let gone = canary("deep", gone);
+        assert!(!terms(&world).iter().any(|term| term.contains(&gone)), "{gone}");
+        for n in [3, 4] {
+            assert_eq!(found(&world, Personal::Shown, &canary("deep", n)), 0);
+        }
+    }
+    assert_eq!(found(&world, Personal::Shown, &canary("deep", 5)), 1);
+    world.store.close();
+}
+
+#[test]
+fn who_only_looks_at_a_log_with_an_older_keyring_sees_nothing_of_the_erased() {
+    let world = new_world(Duration::ZERO);
+    append_texts(&world.store, (0..3).map(about));
+    world.store.close();
+    let keyring = world.dir.path().join("keyring");
+    let older = fs::read(&keyring).unwrap();
+    let world = reopen(world, Duration::ZERO);
+    erase(&world.store, &[person("acme", "c_1001")]);
+    await_purged(&world);
+    let World { dir, store } = world;
+    store.close();
+    drop(store);
+    fs::write(&keyring, &older).unwrap();
+    let settings = Settings { read_only: true, ..settings(&dir, SPAN_EVENTS) };
+    let store = Store::open(OsDisk::shared(), settings, Arc::new(Catalogue::builtin().clone())).unwrap();
+    let source = store.source().seen(Personal::Shown);
+    let seen = |n| source.entry(Seq(n)).unwrap().parts.get(PartKind::Content);
+    assert_eq!([0, 1, 2].map(seen), [Seen::Open, Seen::Erased, Seen::Open].map(Some));
+    store.close();
+    assert_eq!(fs::read(&keyring).unwrap(), older);
+}
+
+#[test]
+fn a_keyring_that_is_gone_is_refused_as_long_as_something_is_sealed_with_it() {
+    let world = new_world(NEVER);
+    let World { dir, store } = world;
+    store.close();
+    drop(store);
+    fs::remove_file(dir.path().join("keyring")).unwrap();
+    let store = open_purging(&dir, SPAN_EVENTS, NEVER);
+    append_texts(&store, (0..2).map(about));
+    store.close();
+    drop(store);
+    fs::remove_file(dir.path().join("keyring")).unwrap();
+    let open = |accept_lost_keyring| {
+        let settings = settings(&dir, SPAN_EVENTS);
+        let privacy = Privacy { accept_lost_keyring, ..settings.privacy.clone() };
+        Store::open(OsDisk::shared(), Settings { privacy, ..settings }, Arc::new(Catalogue::builtin().clone()))
+    };
+    assert!(matches!(open(false).map(drop), Err(StoreError::KeyringGone(_))));
+    let store = open(true).unwrap();
+    append_texts(&store, std::iter::once(about(5)));
+    let source = store.source().seen(Personal::Shown);
+    let seen = |n| source.entry(Seq(n)).unwrap().parts.get(PartKind::Content);
+    assert_eq!([0, 1, 2].map(seen), [Seen::Damaged, Seen::Damaged, Seen::Open].map(Some), "no number is given twice");
+    store.close();
 }
 
 #[test]
@@ -307,19 +382,22 @@ fn copy_dir(from: &std::path::Path, to: &std::path::Path) {
 fn who_is_on_hold_is_not_erased_and_the_attempt_is_entered() {
     let world = new_world(Duration::ZERO);
     append_texts(&world.store, (0..2).map(about));
-    let own = || own::Own::of_server(REQUESTED, Json::Object(Vec::new()));
     let held = person("acme", "c_1000");
-    assert!(world.store.hold(held.clone(), own(), true).unwrap());
-    assert!(!world.store.hold(held.clone(), own(), true).unwrap());
+    let hold = |store: &Store, is_held| {
+        let own = own::Own::of_server(REQUESTED, Json::Object(Vec::new()));
+        let wanted = Wanted { person: held.clone(), own };
+        store.hold(vec![wanted.clone(), wanted], is_held).unwrap()
+    };
+    assert_eq!((hold(&world.store, true), hold(&world.store, true)), (1, 0));
     let world = reopen(world, Duration::ZERO);
-    assert_eq!(world.store.holds(), std::slice::from_ref(&held));
+    assert_eq!(world.store.erasures().holds, std::slice::from_ref(&held));
     assert_eq!(erase(&world.store, std::slice::from_ref(&held)), [Asked::Held]);
     world.await_searchable();
     assert_eq!(found(&world, Personal::Shown, "action:erasure.requested outcome:denied"), 1);
     assert_eq!(found(&world, Personal::Shown, "namecanary0x"), 1);
-    assert!(world.store.hold(held.clone(), own(), false).unwrap());
+    assert_eq!(hold(&world.store, false), 1);
     assert!(
-        matches!(&erase(&world.store, &[held.clone(), held])[..], [Asked::Begun(one), Asked::Known(two)] if one.id == *two)
+        matches!(&erase(&world.store, &[held.clone(), held.clone()])[..], [Asked::Begun(one), Asked::Known(two)] if one.id == *two)
     );
     await_purged(&world);
     assert_eq!(found(&world, Personal::Shown, "namecanary0x"), 0);
