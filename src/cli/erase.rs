@@ -89,31 +89,30 @@ impl EraseArgs {
             if self.wait { eprintln!("{line}") } else { println!("{line}") }
         }
         if self.wait {
-            self.await_done(&client, erasures)?;
+            await_done(&client, erasures)?;
         }
         anyhow::ensure!(held == 0, "{held} of {} are on hold and were not erased", erasures.len());
         Ok(())
     }
+}
 
-    fn await_done(&self, client: &Client, erasures: &[Value]) -> anyhow::Result<()> {
-        let ids = erasures.iter().filter_map(|erasure| erasure["id"].as_str());
-        let (mut progress, mut done) = (Progress::new("erasures done"), 0);
-        let tenant: Vec<(&str, &str)> = self.persons.tenant.iter().map(|tenant| ("tenant", tenant.as_str())).collect();
-        for id in ids {
-            let erasure = loop {
-                let erasure = client.get_json(&format!("/v1/erasures/{id}"), &tenant)?;
-                if erasure["state"] == "done" {
-                    break erasure;
-                }
-                sleep(LOOK);
-            };
-            println!("{erasure}");
-            done += 1;
-            progress.at(done);
-        }
-        progress.finish(done);
-        Ok(())
+fn await_done(client: &Client, erasures: &[Value]) -> anyhow::Result<()> {
+    let ids = erasures.iter().filter_map(|erasure| erasure["id"].as_str());
+    let (mut progress, mut done) = (Progress::new("erasures done"), 0);
+    for id in ids {
+        let erasure = loop {
+            let erasure = client.get_json(&format!("/v1/erasures/{id}"), &[])?;
+            if erasure["state"] == "done" {
+                break erasure;
+            }
+            sleep(LOOK);
+        };
+        println!("{erasure}");
+        done += 1;
+        progress.at(done);
     }
+    progress.finish(done);
+    Ok(())
 }
 
 impl HoldArgs {

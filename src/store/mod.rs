@@ -424,7 +424,9 @@ impl Store {
         };
         let erasing = vault.zip(reapplied).map(|(vault, reapplied)| {
             let (indexer, source, purge_after) = (indexer.clone(), source.clone(), settings.privacy.purge_after);
-            Arc::new(Erasing::new(reapplied, vault, indexer, source, disk, dir, purge_after, is_poisoned.clone()))
+            let is_poisoned = is_poisoned.clone();
+            let tools = erasures::Tools { reapplied, vault, indexer, source, disk, dir, purge_after, is_poisoned };
+            Arc::new(Erasing::new(tools))
         });
         let eraser = match (&erasing, &writer) {
             (Some(erasing), Ok(writer)) => {

@@ -105,6 +105,9 @@ pub fn example(method: &str, route: &str, id: &str, key_id: &str) -> Option<(Str
             // Without its token a form is refused, by the handler.
             Some((route.replace("{id}", "1"), "x=1", 403))
         }
+        ("GET", "/v1/erasures") => get(route),
+        ("GET", "/v1/erasures/{id}") => Some(("/v1/erasures/none".into(), "", 404)),
+        ("POST", "/v1/erasures" | "/v1/holds" | "/v1/holds/lift") => Some((route.into(), r#"{"subjects":[]}"#, 422)),
         ("GET", "/v1/consistency") => get("/v1/consistency?from=1&to=2"),
         ("GET", "/tile/{level}/{*tile}") => get("/tile/entries/000.p/1"),
         ("GET", "/v1/segments/{first}") => Some(("/v1/segments/0".into(), "", 409)),

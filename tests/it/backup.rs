@@ -102,7 +102,7 @@ fn every_copy_taken_while_events_come_is_a_whole_log_and_the_next_one_copies_wha
         }
     });
     world.settle();
-    for secret in ["signing.key", "LOCK", "index", "tree"] {
+    for secret in ["signing.key", "LOCK", "index", "tree", "keyring", "kek"] {
         assert!(!copy.join(secret).exists(), "{secret} was copied");
     }
 
@@ -110,7 +110,10 @@ fn every_copy_taken_while_events_come_is_a_whole_log_and_the_next_one_copies_wha
     let (code, out, err) = annals(&["restore", "--json", "--data", text(&back), "--key", &key, text(&copy)]);
     assert_eq!(code, 0, "{err}");
     let size = serde_json::from_str::<Value>(&out).expect("a summary")["size"].as_u64().expect("size");
-    std::fs::copy(world.dir().join("signing.key"), back.join("signing.key")).expect("the key is brought apart");
+    // They are brought apart from the data.
+    for secret in ["signing.key", "keyring", "kek"] {
+        std::fs::copy(world.dir().join(secret), back.join(secret)).expect("a secret");
+    }
     let mut restored = World::start_at(&back, &[SMALL]);
     let mut wanted = world.feed(&[], 1_000);
     wanted.truncate(size as usize);
@@ -171,7 +174,9 @@ fn what_is_no_copy_of_this_log_is_not_written_over_and_a_damaged_one_not_brought
     assert_eq!(code, 1, "{err}");
     let (code, _, err) = annals(&["restore", "--data", text(&back), text(&old)]);
     assert_eq!(code, 0, "{err}");
-    std::fs::copy(world.dir().join("signing.key"), back.join("signing.key")).expect("the key");
+    for secret in ["signing.key", "keyring", "kek"] {
+        std::fs::copy(world.dir().join(secret), back.join(secret)).expect("a secret");
+    }
     world.terminate();
     let (code, said) = refused(&back, &[("ANNALS_LAST_NOTE", text(&note))]);
     assert_eq!(code, Some(4), "{said}");

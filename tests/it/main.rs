@@ -11,6 +11,7 @@ mod counts;
 mod csv;
 mod data;
 mod demo_data;
+mod erasure;
 mod evidence;
 mod feed;
 mod floors;

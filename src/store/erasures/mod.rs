@@ -103,6 +103,26 @@ pub struct Erasing {
     is_poisoned: Arc<watch::Sender<bool>>,
 }
 
+/// What it works with.
+pub struct Tools {
+    /// What the book says.
+    pub reapplied: Reapplied,
+    /// The keys.
+    pub vault: Arc<Vault>,
+    /// Leaves out what is erased.
+    pub indexer: Arc<Indexer>,
+    /// The log.
+    pub source: Source,
+    /// Holds the book.
+    pub disk: Arc<dyn Disk>,
+    /// The data directory.
+    pub dir: PathBuf,
+    /// What is erased leaves the files of the index so long after it was asked for.
+    pub purge_after: Duration,
+    /// Turned true when a write to the keyring could not be confirmed and the process must end.
+    pub is_poisoned: Arc<watch::Sender<bool>>,
+}
+
 /// What is known now.
 #[derive(Debug, Default)]
 pub struct Now {
@@ -168,17 +188,9 @@ fn pending(erasure: &Erasure) -> Pending {
 
 impl Erasing {
     /// Over these.
-    pub fn new(
-        reapplied: Reapplied,
-        vault: Arc<Vault>,
-        indexer: Arc<Indexer>,
-        source: Source,
-        disk: Arc<dyn Disk>,
-        dir: PathBuf,
-        purge_after: Duration,
-        is_poisoned: Arc<watch::Sender<bool>>,
-    ) -> Erasing {
-        let Reapplied { book } = reapplied;
+    pub fn new(tools: Tools) -> Erasing {
+        let Tools { reapplied: Reapplied { book }, vault, indexer, source, disk, dir, purge_after, is_poisoned } =
+            tools;
         let now = ArcSwap::from_pointee(Now { pending: book.pending.clone(), holds: book.holds.clone() });
         let (book, sealing) = (Mutex::new(book), RwLock::default());
         Erasing { vault, indexer, source, disk, dir, purge_after, book, sealing, now, is_poisoned }
