@@ -89,6 +89,13 @@ fn render(app: &App) -> String {
     let (unbuilt, unmerged) = (store.spans_progress().1, store.spans_unmerged());
     page.gauge("annals_index_spans_unbuilt", "Spans being built or waiting to be", unbuilt as u64);
     page.gauge("annals_index_spans_unmerged", "Spans being merged, or that will be next", unmerged as u64);
+    let erasures = store.erasures();
+    page.gauge(
+        "annals_erasures_pending",
+        "Erasures that the index's files do not show yet",
+        erasures.pending.len() as u64,
+    );
+    page.gauge("annals_holds", "Persons who may not be erased", erasures.holds.len() as u64);
     scrubbing(&mut page, &store.integrity());
     let kept = store.counts_kept();
     page.gauge("annals_count_cache_bytes", "Bytes of counts kept for later questions", kept.bytes as u64);

@@ -26,12 +26,13 @@ pub const QUERY_BYTES_MAX: usize = 32 << 10;
 const FILE_BYTES_MAX: u64 = 8 << 20;
 
 /// A view that is always there: its name and query string.
-pub const BUILT_IN: [(&str, &str); 5] = [
+pub const BUILT_IN: [(&str, &str); 6] = [
     ("Failed sign-ins", "action=auth.sign_in_failed"),
     ("Deletions", "action=*.deleted"),
     ("Role and permission changes", "q=change%3Arole+OR+change%3Apermissions+OR+action%3Auser.role_changed"),
     ("Billing and pricing changes", "action=billing&action=pricing"),
     ("Exports of contact data", "action=contact.exported"),
+    ("Erasures", "action=erasure.done&action=erasure.requested"),
 ];
 
 /// A saved view.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::middleware::map_response;
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -135,6 +136,7 @@ pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 's
     let (page, origins) = (config.page()?, config.origins()?);
     config.oidc.as_ref().map_or(Ok(()), oidc::Settings::check)?;
     let witness = config.witness_address()?.filter(|_| !config.read_only);
+    keep_out_of_dumps();
     let store = Arc::new(open_store(config)?);
     let sign_on = open_sign_on(config, &store)?;
     let door = match config.no_auth {
@@ -155,6 +157,15 @@ pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 's
     store.close();
     info!("closed");
     ended
+}
+
+/// What is in memory stays there when the process dies: keys, and what they open.
+fn keep_out_of_dumps() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let done = setrlimit(Resource::Core, none).and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable));
+    if let Err(error) = done {
+        warn!("a crash may write keys of what is sealed to a core dump: {error}");
+    }
 }
 
 /// The keys of a store's directory. Where there never was one, an admin's is made: the one that the environment names, or a new

@@ -403,3 +403,48 @@ fn who_is_on_hold_is_not_erased_and_the_attempt_is_entered() {
     assert_eq!(found(&world, Personal::Shown, "namecanary0x"), 0);
     world.store.close();
 }
+
+#[test]
+fn what_is_erased_while_events_come_and_spans_are_built_merged_and_purged_is_gone_all_the_same() {
+    const PERSONS: usize = 600;
+    let dir = tempfile::tempdir().unwrap();
+    // Spans of four, so that one is always being built and others merged.
+    let store = open_purging(&dir, 4, Duration::ZERO);
+    let is_erased = |n: usize| n.is_multiple_of(3);
+    thread::scope(|scope| {
+        let (sent, arrived) = std::sync::mpsc::channel();
+        let store = &store;
+        scope.spawn(move || {
+            for first in (0..PERSONS).step_by(5) {
+                append_texts(store, (first..first + 5).map(about));
+                sent.send(first).unwrap();
+            }
+        });
+        scope.spawn(move || {
+            for first in arrived {
+                let persons: Vec<Person> = (first..first + 5)
+                    .filter(|n| is_erased(*n))
+                    .map(|n| person("acme", &format!("c_{}", 1000 + n)))
+                    .collect();
+                erase(store, &persons);
+                let view = store.view().seen(Personal::Shown);
+                let env = Env { now_ms: clock::now_ms(), catalogue: Catalogue::builtin() };
+                for n in (first..first + 5).filter(|n| is_erased(*n)) {
+                    let query = parse(&canary("deep", n), &env).unwrap();
+                    assert_eq!(view.total(&query, Within::below(view.searchable())).unwrap(), 0, "{n}, right after");
+                }
+            }
+        });
+    });
+    let world = World { dir, store };
+    await_purged(&world);
+    world.await_searchable();
+    let terms = terms(&world);
+    for n in 0..PERSONS {
+        let word = canary("deep", n);
+        assert_eq!(terms.iter().any(|term| term.contains(&word)), !is_erased(n), "{word}");
+    }
+    assert_eq!(found(&world, Personal::Shown, "action:erasure.done"), PERSONS as u64 / 3);
+    assert_eq!(world.store.index_fault(), None);
+    world.store.close();
+}
