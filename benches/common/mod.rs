@@ -84,6 +84,12 @@ impl Server {
         Server::start(own.path().join("data"), Some(own))
     }
 
+    /// The same with these variables in its environment.
+    pub fn empty_with(settings: &[(&str, &str)]) -> Server {
+        let own = tempfile::tempdir().expect("a temporary directory");
+        Server::start_with(own.path().join("data"), Some(own), settings, OPEN)
+    }
+
     /// The same that asks for keys. Its own is shown with [`Server::get`] and [`Server::text`].
     pub fn empty_guarded() -> Server {
         let own = tempfile::tempdir().expect("a temporary directory");
@@ -230,16 +236,26 @@ impl Server {
         }
     }
 
+    /// A metric without labels.
+    pub fn metric(&self, name: &str) -> u64 {
+        let page = self.text("/metrics");
+        let mut lines = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        lines.next().expect("a metric of that name").parse().expect("a number")
+    }
+
+    /// POST of some JSON, which must be taken.
+    pub fn post_json(&self, path: &str, body: &str) {
+        let request = self.agent.post(format!("{}{path}", self.url)).header("content-type", "application/json");
+        let mut answer = request.send(body).expect("an answer");
+        let text = answer.body_mut().read_to_string().expect("a body");
+        assert!(answer.status().is_success(), "{path}: {text}");
+    }
+
     /// Waits until no span is left to be built or merged. Answers since when.
     pub fn index_at_rest(&self) -> Instant {
         loop {
             let since = Instant::now();
-            let page = self.text("/metrics");
-            let left = |name: &str| {
-                let line = page.lines().find_map(|line| line.strip_prefix(name)).expect("a metric of that name");
-                line.trim().parse::<u64>().expect("a number")
-            };
-            if left("annals_index_spans_unbuilt ") + left("annals_index_spans_unmerged ") == 0 {
+            if self.metric("annals_index_spans_unbuilt") + self.metric("annals_index_spans_unmerged") == 0 {
                 return since;
             }
             thread::sleep(Duration::from_millis(20));

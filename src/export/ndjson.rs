@@ -23,15 +23,9 @@ mod tests {
     #[test]
     fn a_line_break_in_a_value_does_not_break_the_line() {
         let mut out = String::new();
-        let added = Added {
-            seq: Seq(1),
-            received_ms: 0,
-            hash: &[0; 32],
-            category: "x
-y",
-            parts: SeenParts::default(),
-        };
-        write_row_from_body(&added, "{\"reason\":\"a\nb\"}", &mut out);
+        let (hash, parts) = (&[0; 32], SeenParts::default());
+        let added = Added { seq: Seq(1), received_ms: 0, hash, category: "x\ny", parts };
+        write_row_from_body(&added, "{\"reason\":\"a\\nb\"}", &mut out);
         assert_eq!(out.matches('\n').count(), 1);
         assert!(out.ends_with("\"reason\":\"a\\nb\"}\n"), "{out}");
     }

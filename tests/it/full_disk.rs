@@ -307,3 +307,32 @@ fn a_disk_that_is_filled_and_freed_again_and_again_keeps_what_was_acked_and_noth
         world.feed(&[], 1_000).iter().map(|entry| entry["id"].as_str().expect("id").to_owned()).collect();
     assert!(there == acked, "{} are there, {} were acked", there.len(), acked.len());
 }
+
+#[test]
+fn a_person_is_erased_also_where_no_event_has_room() {
+    let disk = match SmallDisk::mount("64m") {
+        Ok(disk) => disk,
+        Err(why) => return skipped(&format!("an erasure on a full disk: no tmpfs can be mounted ({why})")),
+    };
+    let settings = [("ANNALS_FREE_BYTES_MIN", "0"), ("ANNALS_PURGE_AFTER_S", "0")];
+    let mut world = World::start_at(&disk.path().join("data"), &settings);
+    let event = json!({"id": "ev_1", "actor": "system", "action": "contact.updated",
+        "target": {"type": "contact", "id": "c_1", "name": "Quillwort"}});
+    world.post(&event).expect_status(201);
+    world.settle();
+    assert_eq!(world.count("Quillwort"), 1);
+    fill(&disk.path().join("ballast"));
+    let full = (0..100).map(|number| world.post_ndjson(&batch(number)).status).find(|status| *status == 507);
+    assert_eq!(full, Some(507));
+    let json = [("content-type", "application/json")];
+    let wanted = br#"{"subject":{"type":"contact","id":"c_1"}}"#;
+    world.call("POST", "/v1/erasures", &json, wanted).expect("an answer").expect_status(202);
+    let entry = world.get_json("/v1/events/ev_1", &[]);
+    assert_eq!(entry["personal"], json!({"content": "erased"}), "{entry}");
+    world::wait_for("the request to be searchable", || (world.count("action:erasure.requested") == 1).then_some(()));
+    assert_eq!(world.count("Quillwort"), 0);
+    std::fs::remove_file(disk.path().join("ballast")).expect("space returns");
+    world::wait_for("the purge", || (world.count("action:erasure.done") == 1).then_some(()));
+    assert_eq!(world.count("Quillwort"), 0);
+    world.terminate();
+}
