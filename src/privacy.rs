@@ -42,6 +42,9 @@ pub struct Sealed {
     pub digests: Vec<SealedDigest>,
 }
 
+/// A part, and what was sealed as it.
+pub type Plaintext = (PartKind, Zeroizing<Vec<u8>>);
+
 /// Why nothing can be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
@@ -170,6 +173,22 @@ impl Vault {
         Ok(false)
     }
 
+    /// What was sealed as these parts, as far as they can be opened: the digests of a body are of these bytes.
+    ///
+    /// # Errors
+    /// When the keys cannot be read.
+    pub fn plaintexts(&self, salt: [u8; 16], parts: Parts<'_>) -> Result<Vec<Plaintext>, KeyringError> {
+        let mut opened = Vec::new();
+        for part in parts.iter() {
+            let Some(kind) = PartKind::from_byte(part.kind) else { continue };
+            let Some(key) = self.keyring.part_key(part.kind, &part.keys().collect::<Vec<_>>())? else { continue };
+            let place = Place { log_id: self.keyring.log_id(), salt, kind: part.kind };
+            let plaintext = part::open(&key, &place, part.nonce, part.ciphertext);
+            opened.extend(plaintext.map(|opened| (kind, opened.plaintext)));
+        }
+        Ok(opened)
+    }
+
     fn open_part(
         &self,
         event: &mut Event,
@@ -184,7 +203,7 @@ impl Vault {
         let place = Place { log_id: self.keyring.log_id(), salt, kind: part.kind };
         let opened = part::open(&key, &place, part.nonce, part.ciphertext).filter(|opened| opened.digest == *digest);
         let put_back = opened.and_then(|opened| {
-            let text = std::str::from_utf8(&opened.json).ok()?;
+            let text = std::str::from_utf8(opened.json()).ok()?;
             event.put_back(json::parse(text, PART_DEPTH_MAX).ok()?).ok()
         });
         Ok(if put_back.is_some() { Seen::Open } else { Seen::Damaged })

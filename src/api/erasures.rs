@@ -72,7 +72,7 @@ pub async fn one(app: App, Path(id): Path<String>, uri: Uri) -> Result<Response,
     let proof = proofs::prove(&app, done.seq).await?;
     let (store, seq) = (app.store.clone(), done.seq);
     let evidence = blocking(move || store.source().evidence(seq)).await?;
-    let receipt = wire::evidence(&evidence, &proof);
+    let receipt = wire::evidence(&evidence, &[], &proof);
     Ok(json(wire::erasure_done(&begun.event.id, &person, (begun.seq, &done), &receipt)))
 }
 

@@ -77,13 +77,17 @@ pub async fn evidence(app: App, Path(name): Path<String>, uri: Uri) -> Result<Re
     evidence_of(&app, &name, &uri).await
 }
 
-/// Leaf, salt and body of the entry of this name as they were hashed, and the way to the newest checkpoint.
+/// Leaf, salt and body of the entry of this name as they were hashed, the way to the newest checkpoint, and what was sealed if the caller
+/// may see it: the body has its digests.
 pub async fn evidence_of(app: &App, name: &str, uri: &Uri) -> Result<Response, ApiError> {
     let proven = prove(app, named(app, name, uri).await?).await?;
     let seq = Seq(proven.index);
     own::enter_view(app, seq).await?;
-    let evidence = ask(app, EngineChoice::Index, move |answers, _| Ok(answers.source.evidence(seq)?)).await?;
-    Ok(json(wire::evidence(&evidence, &proven)))
+    let (evidence, opened) = ask(app, EngineChoice::Index, move |answers, _| {
+        Ok((answers.source.evidence(seq)?, answers.source.opened(seq)?))
+    })
+    .await?;
+    Ok(json(wire::evidence(&evidence, &opened, &proven)))
 }
 
 pub async fn consistency(app: App, uri: Uri) -> Result<Response, ApiError> {

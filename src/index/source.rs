@@ -11,7 +11,7 @@ use crate::event::{BodyHead, Entry, Event, Kind, PartKind, Seen, SeenParts};
 use crate::index::{EngineError, Within};
 use crate::log::payload::Payload;
 use crate::log::{Reader, Record};
-use crate::privacy::Vault;
+use crate::privacy::{Plaintext, Vault};
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
 use crate::tree::{self, Hash, Leaf};
@@ -125,6 +125,14 @@ impl Source {
         let payload = Payload::decode(&record.payload).map_err(|e| broken(seq, e))?;
         let leaf = leaf(seq, &payload)?;
         Ok(Evidence { seq, leaf: leaf.encode(), salt: payload.salt, body: payload.body.to_vec() })
+    }
+
+    /// What was sealed of an entry, byte for byte, as far as the reader may see it and it can be opened.
+    pub fn opened(&self, seq: Seq) -> Result<Vec<Plaintext>, EngineError> {
+        let (Personal::Shown, Some(vault)) = (self.personal, &self.vault) else { return Ok(Vec::new()) };
+        let record = self.reader.read(seq)?;
+        let payload = Payload::decode(&record.payload).map_err(|e| broken(seq, e))?;
+        vault.plaintexts(payload.salt, payload.parts).map_err(|e| broken(seq, e))
     }
 
     /// One entry.

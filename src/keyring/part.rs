@@ -43,10 +43,19 @@ pub struct Sealed {
 
 /// A part that was opened.
 pub struct Opened {
-    /// The members, as JSON.
-    pub json: Zeroizing<Vec<u8>>,
+    /// What was sealed.
+    pub plaintext: Zeroizing<Vec<u8>>,
+    /// Bytes of the members in it.
+    json_bytes: usize,
     /// SHA-256 of the plaintext: what the body says it is, or somebody put another part there.
     pub digest: [u8; 32],
+}
+
+impl Opened {
+    /// The members, as JSON.
+    pub fn json(&self) -> &[u8] {
+        &self.plaintext[HEAD_BYTES..HEAD_BYTES + self.json_bytes]
+    }
 }
 
 /// Seals members under the key of a part.
@@ -78,7 +87,8 @@ pub fn open(key: &Secret, place: &Place, nonce: &[u8; NONCE_BYTES], ciphertext: 
     if plaintext.len() % BLOCK_BYTES != 0 || padding.len() >= BLOCK_BYTES || padding.iter().any(|byte| *byte != 0) {
         return None;
     }
-    Some(Opened { json: Zeroizing::new(json.to_vec()), digest: Sha256::digest(&*plaintext).into() })
+    let (json_bytes, digest) = (json.len(), Sha256::digest(&*plaintext).into());
+    Some(Opened { plaintext, json_bytes, digest })
 }
 
 fn cipher(key: &Secret) -> XChaCha20Poly1305 {
@@ -109,7 +119,7 @@ mod tests {
             let json = vec![b'x'; len];
             let sealed = seal(&key(7), &PLACE, &json).unwrap();
             let opened = open(&key(7), &PLACE, &sealed.nonce, &sealed.ciphertext).unwrap();
-            assert_eq!((&*opened.json, opened.digest), (&json, sealed.digest));
+            assert_eq!((opened.json(), opened.digest), (&json[..], sealed.digest));
             assert!(open(&key(8), &PLACE, &sealed.nonce, &sealed.ciphertext).is_none());
             let elsewhere =
                 [Place { log_id: [9; 16], ..PLACE }, Place { salt: [9; 16], ..PLACE }, Place { kind: 2, ..PLACE }];

@@ -9,6 +9,7 @@ use crate::event::row::push_hex;
 use crate::export::bundle;
 use crate::index::source::Evidence;
 use crate::json::write_string;
+use crate::privacy::Plaintext;
 use crate::store::integrity::Integrity;
 use crate::store::watermarks::Marks;
 use crate::tree::leaf::LEAF_BYTES;
@@ -53,11 +54,16 @@ fn pem(key: &VerifierKey) -> String {
     format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der))
 }
 
-/// `{"seq","leaf","salt","body","proof":[…],"checkpoint"}`: bytes are in base64.
-pub fn evidence(evidence: &Evidence, proof: &TlogProof) -> String {
+/// `{"seq","leaf","salt","body","proof":[…],"opened":{…},"checkpoint"}`: bytes are in base64. `opened` is there if something is sealed and
+/// could be opened: the SHA-256 of each is in the body's `sealed`.
+pub fn evidence(evidence: &Evidence, opened: &[Plaintext], proof: &TlogProof) -> String {
     let mut out = String::new();
     bundle::write_members(evidence.seq, &evidence.leaf, &evidence.salt, &evidence.body, &proof.hashes, &mut out);
-    out.push_str(",\"checkpoint\":");
+    for (n, (kind, plaintext)) in opened.iter().enumerate() {
+        let before = if n == 0 { ",\"opened\":{" } else { "," };
+        put(&mut out, format_args!("{before}\"{}\":\"{}\"", kind.as_str(), STANDARD.encode(&**plaintext)));
+    }
+    out.push_str(if opened.is_empty() { ",\"checkpoint\":" } else { "},\"checkpoint\":" });
     write_string(&proof.checkpoint, &mut out);
     out.push('}');
     out

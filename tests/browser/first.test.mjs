@@ -5,3 +5,4 @@ import './controls.test.mjs';
 import './keyboard.test.mjs';
 import './csv.test.mjs';
 import './facets.test.mjs';
+import './sealed.test.mjs';

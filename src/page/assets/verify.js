@@ -36,7 +36,7 @@ async function steps(button, step) {
   const [leaf, salt, body] = [evidence.leaf, evidence.salt, evidence.body].map(bytes);
   demand(leaf.length === LEAF_BYTES && leaf[0] === 1, 'the leaf is of no known version');
   const event = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-  demand(isShown(button.closest('.det'), event), 'the entry shown here is not the one in the evidence');
+  demand(isShown(button.closest('.det'), await opened(event, evidence.opened)), 'the entry shown here is not the one in the evidence');
   step('✓', `Payload shown here is the one in the evidence (${body.length.toLocaleString('en')} bytes)`);
 
   const commitment = await sha256(text('annals/body/v1\0'), salt, body);
@@ -73,10 +73,31 @@ async function json(address) {
   return value;
 }
 
+/** The event with what was sealed of it, as far as that is in the evidence: the body has the digest of each part. */
+async function opened(event, parts = {}) {
+  const whole = structuredClone(event);
+  for (const [kind, part] of Object.entries(parts).map(([kind, part]) => [kind, bytes(part)])) {
+    const digest = bytes((event.sealed?.[kind] ?? '').replace(/-/g, '+').replace(/_/g, '/'));
+    demand(same(await sha256(part), digest), 'what is sealed is not what was signed');
+    const length = new DataView(part.buffer).getUint32(16, true);
+    const members = JSON.parse(new TextDecoder().decode(part.slice(20, 20 + length)));
+    for (const [pointer, value] of Object.entries(members)) {
+      const steps = pointer.split('/').slice(1);
+      const last = steps.pop();
+      steps.reduce((object, step) => (object[step] ??= {}), whole)[last] = value;
+    }
+  }
+  return whole;
+}
+
+/** In the same order of members everywhere. */
+const ordered = (value) =>
+  JSON.stringify(value, (_, inner) => (inner?.constructor === Object ? Object.fromEntries(Object.entries(inner).sort()) : inner));
+
 /** What stands on the page is what was hashed. A payload too long to be shown has only its id to compare. */
 function isShown(detail, event) {
   const shown = $('.json', detail)?.textContent;
-  return event.id === detail.dataset.id && (!shown || JSON.stringify(JSON.parse(shown)) === JSON.stringify(event));
+  return event.id === detail.dataset.id && (!shown || ordered(JSON.parse(shown)) === ordered(event));
 }
 
 /** The root that a path leads to (RFC 9162, 2.1.3.2). Sizes beyond 2^32 need division instead of shifts. */
