@@ -66,7 +66,7 @@ test('a part that is not what was signed is found by the browser', async () => {
       await visit(page, world.at('open=ev_1&range=all'));
       await page.click('[data-verify]');
       await page.waitForSelector('[data-verify]:not([aria-disabled])');
-      assert.match(await page.$eval('.steps', (steps) => steps.textContent), /is not what was signed/);
+      assert.match(await page.$eval('.steps', (steps) => steps.textContent), /does not commit to this part/);
     });
   } finally {
     await world.end();

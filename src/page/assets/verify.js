@@ -73,26 +73,25 @@ async function json(address) {
   return value;
 }
 
-/** The event with what was sealed of it, as far as that is in the evidence: the body has the digest of each part. */
+/** The event with what was sealed of it: the body has the digest of each part. */
 async function opened(event, parts = {}) {
-  const whole = structuredClone(event);
-  for (const [kind, part] of Object.entries(parts).map(([kind, part]) => [kind, bytes(part)])) {
-    const digest = bytes((event.sealed?.[kind] ?? '').replace(/-/g, '+').replace(/_/g, '/'));
-    demand(same(await sha256(part), digest), 'what is sealed is not what was signed');
-    const length = new DataView(part.buffer).getUint32(16, true);
-    const members = JSON.parse(new TextDecoder().decode(part.slice(20, 20 + length)));
-    for (const [pointer, value] of Object.entries(members)) {
-      const steps = pointer.split('/').slice(1);
+  for (const kind in parts) {
+    const part = bytes(parts[kind]);
+    const digest = bytes(event.sealed[kind].replace(/-/g, '+').replace(/_/g, '/'));
+    demand(same(await sha256(part), digest), 'the leaf does not commit to this part');
+    // Behind chance and a length; padded with zeros, which JSON has none of.
+    const members = JSON.parse(new TextDecoder().decode(part.slice(20)).replaceAll('\0', ''));
+    for (const pointer in members) {
+      const steps = pointer.slice(1).split('/');
       const last = steps.pop();
-      steps.reduce((object, step) => (object[step] ??= {}), whole)[last] = value;
+      steps.reduce((object, step) => (object[step] ??= {}), event)[last] = members[pointer];
     }
   }
-  return whole;
+  return event;
 }
 
-/** In the same order of members everywhere. */
-const ordered = (value) =>
-  JSON.stringify(value, (_, inner) => (inner?.constructor === Object ? Object.fromEntries(Object.entries(inner).sort()) : inner));
+/** Whatever the order of members. */
+const ordered = (value) => JSON.stringify(value, (_, inner) => (inner?.constructor === Object ? ['{', ...Object.entries(inner).sort()] : inner));
 
 /** What stands on the page is what was hashed. A payload too long to be shown has only its id to compare. */
 function isShown(detail, event) {
