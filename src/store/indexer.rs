@@ -7,7 +7,7 @@
 //! start and is in no span yet is answered by scanning. Eight neighbouring spans of a size become one, in the
 //! background and behind everything else.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -119,12 +119,22 @@ struct Erased {
     undestroyed: Vec<Seq>,
     /// What was asked for below this is to leave the index now.
     purging_below: Seq,
-    /// What became of each piece that was looked at since `pending` changed, by its id.
-    adjusted: HashMap<u64, Arc<Piece>>,
+    /// What became of each piece that was looked at, by its id.
+    adjusted: HashMap<u64, Adjusted>,
+    /// Pieces in which nothing is that is to leave now.
+    clean: HashSet<u64>,
     /// Purges that failed since the start.
     failed: usize,
     /// Directories of spans that were written again and could not be removed.
     left_behind: Vec<Arc<Span>>,
+}
+
+/// A piece without what is erased.
+#[derive(Clone)]
+struct Adjusted {
+    piece: Arc<Piece>,
+    /// What was asked for below this is not in it.
+    through: Seq,
 }
 
 impl Erased {
@@ -147,18 +157,21 @@ impl Erased {
     }
 
     /// A piece without what is erased.
-    fn adjust(&self, piece: &Arc<Piece>, through: Seq, kept: &mut HashMap<u64, Arc<Piece>>) -> Arc<Piece> {
-        let unknown = self.unknown_to(through);
-        if unknown.is_empty() {
-            return piece.clone();
-        }
-        if let Some(adjusted) = self.adjusted.get(&piece.id) {
-            kept.insert(piece.id, adjusted.clone());
-            return adjusted.clone();
-        }
+    fn adjust(&self, piece: &Arc<Piece>, through: Seq, kept: &mut HashMap<u64, Adjusted>) -> Arc<Piece> {
+        let Some(last) = self.unknown_to(through).last() else { return piece.clone() };
+        // Only what is new is looked up: of a day there may be thousands.
+        let known = self.adjusted.get(&piece.id).cloned();
+        let known = known.unwrap_or(Adjusted { piece: piece.clone(), through });
+        let unknown = self.unknown_to(known.through);
         let adjusted = match ErasedDocs::find(&piece.reader, unknown.iter()) {
-            Ok(None) => piece.clone(),
-            Ok(Some(docs)) => Arc::new(piece.without(Arc::new(docs))),
+            Ok(None) => known.piece,
+            Ok(Some(docs)) => {
+                let docs = match &known.piece.erased {
+                    Some(before) => before.and(&docs),
+                    None => docs,
+                };
+                Arc::new(piece.without(Arc::new(docs)))
+            }
             Err(error) => {
                 error!(
                     "what is erased in a part of the index cannot be looked up, so nothing sealed is found there: {error}"
@@ -166,15 +179,19 @@ impl Erased {
                 Arc::new(piece.without(Arc::new(ErasedDocs::everything(&piece.reader))))
             }
         };
-        kept.insert(piece.id, adjusted.clone());
+        kept.insert(piece.id, Adjusted { piece: adjusted.clone(), through: last.requested.plus(1) });
         adjusted
     }
 
     /// The documents of a span that are to be written again.
-    fn to_purge(&self, span: &Span) -> ::tantivy::Result<Option<Vec<DocId>>> {
+    fn to_purge(&mut self, span: &Span) -> ::tantivy::Result<Option<Vec<DocId>>> {
+        if self.clean.contains(&span.piece.id) {
+            return Ok(None);
+        }
         let unknown = self.unknown_to(span.summary.erased_through);
         let due = unknown.iter().filter(|pending| pending.requested < self.purging_below);
         if ErasedDocs::find(&span.piece.reader, due)?.is_none() {
+            self.clean.insert(span.piece.id);
             return Ok(None);
         }
         // Whatever else is erased goes as well: afterwards the span says that it has none of it.
@@ -364,7 +381,6 @@ impl Indexer {
         erased.pending.extend(pending);
         erased.pending.sort_by_key(|pending| pending.requested);
         erased.raise_through();
-        erased.adjusted.clear();
         drop(erased);
         self.shared.publish();
     }
@@ -378,7 +394,10 @@ impl Indexer {
 
     /// What was asked to be erased below `below` leaves the index, files and all; [`Indexer::is_purged`] says when.
     pub fn purge(&self, below: Seq) {
-        self.shared.erased.lock().purging_below = below;
+        let mut erased = self.shared.erased.lock();
+        erased.purging_below = below;
+        erased.clean.clear();
+        drop(erased);
         self.shared.work.notify_all();
     }
 
@@ -395,6 +414,7 @@ impl Indexer {
         let mut erased = self.shared.erased.lock();
         erased.pending.retain(|pending| pending.requested >= below);
         erased.adjusted.clear();
+        erased.clean.clear();
         drop(erased);
         self.shared.publish();
     }
@@ -671,6 +691,9 @@ impl Shared {
     fn is_purged(&self, below: Seq) -> Result<bool, EngineError> {
         let parts = self.parts.lock();
         let mut erased = self.erased.lock();
+        let spans = self.spans.load();
+        // One that was built again since has its name.
+        erased.left_behind.retain(|left| !spans.iter().any(|span| span.dir == left.dir));
         erased.left_behind.retain(|span| match span::remove(span) {
             Ok(()) => false,
             Err(error) => {
@@ -685,7 +708,7 @@ impl Shared {
         if is_in_memory || !erased.left_behind.is_empty() {
             return Ok(false);
         }
-        for span in self.spans.load().iter() {
+        for span in spans.iter() {
             if erased.to_purge(span)?.is_some() {
                 return Ok(false);
             }
@@ -834,7 +857,7 @@ impl Shared {
     /// Writes the first span again that has to be. `false` if none has to be, or it failed and was waited for.
     fn purge_one(&self, spans: &[Arc<Span>]) -> bool {
         let (found, through) = {
-            let erased = self.erased.lock();
+            let mut erased = self.erased.lock();
             if erased.pending.is_empty() || erased.purging_below == Seq::ZERO {
                 return false;
             }

@@ -1,9 +1,12 @@
 //! What a server or a bundle says about single entries: bundles of leaves (c2sp.org/tlog-tiles), and the evidence of an entry
 //! (leaf, salt, body and inclusion proof).
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
@@ -43,6 +46,9 @@ pub struct Evidence {
     body: String,
     /// Inclusion proof to the checkpoint's size: hashes as base64, from the leaf's sibling upwards.
     proof: Vec<String>,
+    /// What was sealed of it, as base64, by part.
+    #[serde(default)]
+    opened: BTreeMap<String, String>,
 }
 
 /// Why evidence is none.
@@ -66,6 +72,12 @@ pub enum EvidenceFault {
     /// The body's tenant is not the leaf's.
     #[error("the body's tenant is not the one in the leaf")]
     Tenant,
+    /// What it says was sealed is not.
+    #[error("what is said to be its sealed part {part:?} is not what the body has the digest of")]
+    Sealed {
+        /// Which part.
+        part: String,
+    },
     /// The leaf is not in the tree there.
     #[error("the proof does not lead from the leaf at {seq} to the checkpoint's root at size {size}")]
     Inclusion {
@@ -92,6 +104,8 @@ pub struct Proven {
 struct BodyFacts {
     tenant: String,
     time: String,
+    #[serde(default)]
+    sealed: BTreeMap<String, String>,
 }
 
 impl Evidence {
@@ -109,6 +123,12 @@ impl Evidence {
         let body: BodyFacts = serde_json::from_slice(&body).map_err(|_| EvidenceFault::Body)?;
         if tenant_tag(&body.tenant) != leaf.tenant_tag {
             return Err(EvidenceFault::Tenant);
+        }
+        for (part, plaintext) in &self.opened {
+            let digest = STANDARD.decode(plaintext).map(|plaintext| URL_SAFE_NO_PAD.encode(Sha256::digest(plaintext)));
+            if digest.ok().as_ref() != body.sealed.get(part) {
+                return Err(EvidenceFault::Sealed { part: part.clone() });
+            }
         }
         let leaf_hash = leaf_hash(&leaf_bytes);
         if !verify_inclusion(&leaf_hash, self.seq, size, &proof, root) {

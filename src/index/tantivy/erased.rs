@@ -62,6 +62,18 @@ impl ErasedDocs {
         Ok((!found.is_empty()).then_some(found))
     }
 
+    /// The same and these.
+    pub fn and(&self, more: &ErasedDocs) -> ErasedDocs {
+        let mut all = ErasedDocs { content: self.content.clone(), who: self.who.clone() };
+        for part in PartKind::ALL {
+            let docs = all.of_mut(part);
+            docs.extend_from_slice(more.of(part));
+            docs.sort_unstable();
+            docs.dedup();
+        }
+        all
+    }
+
     /// Every document of a segment: what is said where it cannot be found out.
     pub fn everything(reader: &SegmentReader) -> ErasedDocs {
         let docs: Vec<DocId> = (0..reader.max_doc()).collect();
