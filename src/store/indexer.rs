@@ -184,7 +184,7 @@ impl Erased {
     }
 
     /// The documents of a span that are to be written again.
-    fn to_purge(&mut self, span: &Span) -> ::tantivy::Result<Option<Vec<DocId>>> {
+    fn due_in(&mut self, span: &Span) -> ::tantivy::Result<Option<Vec<DocId>>> {
         if self.clean.contains(&span.piece.id) {
             return Ok(None);
         }
@@ -709,7 +709,7 @@ impl Shared {
             return Ok(false);
         }
         for span in spans.iter() {
-            if erased.to_purge(span)?.is_some() {
+            if erased.due_in(span)?.is_some() {
                 return Ok(false);
             }
         }
@@ -863,7 +863,7 @@ impl Shared {
             }
             // Another one after a failure, so that one that cannot be written does not keep the others.
             let turned = spans.iter().cycle().skip(erased.failed % spans.len().max(1)).take(spans.len());
-            let found = turned.into_iter().find_map(|span| match erased.to_purge(span) {
+            let found = turned.into_iter().find_map(|span| match erased.due_in(span) {
                 Ok(docs) => Some(Ok((span, docs?))),
                 Err(error) => Some(Err(error)),
             });

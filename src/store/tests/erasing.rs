@@ -448,3 +448,38 @@ fn what_is_erased_while_events_come_and_spans_are_built_merged_and_purged_is_gon
     assert_eq!(world.store.index_fault(), None);
     world.store.close();
 }
+
+#[test]
+fn nothing_is_sealed_with_a_key_behind_the_entry_that_ends_it() {
+    let world = new_world(NEVER);
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        for sender in 0..2 {
+            let (store, is_over) = (&world.store, &is_over);
+            scope.spawn(move || {
+                let mut n = 0;
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let again = about(7).replace("\"ev_7\"", &format!("\"ev_7_{sender}_{n}\""));
+                    append_texts(store, std::iter::once(again));
+                    n += 1;
+                }
+            });
+        }
+        for _ in 0..60 {
+            erase(&world.store, &[person("acme", "c_1007")]);
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let mut check = crate::verify::sealed::SealedCheck::default();
+    for record in world.store.source().reader().range(Seq::ZERO, world.store.marks().durable) {
+        let record = record.unwrap();
+        let payload = log::Payload::decode(&record.payload).unwrap();
+        if let Some(facts) = crate::verify::sealed::facts(&payload, None) {
+            check.take(record.seq, facts);
+        }
+    }
+    let (counts, findings) = check.finish(None);
+    assert!(findings.is_empty(), "{findings:?}");
+    assert!(counts.erased > 10, "{counts:?}");
+    world.store.close();
+}
