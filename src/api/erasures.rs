@@ -67,8 +67,15 @@ pub async fn one(app: App, Path(id): Path<String>, uri: Uri) -> Result<Response,
     let missing = ApiError::not_found(format!("there is no erasure {id:?}"));
     let store = app.store.clone();
     let found = blocking(move || store.erasure(&id)).await?;
-    let Some((begun, Some(done))) = found else { return Err(missing) };
+    let Some((begun, done)) = found else { return Err(missing) };
     let Some(person) = person(&begun.event) else { return Err(missing) };
+    let Some(done) = done else {
+        // It is entered that it is done, and cannot be found yet.
+        let (id, requested, requested_ms) = (begun.event.id, begun.seq, begun.received_ms);
+        let erasure = Erasure { id, person, requested, requested_ms, keys: Vec::new() };
+        let state = ErasureState::Purging(&erasure);
+        return Ok(json(wire::erasure(Some(&erasure.id), &erasure.person, &state)));
+    };
     let proof = proofs::prove(&app, done.seq).await?;
     let (store, seq) = (app.store.clone(), done.seq);
     let evidence = blocking(move || store.source().evidence(seq)).await?;

@@ -64,8 +64,8 @@ impl RestoreArgs {
         tell(&copied, self.json, "restored");
         eprintln!(
             "Put the log's signing.key into {} before you start, or start once with --accept-new-key; and keys.json and \
-             viewers.json, or the first start makes a new admin key and knows no other. Tree and index are computed from \
-             the log then.",
+             viewers.json, or the first start makes a new admin key and knows no other. If anything is sealed, put keyring and kek \
+             there too: without them it cannot be read. Tree and index are computed from the log then.",
             self.data.display()
         );
         Ok(())

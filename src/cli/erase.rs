@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::client::{Client, Server};
 use super::progress::Progress;
 
+/// Answers in a row that may fail while it is waited for: two minutes.
+const FAILURES_MAX: u32 = 240;
 /// A purge is asked about this often.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -18,7 +20,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct EraseArgs {
     #[command(flatten)]
     persons: Persons,
-    /// Wait until it has left the files of the index too, and print the receipts: a line of JSON each
+    /// Wait until it has left the files of the index too (up to purge_after_s, a day if nothing else is set), and print the
+    /// receipts: a line of JSON each
     #[arg(long)]
     wait: bool,
     /// Print the server's answer as JSON
@@ -98,12 +101,15 @@ impl EraseArgs {
 
 fn await_done(client: &Client, erasures: &[Value]) -> anyhow::Result<()> {
     let ids = erasures.iter().filter_map(|erasure| erasure["id"].as_str());
-    let (mut progress, mut done) = (Progress::new("erasures done"), 0);
+    let (mut progress, mut done, mut failures) = (Progress::new("erasures done"), 0, 0);
     for id in ids {
         let erasure = loop {
-            let erasure = client.get_json(&format!("/v1/erasures/{id}"), &[])?;
-            if erasure["state"] == "done" {
-                break erasure;
+            // It may take a day, in which a server is started again.
+            match client.get_json(&format!("/v1/erasures/{id}"), &[]) {
+                Ok(erasure) if erasure["state"] == "done" => break erasure,
+                Ok(_) => failures = 0,
+                Err(error) if failures == FAILURES_MAX => return Err(error),
+                Err(_) => failures += 1,
             }
             sleep(LOOK);
         };

@@ -119,7 +119,9 @@ impl Status {
                 "{}",
                 json!({"keys": alive, "destroyed": destroyed, "unreadable": missing, "generation": generation})
             ),
-            false => println!("{alive} keys, {destroyed} destroyed, {missing} unreadable; generation {generation}"),
+            false => println!(
+                "{alive} keys, {destroyed} destroyed, {missing} slots without a key that can be read; generation {generation}"
+            ),
         }
         Ok(())
     }
@@ -138,7 +140,7 @@ impl Backup {
             Some(recipient) => encrypt(recipient, &self.to, &bytes)?,
         }
         eprintln!(
-            "{} keys are in {}. They open with the key-encryption key, which is not in it; keys that are destroyed later are \
+            "{} slots of keys are in {}. They open with the key-encryption key, which is not in it; keys that are destroyed later are \
              destroyed again when a server opens this copy with the log.",
             bytes.len() / keyring::SLOT_BYTES - 1,
             self.to.display()
@@ -179,6 +181,12 @@ impl Rotate {
         let _lock = disk.lock(&self.data.join("LOCK"))?;
         let log_id = outside(&*disk, &self.data)?.log_id;
         let old = self.kek_file.unwrap_or_else(|| self.data.join(KEK_FILE));
+        if disk.exists(&self.to)?
+            && Keyring::open_to_look(&*disk, &self.data, log_id, read_kek(&*disk, &self.to, &log_id)?).is_ok()
+        {
+            println!("all keys are wrapped with the key in {} already", self.to.display());
+            return Ok(());
+        }
         let keyring = Keyring::open(&*disk, &self.data, log_id, read_kek(&*disk, &old, &log_id)?)?;
         if !disk.exists(&self.to)? {
             let (dir, name) = place(&self.to)?;

@@ -40,11 +40,24 @@ impl Reindex {
         anyhow::ensure!(self.data.join("log").is_dir(), "{} holds no log", self.data.display());
         // Held while the index is removed, so that no server is using it; opening the store takes it again.
         let lock = OsDisk::shared().lock(&self.data.join("LOCK"))?;
+        let old = self.data.join("index.old");
         if index.exists() {
-            std::fs::remove_dir_all(&index).with_context(|| format!("cannot remove {}", index.display()))?;
+            std::fs::rename(&index, &old).with_context(|| format!("cannot move {}", index.display()))?;
         }
         drop(lock);
-        let store = open_store(&config)?;
+        let store = match open_store(&config) {
+            Ok(store) => store,
+            // What was there is better than nothing.
+            Err(error) => {
+                if !index.exists() && old.exists() {
+                    std::fs::rename(&old, &index).with_context(|| format!("cannot move {} back", old.display()))?;
+                }
+                return Err(error.into());
+            }
+        };
+        if old.exists() {
+            std::fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+        }
         let events = store.marks().durable;
         let mut progress = Progress::new("events indexed");
         loop {

@@ -55,6 +55,8 @@ pub struct Row<'a> {
     pub parts: SeenParts,
     /// Which members we filled in (`Draft::defaults`).
     pub defaults: u8,
+    /// The highest number of a key that something of it is sealed under, 0 if nothing is.
+    pub key_max: u64,
 }
 
 /// An entry as it was hashed.
@@ -284,7 +286,9 @@ impl Source {
         let leaf = verify::leaf(&payload, &head.tenant);
         let hash = tree::leaf_hash(&leaf.encode());
         let (body, parts) = self.shown(seq, &payload, body)?;
-        Ok(Row { seq, received_ms: payload.received_ms, hash, kind, head, body, parts, defaults: record.flags })
+        let key_max = payload.parts.iter().flat_map(|part| part.keys()).max().unwrap_or(0);
+        let received_ms = payload.received_ms;
+        Ok(Row { seq, received_ms, hash, kind, head, body, parts, defaults: record.flags, key_max })
     }
 
     /// What the reader sees of a body, and what became of its sealed parts.

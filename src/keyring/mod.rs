@@ -61,7 +61,8 @@ pub enum KeyringError {
     OtherLog(PathBuf),
     /// It was wrapped with another key-encryption key.
     #[error(
-        "{0} was made with another key-encryption key: put the right one in its place, without it nothing that was sealed can be read"
+        "{0} was made with another key-encryption key: put the right one in its place, without it nothing that was sealed can be read \
+         (if it is lost: move the keyring away and start with accept_lost_keyring)"
     )]
     OtherKek(PathBuf),
     /// Full.
@@ -115,6 +116,23 @@ impl Keyring {
             durable::replace(disk, dir, FILE, &header.encode()).map_err(failed)?;
         }
         let file = disk.open(&path).map_err(failed)?;
+        // What is read here may be known to the cache only, after a start that ended before its sync.
+        file.sync_data().map_err(failed)?;
+        Keyring::read(file, path, log_id, kek)
+    }
+
+    /// The same to read with only: nothing is made, and nothing written.
+    ///
+    /// # Errors
+    /// As [`Keyring::open`], and if there is none.
+    pub fn open_to_look(disk: &dyn Disk, dir: &Path, log_id: [u8; 16], kek: Kek) -> Result<Keyring, KeyringError> {
+        let path = dir.join(FILE);
+        let file = disk.open_read(&path).map_err(|source| KeyringError::Io { path: path.clone(), source })?;
+        Keyring::read(file, path, log_id, kek)
+    }
+
+    fn read(file: Arc<dyn DiskFile>, path: PathBuf, log_id: [u8; 16], kek: Kek) -> Result<Keyring, KeyringError> {
+        let failed = |source| KeyringError::Io { path: path.clone(), source };
         let slots = file.len().map_err(failed)? / SLOT_BYTES as u64;
         let read = |number: u64| read_slot(&*file, number).map_err(failed);
         let header = match slots {
@@ -128,8 +146,6 @@ impl Keyring {
         let Some(naming) = kek.unwrap(&header.nonce, &header.check, &log_id) else {
             return Err(KeyringError::OtherKek(path));
         };
-        // What is read here may be known to the cache only, after a start that ended before its sync.
-        file.sync_data().map_err(failed)?;
         let mut state = State { next: 1, live: HashMap::new(), synced: 0, unreadable: 0, is_poisoned: false };
         for number in 1..slots {
             match Slot::decode(&read(number)?) {
@@ -270,7 +286,7 @@ impl Keyring {
         if number == 0 || number >= state.next {
             return Ok(false);
         }
-        let slot = self.slot(number)?;
+        let slot = self.written(number)?;
         let created_ms = match &slot {
             Slot::Live(live) => live.created_ms,
             // Whatever rotted there is gone for sure.
@@ -314,12 +330,12 @@ impl Keyring {
         self.state.lock().next > 1
     }
 
-    /// When the key of this number was made, ms, and whose it is; `None` if it does not count any more, or never did.
+    /// When the key of this number was made, ms, and whose it is; `None` if it is destroyed in the file, or never was.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn alive(&self, number: u64) -> Result<Option<(u64, Whose)>, KeyringError> {
-        Ok(match self.slot(number)? {
+        Ok(match self.written(number)? {
             Slot::Live(live) => Some((live.created_ms, Whose::of(&live.subject))),
             Slot::Free | Slot::Erased { .. } | Slot::Unreadable => None,
         })
@@ -330,11 +346,12 @@ impl Keyring {
         Whose::of(&kek::tag(&self.naming, subject))
     }
 
-    /// From now on these count as destroyed, where the file cannot be changed.
+    /// From now on these count as destroyed, although the file may have them: it cannot be changed, or not now.
     pub fn deny(&self, numbers: &[u64]) {
-        self.denied.write().extend(numbers);
+        let numbers: HashSet<u64> = numbers.iter().copied().collect();
         let mut state = self.state.lock();
         state.live.values_mut().for_each(|known| known.retain(|number| !numbers.contains(number)));
+        self.denied.write().extend(numbers);
         state.live.retain(|_, known| !known.is_empty());
     }
 
@@ -404,6 +421,11 @@ impl Keyring {
         if self.denied.read().contains(&number) {
             return Ok(Slot::Erased { created_ms: 0, erased_ms: 0 });
         }
+        self.written(number)
+    }
+
+    /// What the file has.
+    fn written(&self, number: u64) -> Result<Slot, KeyringError> {
         // A number that somebody made up may lie beyond what a file can have.
         if number == 0 || number > KEYS_MAX {
             return Ok(Slot::Free);
@@ -460,6 +482,18 @@ pub struct Outside {
 }
 
 impl Outside {
+    /// As it is at this moment.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn states(&self) -> io::Result<States> {
+        let len = self.file.len()?;
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        let n = durable::read_up_to(&*self.file, &mut bytes, 0)?;
+        bytes.truncate(n);
+        Ok(States(bytes.as_chunks().0.iter().map(state_of).collect()))
+    }
+
     /// That of a directory; `None` if there is none.
     ///
     /// # Errors
@@ -481,11 +515,26 @@ impl Outside {
         if number == 0 || number > KEYS_MAX {
             return KeyState::Missing;
         }
-        match read_slot(&*self.file, number).map(|bytes| Slot::decode(&bytes)) {
-            Ok(Slot::Live(_)) => KeyState::Alive,
-            Ok(Slot::Erased { .. }) => KeyState::Destroyed,
-            Ok(Slot::Free | Slot::Unreadable) | Err(_) => KeyState::Missing,
-        }
+        read_slot(&*self.file, number).map_or(KeyState::Missing, |bytes| state_of(&bytes))
+    }
+}
+
+fn state_of(slot: &[u8; SLOT_BYTES]) -> KeyState {
+    match Slot::decode(slot) {
+        Slot::Live(_) => KeyState::Alive,
+        Slot::Erased { .. } => KeyState::Destroyed,
+        Slot::Free | Slot::Unreadable => KeyState::Missing,
+    }
+}
+
+/// What had become of each key at one moment.
+pub struct States(Vec<KeyState>);
+
+impl States {
+    /// Of the key of this number.
+    pub fn of(&self, number: u64) -> KeyState {
+        let known = usize::try_from(number).ok().filter(|number| *number > 0).and_then(|number| self.0.get(number));
+        known.copied().unwrap_or(KeyState::Missing)
     }
 }
 

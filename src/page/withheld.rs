@@ -23,8 +23,8 @@ pub fn why(seen: Option<Seen>) -> Option<&'static str> {
         Some(Seen::Erased) => Some(
             "What this entry told about persons was erased. The entry and its proof stay, and nobody can read more.",
         ),
-        Some(Seen::Damaged) => {
-            Some("What this entry tells about persons is sealed, and what is stored is not what was sealed.")
-        }
+        Some(Seen::Damaged) => Some(
+            "What this entry tells about persons is sealed, and cannot be opened: its key is not there, or it is not what was sealed.",
+        ),
     }
 }

@@ -7,7 +7,7 @@
 //! start and is in no span yet is answered by scanning. Eight neighbouring spans of a size become one, in the
 //! background and behind everything else.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -121,8 +121,8 @@ struct Erased {
     purging_below: Seq,
     /// What became of each piece that was looked at, by its id.
     adjusted: HashMap<u64, Adjusted>,
-    /// Pieces in which nothing is that is to leave now.
-    clean: HashSet<u64>,
+    /// Whether something is to leave each piece now, by its id.
+    is_due: HashMap<u64, bool>,
     /// Purges that failed since the start.
     failed: usize,
     /// Directories of spans that were written again and could not be removed.
@@ -185,17 +185,24 @@ impl Erased {
 
     /// The documents of a span that are to be written again.
     fn due_in(&mut self, span: &Span) -> ::tantivy::Result<Option<Vec<DocId>>> {
-        if self.clean.contains(&span.piece.id) {
-            return Ok(None);
-        }
-        let unknown = self.unknown_to(span.summary.erased_through);
-        let due = unknown.iter().filter(|pending| pending.requested < self.purging_below);
-        if ErasedDocs::find(&span.piece.reader, due)?.is_none() {
-            self.clean.insert(span.piece.id);
+        if !self.is_due_in(span)? {
             return Ok(None);
         }
         // Whatever else is erased goes as well: afterwards the span says that it has none of it.
+        let unknown = self.unknown_to(span.summary.erased_through);
         Ok(ErasedDocs::find(&span.piece.reader, unknown.iter())?.map(|docs| docs.all()))
+    }
+
+    /// Whether a span is to be written again; looked up once in each round.
+    fn is_due_in(&mut self, span: &Span) -> ::tantivy::Result<bool> {
+        if let Some(is_due) = self.is_due.get(&span.piece.id) {
+            return Ok(*is_due);
+        }
+        let unknown = self.unknown_to(span.summary.erased_through);
+        let due = unknown.iter().filter(|pending| pending.requested < self.purging_below);
+        let is_due = ErasedDocs::find(&span.piece.reader, due)?.is_some();
+        self.is_due.insert(span.piece.id, is_due);
+        Ok(is_due)
     }
 }
 
@@ -396,7 +403,7 @@ impl Indexer {
     pub fn purge(&self, below: Seq) {
         let mut erased = self.shared.erased.lock();
         erased.purging_below = below;
-        erased.clean.clear();
+        erased.is_due.clear();
         drop(erased);
         self.shared.work.notify_all();
     }
@@ -414,7 +421,7 @@ impl Indexer {
         let mut erased = self.shared.erased.lock();
         erased.pending.retain(|pending| pending.requested >= below);
         erased.adjusted.clear();
-        erased.clean.clear();
+        erased.is_due.clear();
         drop(erased);
         self.shared.publish();
     }
@@ -709,7 +716,7 @@ impl Shared {
             return Ok(false);
         }
         for span in spans.iter() {
-            if erased.due_in(span)?.is_some() {
+            if erased.is_due_in(span)? {
                 return Ok(false);
             }
         }

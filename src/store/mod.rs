@@ -176,7 +176,7 @@ pub enum StoreError {
     KeyringGone(PathBuf),
     /// They cannot be unwrapped.
     #[error(
-        "{keyring} is there and {kek} is not: put the key-encryption key back, without it nothing that was sealed can be read"
+        "{keyring} is there and {kek} is not: put the key-encryption key back, without it nothing that was sealed can be read (if it is lost: move {keyring} away and start with accept_lost_keyring)"
     )]
     NoKek {
         /// The keys.
@@ -279,13 +279,7 @@ impl Store {
         let signed = opened.report.head.as_ref().map_or(Seq::ZERO, |head| head.size.min(size));
         let sealed = source.reader().sealed();
         let reapplied = match &vault {
-            Some(vault) => Some(erasures::reapply(
-                vault,
-                &source,
-                &*disk,
-                &dir,
-                (settings.read_only, opened.report.keyring_generation),
-            )?),
+            Some(vault) => Some(erasures::reapply(vault, &source, &*disk, &dir, settings.read_only)?),
             None => None,
         };
         let marks = Arc::new(Watermarks::new(Marks { durable: size, searchable: Seq::ZERO, sealed, signed }));
@@ -806,7 +800,7 @@ impl Store {
 pub fn check_keys(disk: &dyn Disk, dir: &Path, privacy: &Privacy) -> Result<(), StoreError> {
     let Some(outside) = keyring::Outside::open(disk, dir)? else { return Ok(()) };
     let kek = open_kek(disk, dir, privacy, &outside.log_id, true)?;
-    Keyring::open(disk, dir, outside.log_id, kek).map(drop).map_err(StoreError::from)
+    Keyring::open_to_look(disk, dir, outside.log_id, kek).map(drop).map_err(StoreError::from)
 }
 
 /// The keys of what is sealed: made where something is to be sealed, opened where something was.
@@ -815,14 +809,18 @@ fn open_vault(disk: &dyn Disk, settings: &Settings, report: &Recovered) -> Resul
     let log_id = report.log_id;
     let keyring = settings.dir.join(keyring::FILE);
     let is_there = disk.exists(&keyring).map_err(failed(format!("cannot look for {}", keyring.display())))?;
-    if !is_there && report.keyring_generation > 0 && !settings.read_only && !accept_lost_keyring {
+    if !is_there && report.keyring_generation > 0 && !accept_lost_keyring {
         return Err(StoreError::KeyringGone(keyring));
     }
     if !is_there && (types.is_empty() || settings.read_only) {
         return Ok(None);
     }
     let kek = open_kek(disk, &settings.dir, &settings.privacy, &log_id, is_there)?;
-    Ok(Some(Vault::new(Keyring::open(disk, &settings.dir, log_id, kek)?, types.clone())))
+    let keyring = match settings.read_only {
+        true => Keyring::open_to_look(disk, &settings.dir, log_id, kek)?,
+        false => Keyring::open(disk, &settings.dir, log_id, kek)?,
+    };
+    Ok(Some(Vault::new(keyring, types.clone())))
 }
 
 /// The key-encryption key; a file is made if there is none and nothing was wrapped yet.

@@ -23,6 +23,9 @@ const REQUESTED: &str = "erasure.requested";
 /// Opens what is sealed of an event, if somebody has the keys.
 pub type Opener<'a> = dyn Fn(&Payload<'_>, Event) -> SeenParts + Sync + 'a;
 
+/// What became of a key; asked also whether an erasure in the log destroyed it.
+pub type State<'a> = dyn Fn(u64, bool) -> KeyState + 'a;
+
 /// Somebody, by what stands for them.
 type PersonHash = [u8; 16];
 
@@ -107,6 +110,8 @@ pub struct SealedCheck {
     erased: HashMap<u64, (Seq, PersonHash)>,
     entries: u64,
     findings: Vec<Finding>,
+    /// Beyond those that are listed.
+    more: u64,
 }
 
 /// What there is of it, if nothing is wrong.
@@ -154,20 +159,33 @@ impl SealedCheck {
     }
 
     fn found(&mut self, place: Place, why: String) {
-        if self.findings.len() < LISTED_MAX {
-            self.findings.push(Finding { place, why });
+        match self.findings.len() < LISTED_MAX {
+            true => self.findings.push(Finding { place, why }),
+            false => self.more += 1,
         }
     }
 
+    /// All of them, and how many there are beyond.
+    fn listed(mut self) -> Vec<Finding> {
+        if self.more > 0 {
+            let why = format!("{} more things about what is sealed are wrong", self.more);
+            self.findings.push(Finding { place: Place::Named("keyring".into()), why });
+        }
+        self.findings
+    }
+
     /// Holds it against the keyring, if there is one to look at.
-    pub fn finish(mut self, state: Option<&dyn Fn(u64) -> KeyState>) -> (SealedCounts, Vec<Finding>) {
+    pub fn finish(mut self, state: Option<&State<'_>>) -> (SealedCounts, Vec<Finding>) {
         let erased = self.keys.keys().filter(|key| self.erased.contains_key(key)).count() as u64;
         let counts = SealedCounts { entries: self.entries, keys: self.keys.len() as u64, erased };
-        let Some(state) = state else { return (counts, self.findings) };
+        let Some(state) = state else { return (counts, self.listed()) };
         let mut keys: Vec<(u64, Seq)> = self.keys.iter().map(|(key, known)| (*key, known.last)).collect();
         keys.sort_unstable();
+        // Before what follows from them: without its key a part does not open.
+        let (followed, more) = (std::mem::take(&mut self.findings), std::mem::take(&mut self.more));
         for (key, last) in keys {
-            let why = match (state(key), self.erased.get(&key)) {
+            let erased = self.erased.get(&key);
+            let why = match (state(key, erased.is_some()), erased) {
                 (KeyState::Alive, None) | (KeyState::Destroyed, Some(_)) => continue,
                 (KeyState::Alive, Some((requested, _))) => {
                     format!("key {key} is there, although the erasure at entry {requested} destroyed it")
@@ -184,6 +202,10 @@ impl SealedCheck {
             };
             self.found(Place::Named("keyring".into()), why);
         }
-        (counts, self.findings)
+        for finding in followed {
+            self.found(finding.place, finding.why);
+        }
+        self.more += more;
+        (counts, self.listed())
     }
 }

@@ -125,8 +125,8 @@ impl Evidence {
             return Err(EvidenceFault::Tenant);
         }
         for (part, plaintext) in &self.opened {
-            let digest = STANDARD.decode(plaintext).map(|plaintext| URL_SAFE_NO_PAD.encode(Sha256::digest(plaintext)));
-            if digest.ok().as_ref() != body.sealed.get(part) {
+            let plaintext = STANDARD.decode(plaintext).map_err(|_| EvidenceFault::Member { member: "opened" })?;
+            if body.sealed.get(part) != Some(&URL_SAFE_NO_PAD.encode(Sha256::digest(plaintext))) {
                 return Err(EvidenceFault::Sealed { part: part.clone() });
             }
         }

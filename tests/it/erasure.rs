@@ -456,3 +456,29 @@ fn copy(dir: &Path, name: &str) -> PathBuf {
     all(dir, &to);
     to
 }
+
+#[test]
+fn verify_accuses_nobody_while_persons_are_erased() {
+    let mut world = guarded(&[("ANNALS_PURGE_AFTER_S", "0")]);
+    let lines: String = (0..400).map(event).collect();
+    world.load(lines.lines());
+    let key = fs::read_to_string(world.dir().join("public.key")).expect("the public key");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..400 {
+                if is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                erase(&world, &[format!("c_{n}")]);
+                world.post_ndjson(&event(1_000 + n)).expect_status(201);
+            }
+        });
+        for _ in 0..12 {
+            let (code, said) = verify(world.dir(), &["--key", key.trim()]);
+            assert_eq!(code, 0, "{said}");
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    world.terminate();
+}

@@ -16,7 +16,7 @@ use crate::cli::progress::Progress;
 use crate::durable::{Disk, DiskFile, OsDisk, read_exact, read_small};
 use crate::event::{Event, SubjectTypes};
 use crate::keyring::kek::{Kek, SecretText};
-use crate::keyring::{self, KeyState, Keyring, Outside};
+use crate::keyring::{self, KeyState, Keyring, Outside, States};
 use crate::log::{self, Head, OpenError, Opened, Options, Payload, Slot, inspect_slots, latest};
 use crate::privacy::Vault;
 use crate::seq::Seq;
@@ -25,7 +25,7 @@ use crate::store::signing::read_replaced;
 use crate::tree::files::{NOTES, PUBLIC_KEY, REPLACED_KEYS};
 use crate::tree::tiles::{HASH_BYTES, TILE_HASHES};
 use crate::tree::{Hash, Tenants, VerifierKey, empty_root};
-use crate::verify::sealed::Opener;
+use crate::verify::sealed::{Opener, State};
 use crate::verify::{Finding, Growth, HeldNote, Place, Replay, Report, Stored, StoredError};
 
 /// Two slots are 8 KiB; a longer file is read this far and found wrong.
@@ -165,8 +165,8 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
         }
     }
     // Of what lies behind damage nothing is known.
-    let state = |key| keys.outside.as_ref().map_or(KeyState::Missing, |outside| outside.state(key));
-    let state: Option<&dyn Fn(u64) -> KeyState> = (keys.outside.is_some() && is_whole).then_some(&state);
+    let state = |key, is_erased| keys.state(key, is_erased);
+    let state: Option<&State<'_>> = (keys.outside.is_some() && is_whole).then_some(&state);
     let (counts, found) = sealed.finish(state);
     report.findings.extend(found);
     if counts.keys > 0 && keys.outside.is_none() {
@@ -188,7 +188,34 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
 /// The keys of what is sealed, as far as they are at hand.
 struct Keys {
     outside: Option<Outside>,
+    /// What had become of the keys before the log was read: whatever was destroyed by then, its entry is there.
+    before: Option<States>,
     vault: Option<Vault>,
+}
+
+impl Keys {
+    /// What became of a key, as far as it must agree with the log: a server may destroy and make keys meanwhile.
+    fn state(&self, key: u64, is_erased: bool) -> KeyState {
+        let (Some(outside), Some(before)) = (&self.outside, &self.before) else { return KeyState::Missing };
+        match (before.of(key), is_erased) {
+            (KeyState::Destroyed, _) => KeyState::Destroyed,
+            (KeyState::Alive, false) => KeyState::Alive,
+            // Made since; if it was destroyed since as well, the entry of that is behind what was read.
+            (KeyState::Missing, false) => match outside.state(key) {
+                KeyState::Alive | KeyState::Destroyed => KeyState::Alive,
+                KeyState::Missing => KeyState::Missing,
+            },
+            // Its erasure may be entered, and be about to overwrite it.
+            (KeyState::Alive | KeyState::Missing, true) => {
+                let mut looks = 1;
+                while outside.state(key) == KeyState::Alive && looks < LOOKS {
+                    thread::sleep(PAUSE);
+                    looks += 1;
+                }
+                outside.state(key)
+            }
+        }
+    }
 }
 
 fn read_keys(disk: &Arc<dyn Disk>, dir: &Path, given: &Given, report: &mut Report) -> anyhow::Result<Keys> {
@@ -199,24 +226,28 @@ fn read_keys(disk: &Arc<dyn Disk>, dir: &Path, given: &Given, report: &mut Repor
             None
         }
     };
-    let Some(Outside { log_id, .. }) = outside else { return Ok(Keys { outside, vault: None }) };
+    let before = match outside.as_ref().map(Outside::states).transpose() {
+        Ok(before) => before,
+        Err(error) => return Err(error).context("cannot read the keyring"),
+    };
+    let Some(Outside { log_id, .. }) = outside else { return Ok(Keys { outside, before, vault: None }) };
     let path = given.kek_file.clone().unwrap_or_else(|| dir.join(KEK_FILE));
     let is_needed = given.kek_file.is_some();
     if !is_needed && !disk.exists(&path)? {
-        return Ok(Keys { outside, vault: None });
+        return Ok(Keys { outside, before, vault: None });
     }
     let opened = read_small(&**disk, &path, SMALL_FILE_MAX)
         .with_context(|| format!("cannot read {}", path.display()))
         .and_then(|text| {
             Kek::parse(SecretText::new(text).reveal(), &log_id).with_context(|| path.display().to_string())
         })
-        .and_then(|kek| Keyring::open(&**disk, dir, log_id, kek).map_err(Into::into));
+        .and_then(|kek| Keyring::open_to_look(&**disk, dir, log_id, kek).map_err(Into::into));
     match opened {
-        Ok(keyring) => Ok(Keys { outside, vault: Some(Vault::new(keyring, SubjectTypes::default())) }),
+        Ok(keyring) => Ok(Keys { outside, before, vault: Some(Vault::new(keyring, SubjectTypes::default())) }),
         Err(error) if is_needed => Err(error),
         Err(error) => {
             report.remarks.push(format!("nothing that is sealed was opened: {error:#}"));
-            Ok(Keys { outside, vault: None })
+            Ok(Keys { outside, before, vault: None })
         }
     }
 }

@@ -107,24 +107,18 @@ pub struct Destroyed {
 pub type Tell<'a> = dyn Fn(&Person) -> Whose + 'a;
 
 impl Book {
-    /// What the file says, and the log behind it. Where nothing was ever sealed no file means that there is nothing to know.
+    /// What the file says, and the log behind it; without a file all of the log is read, once.
     ///
     /// # Errors
     /// When file or log cannot be read.
-    pub fn open(
-        disk: &dyn Disk,
-        dir: &Path,
-        source: &Source,
-        was_sealed: bool,
-        tell: &Tell<'_>,
-    ) -> Result<Book, EngineError> {
+    pub fn open(disk: &dyn Disk, dir: &Path, source: &Source, tell: &Tell<'_>) -> Result<Book, EngineError> {
         let end = source.reader().durable();
         let mut book = match Book::load(disk, dir) {
             Ok(Some(book)) if book.through <= end && book.is_of(source)? => book,
             found => {
                 match found {
                     Ok(Some(_)) => warn!("{FILE} is not of this log as it is: the log is read for erasures"),
-                    Ok(None) if !was_sealed => return Ok(Book { through: end, ..Book::default() }),
+                    Ok(None) if end == Seq::ZERO => {}
                     Ok(None) => info!("{FILE} is not there: the log is read for erasures"),
                     Err(error) => warn!("{FILE} cannot be read, so the log is read for erasures: {error}"),
                 }
@@ -178,6 +172,8 @@ impl Book {
             if read > 0 && read.is_multiple_of(ENTRIES_PER_LINE) {
                 info!("read {read} entries for erasures, up to {} of {end}", row.seq);
             }
+            // Of an older keyring none is given twice.
+            self.keys_below = self.keys_below.max(row.key_max + 1);
             if row.kind == Kind::Erasure {
                 self.take(&row.entry()?, tell);
             }

@@ -6,7 +6,7 @@
 
 mod book;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -154,12 +154,10 @@ pub fn reapply(
     source: &Source,
     disk: &dyn Disk,
     dir: &Path,
-    settings: (bool, u32),
+    is_read_only: bool,
 ) -> Result<Reapplied, StoreError> {
-    let (is_read_only, generation) = settings;
     let keyring = vault.keyring();
-    let was_sealed = keyring.has_keys() || generation > 0;
-    let book = Book::open(disk, dir, source, was_sealed, &|person| keyring.whose(&person.as_subject()))?;
+    let book = Book::open(disk, dir, source, &|person| keyring.whose(&person.as_subject()))?;
     let mut alive = Vec::new();
     for Destroyed { key, until_ms, whose } in &book.destroyed {
         if keyring.alive(*key)?.is_some_and(|(made_ms, of)| made_ms <= *until_ms && of == *whose) {
@@ -293,6 +291,10 @@ impl Erasing {
         self.vault.not_before(last_ms + 1);
         let keys: Vec<u64> = begun.iter().flat_map(|erasure| erasure.keys.iter().copied()).collect();
         let destroyed = keyring.erase_all(&keys, clock::now_ms());
+        if destroyed.is_err() {
+            // Nothing opens with them and nothing more is sealed with them, whatever the file has.
+            keyring.deny(&keys);
+        }
         drop(sealing);
         // Nothing is found by it also if that failed: the purge tries again.
         self.indexer.erase(begun.iter().map(pending).collect(), destroyed.is_ok());
@@ -372,12 +374,13 @@ impl Erasing {
             let is_due = |erasure: &Erasure| {
                 u128::from(now_ms.saturating_sub(erasure.requested_ms)) >= self.purge_after.as_millis()
             };
-            let pending = self.now.load().pending.clone();
+            let now = self.now();
+            let pending = &now.pending;
             if !pending.iter().any(is_due) {
                 stop.wait(LOOK);
                 continue;
             }
-            let purge = || self.purge(writer, &pending, &mut counted, stop);
+            let purge = || self.purge(writer, pending, &mut counted, stop);
             let why = match catch_unwind(AssertUnwindSafe(purge)) {
                 Ok(Ok(true)) => {
                     info!("{} erasures are done", pending.len());
@@ -419,7 +422,8 @@ impl Erasing {
         let done = pending.iter().zip(&*counts).map(|(erasure, counted)| done(erasure, counted)).collect();
         let mut book = self.book.lock();
         enter(writer, done)?;
-        book.pending.retain(|erasure| !pending.contains(erasure));
+        let done: HashSet<&str> = pending.iter().map(|erasure| erasure.id.as_str()).collect();
+        book.pending.retain(|erasure| !done.contains(erasure.id.as_str()));
         self.save(&mut book);
         drop(book);
         *counted = None;

@@ -298,7 +298,10 @@ fn a_keyring_that_is_gone_is_refused_as_long_as_something_is_sealed_with_it() {
     append_texts(&store, (0..2).map(about));
     store.close();
     drop(store);
-    fs::remove_file(dir.path().join("keyring")).unwrap();
+    // As after a restore: no backup has either.
+    for name in ["keyring", "erasures.json"] {
+        fs::remove_file(dir.path().join(name)).unwrap();
+    }
     let open = |accept_lost_keyring| {
         let settings = settings(&dir, SPAN_EVENTS);
         let privacy = Privacy { accept_lost_keyring, ..settings.privacy.clone() };
