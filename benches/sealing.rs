@@ -1,6 +1,6 @@
 //! Question: what does it cost that every event is sealed, and how long does an erasure take?
 //! Data: two servers with the same `ANNALS_BENCH_EVENTS` generated events, one that seals all of them (whoever is in them can be
-//! erased) and one that seals none, each request sent to both in turns, in `RUNS` runs: of 1,000 events, single events, pages of
+//! erased) and one that seals none, each request sent to both in turns, in runs: of 1,000 events, single events, pages of
 //! 50, exports. Then persons are erased in the sealed one, one by one and 1,000 at once, while pages are asked for; and at last, after a
 //! restart without a delay, all of that is purged.
 //! Target: an erasure is answered within 50 ms (p50); the rest is shown as ratios.
@@ -10,11 +10,8 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::Server;
+use common::turns::{Ask, KINDS, PAGES, Work, measure, page_of};
 
-const RUNS: usize = 10;
-const BATCHES: usize = 20;
-const SINGLES: usize = 200;
-const PAGES: usize = 200;
 const ERASURES: usize = 100;
 const AT_ONCE: usize = 1_000;
 const ERASED_P50_MS: f64 = 50.0;
@@ -24,42 +21,10 @@ const EVERYBODY: &str = "contact user system conversation campaign template wall
 const SETTINGS: [&[(&str, &str)]; 2] =
     [&[("ANNALS_SUBJECT_TYPES", "")], &[("ANNALS_SUBJECT_TYPES", EVERYBODY), ("ANNALS_PURGE_AFTER_S", "86400")]];
 
-/// A request.
-enum Ask {
-    Post(String),
-    Get(String),
-}
-
-/// The requests of a run, others in each.
-type Work = fn(run: usize) -> Vec<Ask>;
-
-const KINDS: [(&str, Work); 4] = [
-    ("requests of 1,000 events", |run| {
-        common::batches((BATCHES * common::BATCH) as u64, 1_000 + run as u64).map(Ask::Post).collect()
-    }),
-    ("single events", |run| {
-        annals::demo::volume(SINGLES as u64, 2_000 + run as u64, common::now_ms(), 365).map(Ask::Post).collect()
-    }),
-    ("pages of 50", |_| {
-        let questions = ["rao basic", "iyer pro", "tenant:velo-in action:contacts", ""];
-        (0..PAGES).map(|n| search(questions[n % 4])).collect()
-    }),
-    ("CSV of 10,000 rows", |run| {
-        let from = 10_000 * run;
-        vec![Ask::Get(format!("/v1/export?format=csv&q=seq:{from}..{}", from + 9_999))]
-    }),
-];
-
-fn search(q: &str) -> Ask {
-    Ask::Get(common::with_params("/v1/events", &[("q", q), ("limit", "50"), ("count", "none")]))
-}
-
-fn ask(server: &Server, ask: &Ask) {
-    match ask {
-        Ask::Post(lines) => common::post_with(&server.agent, &server.url, server.key(), lines),
-        Ask::Get(path) => drop(server.text(path)),
-    }
-}
+const EXPORTS: (&str, Work) = ("CSV of 10,000 rows", |run| {
+    let from = 10_000 * run;
+    vec![Ask::Get(format!("/v1/export?format=csv&q=seq:{from}..{}", from + 9_999))]
+});
 
 fn main() {
     let n = common::events_wanted();
@@ -67,36 +32,15 @@ fn main() {
     for server in &servers {
         let (_, took) = common::timed(|| server.load(n));
         server.index_at_rest();
-        let bytes = |part: &str| server.disk_bytes(part) >> 20;
-        println!(
-            "sealing: {n} events loaded in {:.0} s, {:.0}/s; log {} MiB, index {} MiB, keyring {} MiB",
-            took.as_secs_f64(),
-            n as f64 / took.as_secs_f64(),
-            bytes("log"),
-            bytes("index"),
-            std::fs::metadata(server.dir.join("keyring")).map_or(0, |file| file.len() >> 20),
-        );
+        let mib = |part: &str| server.disk_bytes(part) >> 20;
+        let seconds = took.as_secs_f64();
+        println!("sealing: {n} events searchable in {seconds:.0} s, {:.0}/s", n as f64 / seconds);
+        println!("MiB: log {}, index {}, keyring {}", mib("log"), mib("index"), mib("keyring"));
     }
     println!("{:<28} {:>11} {:>11} {:>7}", "a run of", "clear ms", "sealed ms", "ratio");
-    for (name, work) in KINDS {
-        let (mut ratios, mut times) = (Vec::new(), [Duration::ZERO; 2]);
-        // The first one is not counted: caches fill, connections open.
-        for run in 0..=RUNS {
-            let mut of_run = [Duration::ZERO; 2];
-            for (n, request) in work(run).iter().enumerate() {
-                // Whoever comes second with one is first with the next.
-                for which in [n % 2, (n + 1) % 2] {
-                    of_run[which] += common::timed(|| ask(&servers[which], request)).1;
-                }
-            }
-            if run > 0 {
-                ratios.push(of_run[1].as_secs_f64() / of_run[0].as_secs_f64());
-                times.iter_mut().zip(of_run).for_each(|(sum, of_run)| *sum += of_run);
-            }
-        }
-        ratios.sort_by(f64::total_cmp);
-        let ms = |time: Duration| time.as_secs_f64() * 1e3 / RUNS as f64;
-        println!("{name:<28} {:>11.1} {:>11.1} {:>7.2}", ms(times[0]), ms(times[1]), ratios[RUNS / 2]);
+    for (name, work) in KINDS.into_iter().chain([EXPORTS]) {
+        let took = measure(&servers, work);
+        println!("{name:<28} {:>11.1} {:>11.1} {:>7.2}", took.ms[0], took.ms[1], took.ratio);
     }
     let [_, sealed] = servers;
     erasures(sealed, n);
@@ -115,21 +59,11 @@ fn erasures(server: Server, n: u64) {
     let many: Vec<String> = (0..AT_ONCE as u64).map(|k| subject((k * 11 + 3) % persons)).collect();
     println!("erasure of {AT_ONCE} at once: {:.0} ms", erase(&many.join(",")).as_secs_f64() * 1e3);
     let pages = |name: &str, server: &Server| {
-        let page = |k: usize| {
-            common::timed(|| {
-                server.text(&common::with_params(
-                    "/v1/events",
-                    &[("q", ["rao basic", "iyer pro", "weber"][k % 3]), ("limit", "50"), ("count", "none")],
-                ))
-            })
-            .1
-        };
+        let questions = ["rao basic", "iyer pro", "weber"];
+        let page = |k: usize| common::timed(|| server.text(&page_of(questions[k % 3]))).1;
         let mut times: Vec<Duration> = (0..PAGES).map(page).collect();
-        println!(
-            "pages {name}: p50 {:.2} ms, p99 {:.2} ms",
-            common::percentile_ms(&mut times, 50),
-            common::percentile_ms(&mut times, 99)
-        );
+        let (p50, p99) = (common::percentile_ms(&mut times, 50), common::percentile_ms(&mut times, 99));
+        println!("pages {name}: p50 {p50:.2} ms, p99 {p99:.2} ms");
     };
     pages("while these are left out of the index", &server);
     let began = Instant::now();

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each bench uses its own part of this")]
 
+pub mod turns;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
