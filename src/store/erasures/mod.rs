@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -41,8 +42,9 @@ use book::Book;
 pub const ERASURES_MAX: usize = 10_000;
 /// A look whether a purge is due, or has come to its end.
 const LOOK: Duration = Duration::from_millis(100);
-/// How far the log is known is written down this often.
+/// How far the log is known is written down this often, and after so many entries: after a crash a start reads what came since.
 const SAVE_EVERY: Duration = Duration::from_secs(600);
+const SAVE_EVENTS: u64 = 262_144;
 /// After a failure a purge is tried again this much later.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -97,6 +99,8 @@ pub struct Erasing {
     /// Held by many while they seal and queue; by one while keys are destroyed: what was sealed with a key stands in the queue before
     /// the entry that ends it.
     sealing: RwLock<()>,
+    /// How far the log was known when it was last written down.
+    known: AtomicU64,
     /// What the book says, for those who only look.
     now: ArcSwap<Now>,
     /// Turned true when a write to the keyring could not be confirmed and the process must end.
@@ -190,8 +194,9 @@ impl Erasing {
         let Tools { reapplied: Reapplied { book }, vault, indexer, source, disk, dir, purge_after, is_poisoned } =
             tools;
         let now = ArcSwap::from_pointee(Now { pending: book.pending.clone(), holds: book.holds.clone() });
+        let known = AtomicU64::new(source.reader().durable().0);
         let (book, sealing) = (Mutex::new(book), RwLock::default());
-        Erasing { vault, indexer, source, disk, dir, purge_after, book, sealing, now, is_poisoned }
+        Erasing { known, vault, indexer, source, disk, dir, purge_after, book, sealing, now, is_poisoned }
     }
 
     /// Seals what is about persons and queues the request.
@@ -347,7 +352,9 @@ impl Erasing {
     fn save(&self, book: &mut Book) {
         self.now.store(Arc::new(Now { pending: book.pending.clone(), holds: book.holds.clone() }));
         book.keys_below = self.vault.keyring().next();
-        let known = book.known_through(&self.source, self.source.reader().durable());
+        let end = self.source.reader().durable();
+        self.known.store(end.0, Ordering::Relaxed);
+        let known = book.known_through(&self.source, end);
         let saved = known
             .map_err(|error| error.to_string())
             .and_then(|_| book.save(&*self.disk, &self.dir).map_err(|error| error.to_string()));
@@ -366,7 +373,8 @@ impl Erasing {
         let mut counted = None;
         let mut saved = Instant::now();
         while !stop.is_set() {
-            if saved.elapsed() >= SAVE_EVERY {
+            let behind = self.source.reader().durable().0.saturating_sub(self.known.load(Ordering::Relaxed));
+            if saved.elapsed() >= SAVE_EVERY || behind >= SAVE_EVENTS {
                 self.close();
                 saved = Instant::now();
             }
