@@ -113,12 +113,23 @@ impl Source {
     ) -> Result<(), EngineError> {
         let read = |seq: &Seq| Ok::<_, EngineError>(self.reader.read(*seq)?);
         let records: Vec<_> = seqs.par_iter().with_min_len(ROWS_PER_CORE_MIN).map(read).collect();
-        for record in records {
-            if !each(self.row(&record?)?)? {
+        // Opening what is sealed costs as much as reading it.
+        let read = records.par_iter().with_min_len(ROWS_PER_CORE_MIN);
+        let rows: Vec<_> = read.map(|record| record.as_ref().ok().map(|record| self.row(record))).collect();
+        let mut unread = None;
+        for (n, row) in rows.into_iter().enumerate() {
+            let Some(row) = row else {
+                unread = Some(n);
+                break;
+            };
+            if !each(row?)? {
                 break;
             }
         }
-        Ok(())
+        match unread.and_then(|n| records.into_iter().nth(n)) {
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Ok(()),
+        }
     }
 
     /// What a proof of an entry begins with: its leaf, and what the leaf commits to.
