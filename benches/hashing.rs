@@ -8,20 +8,14 @@ mod common;
 use std::hint::black_box;
 
 use annals::durable::OsDisk;
-use annals::event::{Catalogue, Intake, validate};
+use annals::event::validate;
 use annals::tree::{Frontier, Hash, Leaf, Tiles, commit, tenant_tag};
 
 const HELD_MAX: u64 = 200_000;
 
 fn main() {
     let n = common::events_wanted().min(HELD_MAX);
-    let intake = Intake {
-        now_ms: common::now_ms(),
-        tenant: "default",
-        is_only_tenant: false,
-        catalogue: Catalogue::builtin(),
-        subject_types: None,
-    };
+    let intake = common::intake();
     let drafts: Vec<_> = annals::demo::volume(n, 1, common::now_ms(), 1)
         .map(|event| validate(&event, &intake).expect("a generated event is good"))
         .collect();

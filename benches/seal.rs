@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use annals::durable::OsDisk;
-use annals::event::{Catalogue, Intake, validate};
+use annals::event::validate;
 use annals::index::source::leaf_hash_of;
 use annals::log::{
     Commit, FrameType, Framed, Opened, Options, Parts, Payload, Reader, Start, VisitError, Visitor, open,
@@ -26,13 +26,7 @@ const READS: u64 = 20_000;
 fn main() {
     let sent: Vec<String> = annals::demo::volume(SEGMENT_EVENTS, 1, common::now_ms(), 1).collect();
     let json_bytes: usize = sent.iter().map(|event| event.len() + 1).sum();
-    let intake = Intake {
-        now_ms: common::now_ms(),
-        tenant: "default",
-        is_only_tenant: false,
-        catalogue: Catalogue::builtin(),
-        subject_types: None,
-    };
+    let intake = common::intake();
     let body = |event: &String| validate(event, &intake).expect("a generated event is good").body;
     let events: Vec<String> = sent.iter().map(body).collect();
     drop(sent);

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use annals::event::{Catalogue, Intake};
 use serde_json::Value;
 
 /// Events in one request of a bulk load.
@@ -46,6 +47,17 @@ pub struct Server {
 /// How many events to use: `ANNALS_BENCH_EVENTS`, 1,000,000 by default.
 pub fn events_wanted() -> u64 {
     number_from("ANNALS_BENCH_EVENTS", 1_000_000)
+}
+
+/// What a server asks of an event as it comes in.
+pub fn intake() -> Intake<'static> {
+    Intake {
+        now_ms: now_ms(),
+        tenant: "default",
+        is_only_tenant: false,
+        catalogue: Catalogue::builtin(),
+        subject_types: None,
+    }
 }
 
 /// How long to keep on what is measured over a while: `ANNALS_BENCH_SECONDS`, 30 by default.

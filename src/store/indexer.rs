@@ -140,8 +140,9 @@ struct Adjusted {
 impl Erased {
     fn of(mut pending: Vec<Pending>) -> Erased {
         pending.sort_by_key(|pending| pending.requested);
-        let through = pending.last().map_or(Seq::ZERO, |last| last.requested.plus(1));
-        Erased { pending, through, ..Erased::default() }
+        let mut erased = Erased { pending, ..Erased::default() };
+        erased.raise_through();
+        erased
     }
 
     /// Nobody can open any more what was asked for below the first whose keys may be there.

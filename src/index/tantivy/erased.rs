@@ -55,9 +55,7 @@ impl ErasedDocs {
             }
         }
         for part in PartKind::ALL {
-            let docs = found.of_mut(part);
-            docs.sort_unstable();
-            docs.dedup();
+            each_once(found.of_mut(part));
         }
         Ok((!found.is_empty()).then_some(found))
     }
@@ -68,8 +66,7 @@ impl ErasedDocs {
         for part in PartKind::ALL {
             let docs = all.of_mut(part);
             docs.extend_from_slice(more.of(part));
-            docs.sort_unstable();
-            docs.dedup();
+            each_once(docs);
         }
         all
     }
@@ -91,8 +88,7 @@ impl ErasedDocs {
     /// Those of which any part is, each once, rising.
     pub fn all(&self) -> Vec<DocId> {
         let mut all = [&*self.content, &self.who].concat();
-        all.sort_unstable();
-        all.dedup();
+        each_once(&mut all);
         all
     }
 
@@ -106,6 +102,12 @@ impl ErasedDocs {
     fn is_empty(&self) -> bool {
         self.content.is_empty() && self.who.is_empty()
     }
+}
+
+/// Each once, rising.
+fn each_once(docs: &mut Vec<DocId>) {
+    docs.sort_unstable();
+    docs.dedup();
 }
 
 /// What is erased in each segment that knows nothing of it yet.

@@ -274,8 +274,7 @@ pub fn merge(place: Place<'_>, spans: &[Arc<Span>], is_stopping: &Arc<AtomicBool
     let temporary = Temporary::new(place, within)?;
     let mut segments = Vec::with_capacity(spans.len());
     for span in spans {
-        let index = Index::open(MmapDirectory::open(&span.dir).map_err(|e| tantivy_error(e.into()))?);
-        segments.extend(index.and_then(|index| index.searchable_segments()).map_err(tantivy_error)?);
+        segments.extend(segments_in(&span.dir)?);
     }
     merge_segments(&whole(&segments), Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let generation = spans.iter().map(|span| span.summary.generation).max().unwrap_or(0);
@@ -304,21 +303,17 @@ pub fn purge(
         left.remove(*doc);
         again.push(Seq(span.piece.columns.seq.get_val(*doc)));
     }
-    let segments = |dir: &Path| {
-        let index = Index::open(MmapDirectory::open(dir).map_err(|e| tantivy_error(e.into()))?);
-        index.and_then(|index| index.searchable_segments()).map_err(tantivy_error)
-    };
     let (mut fresh, mut merged) = (Vec::new(), Vec::new());
     for (n, seqs) in again.chunks(PURGE_DOCS_MAX).enumerate() {
         let part = Temporary::named(place, format!("{}-{}-{n}", span.summary.first, span.summary.last))?;
         write_documents(part.open()?, seqs.iter().map(|seq| source.one_to_index(*seq)), seqs.len())?;
-        merged.extend(whole(&segments(&part.dir)?));
+        merged.extend(whole(&segments_in(&part.dir)?));
         // Removed when they are merged.
         fresh.push(part);
     }
     if again.len() < span.piece.reader.max_doc() as usize {
         let left = alive(&left).map_err(at(&span.dir))?;
-        merged.extend(segments(&span.dir)?.into_iter().map(|segment| (segment, Some(left.clone()))));
+        merged.extend(segments_in(&span.dir)?.into_iter().map(|segment| (segment, Some(left.clone()))));
     }
     merge_segments(&merged, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let contents = Contents { within: span.summary.run(), generation: generation + 1, body_bytes, erased_through };
@@ -579,6 +574,11 @@ pub fn gaps(spans: &[Arc<Span>], end: Seq) -> Vec<Within> {
         gaps.push(Within { from: next, to: end });
     }
     gaps
+}
+
+fn segments_in(dir: &Path) -> Result<Vec<Segment>, SpanError> {
+    let index = Index::open(MmapDirectory::open(dir).map_err(|e| tantivy_error(e.into()))?);
+    index.and_then(|index| index.searchable_segments()).map_err(tantivy_error)
 }
 
 fn open_index(dir: &Path) -> ::tantivy::Result<::tantivy::IndexReader> {

@@ -153,16 +153,15 @@ impl Book {
         durable::replace(disk, dir, FILE, &serde_json::to_vec(self).map_err(io::Error::other)?)
     }
 
-    /// Nothing below this is news: entries of erasures come only by way of this book. Answers how much that is more than before.
+    /// Nothing below this is news: entries of erasures come only by way of this book.
     ///
     /// # Errors
     /// When the last entry cannot be read.
-    pub fn known_through(&mut self, source: &Source, end: Seq) -> Result<u64, EngineError> {
-        let more = end.0.saturating_sub(self.through.0);
-        if more > 0 {
+    pub fn known_through(&mut self, source: &Source, end: Seq) -> Result<(), EngineError> {
+        if end > self.through {
             (self.last_hash, self.through) = (hash_below(source, end)?, end);
         }
-        Ok(more)
+        Ok(())
     }
 
     fn read(&mut self, source: &Source, end: Seq, tell: &Tell<'_>) -> Result<(), EngineError> {
@@ -179,7 +178,7 @@ impl Book {
             }
             Ok(())
         })?;
-        self.known_through(source, end).map(drop)
+        self.known_through(source, end)
     }
 
     /// An erasure is entered.

@@ -208,12 +208,8 @@ impl Erasing {
         // Whoever has nothing to seal does not wait for an erasure.
         let has_personal = append.drafts.iter().any(|draft| !draft.personal.is_empty());
         let _sealing = has_personal.then(|| self.sealing.read());
-        let sealed = ToWrite::seal(append, Some(&self.vault));
-        if sealed.is_err() && self.vault.keyring().is_poisoned() {
-            error!("a write to the keyring could not be confirmed");
-            self.is_poisoned.send_replace(true);
-        }
-        writer.append(sealed?)
+        let sealed = ToWrite::seal(append, Some(&self.vault)).inspect_err(|_| self.end_if_poisoned())?;
+        writer.append(sealed)
     }
 
     /// What is known now.
@@ -305,7 +301,8 @@ impl Erasing {
         self.indexer.erase(begun.iter().map(pending).collect(), destroyed.is_ok());
         book.is_stale = was_stale;
         self.save(&mut book);
-        self.unless_poisoned(destroyed)?;
+        self.end_if_poisoned();
+        destroyed?;
         for (n, first) in again {
             asked[n] = asked[first].clone().map(|asked| match asked {
                 Asked::Begun(erasure) => Asked::Known(erasure.id),
@@ -316,12 +313,11 @@ impl Erasing {
     }
 
     /// A keyring that cannot confirm a write ends the process, as a log does.
-    fn unless_poisoned<T>(&self, done: Result<T, KeyringError>) -> Result<T, KeyringError> {
+    fn end_if_poisoned(&self) {
         if self.vault.keyring().is_poisoned() {
             error!("a write to the keyring could not be confirmed");
             self.is_poisoned.send_replace(true);
         }
-        done
     }
 
     /// Says that these may not be erased, or may again, with one write. Answers of how many that was not so before.
@@ -357,7 +353,7 @@ impl Erasing {
         let known = book.known_through(&self.source, end);
         let saved = known
             .map_err(|error| error.to_string())
-            .and_then(|_| book.save(&*self.disk, &self.dir).map_err(|error| error.to_string()));
+            .and_then(|()| book.save(&*self.disk, &self.dir).map_err(|error| error.to_string()));
         if let Err(error) = saved {
             warn!("the next start reads the log for erasures again: {error}");
         }
@@ -454,7 +450,9 @@ impl Erasing {
             return Ok(());
         }
         let _sealing = self.sealing.write();
-        self.unless_poisoned(keyring.erase_all(&alive, clock::now_ms())).map(drop)
+        let erased = keyring.erase_all(&alive, clock::now_ms());
+        self.end_if_poisoned();
+        erased.map(drop)
     }
 
     /// How many entries were sealed for each, and which the first and the last are. All of the log before is read, once for all of them.
