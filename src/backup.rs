@@ -16,6 +16,8 @@ use crate::tree::files::{NOTES, PUBLIC_KEY, REPLACED_KEYS};
 
 /// Bytes copied at a time.
 const CHUNK_BYTES: usize = 1 << 20;
+/// A sealed segment's footer: 152 bytes and 24 for each of its blocks, of which there are 16,384 at most.
+const FOOTER_LOOK_BYTES: u64 = 512 << 10;
 /// HEAD is two slots of 4 KiB.
 const HEAD_BYTES_MAX: u64 = 8 << 10;
 /// The largest of the small files: saved views may have so much.
@@ -212,13 +214,13 @@ impl Job<'_> {
                 .ok_or_else(|| BackupError::Damaged { segment: from.clone(), size })?,
             None => source.len().map_err(at(&from))?,
         };
-        let there = match self.disk.open_read(&to) {
-            Ok(file) => Some(file.len().map_err(at(&to))?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        let is_there = match self.disk.open_read(&to) {
+            Ok(there) => is_sealed_alike(&*source, &*there, length).map_err(at(&to))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(at(&to)(error)),
         };
-        // A finished file never changes. The last one may have been cut at another place.
-        if there != Some(length) || up_to.is_some() {
+        // A sealed file changes only when something is cut out of it; a `.log` goes on, and its end may lie elsewhere.
+        if !(is_there && segment.is_sealed) {
             self.copy_bytes(&*source, length, &to, progress)?;
             self.segments_copied += 1;
         }
@@ -287,6 +289,22 @@ impl Job<'_> {
         self.bytes += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// Whether two sealed files are the same by their footers, which have a digest of what is in them.
+fn is_sealed_alike(one: &dyn DiskFile, other: &dyn DiskFile, length: u64) -> io::Result<bool> {
+    if other.len()? != length {
+        return Ok(false);
+    }
+    let from = length.saturating_sub(FOOTER_LOOK_BYTES);
+    let end = |file: &dyn DiskFile| {
+        let mut bytes = vec![0; (length - from) as usize];
+        read_up_to(file, &mut bytes, from).map(|got| {
+            bytes.truncate(got);
+            bytes
+        })
+    };
+    Ok(end(one)? == end(other)?)
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> BackupError + use<> {

@@ -34,6 +34,7 @@ pub mod oidc;
 pub mod store;
 // floor 5
 pub mod cosigner;
+pub mod excise;
 pub mod wire;
 // floor 6
 pub mod api;

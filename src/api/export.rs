@@ -316,7 +316,7 @@ impl Rows<'_> {
                     let proof = prover.inclusion(seq.0).map_err(io::Error::other)?;
                     self.provers.lock().push(prover);
                     let proof = proof.ok_or_else(|| io::Error::other("a row is not in the signed tree"))?;
-                    bundle::write_row(seq, &entry.leaf, &entry.salt, &entry.body, &proof, &mut text);
+                    bundle::write_row(seq, &entry.leaf, &entry.content, &proof, &mut text);
                 }
             }
         }

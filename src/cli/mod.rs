@@ -6,6 +6,7 @@ mod client;
 mod config;
 mod demo;
 mod erase;
+mod excise;
 mod export;
 mod key;
 mod keyring;
@@ -80,6 +81,9 @@ enum Verb {
     /// Count, copy or wrap anew the keys of those who can be erased
     #[command(after_help = EXIT_CODES)]
     Keyring(keyring::KeyringArgs),
+    /// Cut the content of single entries out of a log for good (while no server runs on it)
+    #[command(after_help = EXIT_CODES)]
+    Excise(excise::ExciseArgs),
     /// Explain every setting, and show what they are now
     #[command(after_help = EXIT_CODES)]
     Config(config::ConfigArgs),
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         Verb::Key(args) => args.run(),
         Verb::Erase(args) => args.run(),
         Verb::Hold(args) => args.run(),
+        Verb::Excise(args) => args.run(),
         Verb::Keyring(args) => args.run(),
         Verb::Config(args) => args.run(),
     };

@@ -1,6 +1,7 @@
 //! What an event is: its model, its limits, the check at the door, its stored bytes and its one JSON rendering.
 //! Pure: no clock, no disk. What the bytes are framed in, `log` knows; what can be found in them, `text` and `query`.
 
+mod absent;
 mod body;
 mod catalogue;
 mod fault;
@@ -13,6 +14,7 @@ mod same;
 mod time;
 mod validate;
 
+pub use absent::{BLANK, stand_in};
 pub use body::{BodyError, add_sealed};
 pub use catalogue::{ActionInfo, Catalogue, CatalogueError, Category, fold_name};
 pub use fault::{Fault, FaultCode};

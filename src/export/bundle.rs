@@ -31,6 +31,25 @@ pub struct Head<'a> {
     pub checkpoint: &'a str,
 }
 
+/// What a row's leaf commits to, as far as it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// All of it.
+    Whole {
+        /// What keeps the commitment from being guessed.
+        salt: [u8; 16],
+        /// The body, byte for byte.
+        body: Vec<u8>,
+    },
+    /// It was cut out of the log for good.
+    CutOut {
+        /// The entry that says who had that done, and why.
+        by: Seq,
+        /// Whose it was; the leaf has a hash of it.
+        tenant: String,
+    },
+}
+
 /// Appends the first line.
 pub fn write_head(head: &Head<'_>, out: &mut String) {
     put(out, format_args!("{{\"annals_bundle\":{VERSION}"));
@@ -48,28 +67,31 @@ pub fn write_head(head: &Head<'_>, out: &mut String) {
 }
 
 /// Appends one row's line.
-pub fn write_row(seq: Seq, leaf: &[u8; LEAF_BYTES], salt: &[u8; 16], body: &[u8], proof: &[Hash], out: &mut String) {
-    write_members(seq, leaf, salt, body, proof, out);
+pub fn write_row(seq: Seq, leaf: &[u8; LEAF_BYTES], content: &Content, proof: &[Hash], out: &mut String) {
+    write_members(seq, leaf, content, proof, out);
     out.push_str("}\n");
 }
 
-/// Appends `{"seq","leaf","salt","body","proof":[…]`, open for more: what is needed to check one entry.
-pub fn write_members(
-    seq: Seq,
-    leaf: &[u8; LEAF_BYTES],
-    salt: &[u8; 16],
-    body: &[u8],
-    proof: &[Hash],
-    out: &mut String,
-) {
-    out.reserve(body.len() * 4 / 3 + proof.len() * 48 + 256);
+/// Appends `{"seq","leaf","salt","body","proof":[…]`, open for more: what is needed to check one entry. Where the content was cut
+/// out, `"excised":{"by","tenant"}` stands in the place of salt and body.
+pub fn write_members(seq: Seq, leaf: &[u8; LEAF_BYTES], content: &Content, proof: &[Hash], out: &mut String) {
     put(out, format_args!("{{\"seq\":{seq},\"leaf\":\""));
     STANDARD.encode_string(leaf, out);
-    out.push_str("\",\"salt\":\"");
-    STANDARD.encode_string(salt, out);
-    out.push_str("\",\"body\":\"");
-    STANDARD.encode_string(body, out);
-    out.push_str("\",\"proof\":[");
+    match content {
+        Content::Whole { salt, body } => {
+            out.reserve(body.len() * 4 / 3 + proof.len() * 48 + 256);
+            out.push_str("\",\"salt\":\"");
+            STANDARD.encode_string(salt, out);
+            out.push_str("\",\"body\":\"");
+            STANDARD.encode_string(body, out);
+            out.push_str("\",\"proof\":[");
+        }
+        Content::CutOut { by, tenant } => {
+            put(out, format_args!("\",\"excised\":{{\"by\":{by},\"tenant\":"));
+            write_string(tenant, out);
+            out.push_str("},\"proof\":[");
+        }
+    }
     for (i, hash) in proof.iter().enumerate() {
         out.push_str(if i == 0 { "\"" } else { ",\"" });
         STANDARD.encode_string(hash, out);
@@ -103,7 +125,10 @@ mod tests {
         let head =
             Head { origin: "annals/x", key: key.public(), query: "a\"b", order: "-time", checkpoint: "annals/x\n0\n" };
         write_head(&head, &mut out);
-        write_row(Seq(7), &[1; LEAF_BYTES], &[2; 16], b"{}", &[[3; 32], [4; 32]], &mut out);
+        let content = Content::Whole { salt: [2; 16], body: b"{}".to_vec() };
+        write_row(Seq(7), &[1; LEAF_BYTES], &content, &[[3; 32], [4; 32]], &mut out);
+        let content = Content::CutOut { by: Seq(9), tenant: "a\"b".into() };
+        write_row(Seq(8), &[1; LEAF_BYTES], &content, &[], &mut out);
         write_last(1, Some(9), &mut out);
         write_last(0, None, &mut out);
         let lines: Vec<&str> = out.lines().collect();
@@ -115,6 +140,7 @@ mod tests {
         assert!(lines[0].ends_with("\"query\":\"a\\\"b\",\"order\":\"-time\",\"checkpoint\":\"annals/x\\n0\\n\"}"));
         let row: serde_json::Value = serde_json::from_str(lines[1]).unwrap();
         assert_eq!((&row["seq"], &row["body"], row["proof"].as_array().unwrap().len()), (&7.into(), &"e30=".into(), 2));
-        assert_eq!(lines[2..], ["{\"rows\":1,\"last_seq\":9}", "{\"rows\":0,\"last_seq\":null}"]);
+        assert!(lines[2].ends_with(r#"","excised":{"by":9,"tenant":"a\"b"},"proof":[]}"#), "{}", lines[2]);
+        assert_eq!(lines[3..], ["{\"rows\":1,\"last_seq\":9}", "{\"rows\":0,\"last_seq\":null}"]);
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::event::row::Added;
-use crate::event::{BodyHead, Entry, Event, Kind, PartKind, Seen, SeenParts};
+use crate::event::{self, BodyHead, Entry, Event, Kind, PartKind, Seen, SeenParts};
+use crate::export::bundle::Content;
 use crate::index::{EngineError, Within};
 use crate::log::payload::Payload;
-use crate::log::{Reader, Record};
+use crate::log::{Excised, FrameType, Parts, ReadError, Reader, Record};
 use crate::privacy::{Plaintext, Vault};
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
@@ -66,10 +67,40 @@ pub struct Evidence {
     pub seq: Seq,
     /// The leaf.
     pub leaf: [u8; LEAF_BYTES],
-    /// What keeps the commitment from being guessed.
-    pub salt: [u8; 16],
-    /// The body, byte for byte.
-    pub body: Vec<u8>,
+    /// What the leaf commits to.
+    pub content: Content,
+}
+
+/// A record whose payload is an event's: its own or, if its content was cut out, that of its stand-in.
+struct Stored {
+    record: Record,
+    /// What is left of one that was cut out: its leaf's hash.
+    left: Option<Hash>,
+}
+
+impl Stored {
+    fn of(record: Record) -> Result<Stored, EngineError> {
+        match record.frame_type {
+            FrameType::Event => Ok(Stored { record, left: None }),
+            FrameType::Excised | FrameType::Commit | FrameType::Seal => Stored::stand_in(record),
+        }
+    }
+
+    fn stand_in(record: Record) -> Result<Stored, EngineError> {
+        let seq = record.seq;
+        let excised = Excised::decode(&record.payload).map_err(|e| broken(seq, e))?;
+        let leaf = verify::leaf_of_excised(&excised).map_err(|e| broken(seq, e))?;
+        let Leaf { kind, received_ms, tenant_seq, .. } = leaf;
+        let body = event::stand_in(seq, received_ms, excised.tenant, excised.by).body();
+        let mut payload = Vec::new();
+        Payload { kind, received_ms, tenant_seq, salt: [0; 16], body: body.as_bytes(), parts: Parts::NONE }
+            .encode(&mut payload);
+        Ok(Stored { record: Record { payload, ..record }, left: Some(leaf.hash()) })
+    }
+
+    fn payload(&self) -> Result<Payload<'_>, EngineError> {
+        Payload::decode(&self.record.payload).map_err(|e| broken(self.record.seq, e))
+    }
 }
 
 impl Source {
@@ -100,8 +131,8 @@ impl Source {
 
     /// One row, handed to `each` as bytes.
     pub fn with_row<T>(&self, seq: Seq, each: impl FnOnce(Row<'_>) -> T) -> Result<T, EngineError> {
-        let record = self.reader.read(seq)?;
-        Ok(each(self.row(&record)?))
+        let stored = self.read(seq)?;
+        Ok(each(self.row(&stored)?))
     }
 
     /// The rows of some entries, in the order of `seqs`, until `each` says no. They are read on all cores and then shown one
@@ -111,7 +142,7 @@ impl Source {
         seqs: &[Seq],
         mut each: impl FnMut(Row<'_>) -> Result<bool, EngineError>,
     ) -> Result<(), EngineError> {
-        let read = |seq: &Seq| Ok::<_, EngineError>(self.reader.read(*seq)?);
+        let read = |seq: &Seq| self.read(*seq);
         let records: Vec<_> = seqs.par_iter().with_min_len(ROWS_PER_CORE_MIN).map(read).collect();
         // Opening what is sealed costs as much as reading it.
         let read = records.par_iter().with_min_len(ROWS_PER_CORE_MIN);
@@ -135,31 +166,48 @@ impl Source {
     /// What a proof of an entry begins with: its leaf, and what the leaf commits to.
     pub fn evidence(&self, seq: Seq) -> Result<Evidence, EngineError> {
         let record = self.reader.read(seq)?;
+        if record.frame_type == FrameType::Excised {
+            let Excised { leaf, by, tenant } = Excised::decode(&record.payload).map_err(|e| broken(seq, e))?;
+            return Ok(Evidence { seq, leaf: *leaf, content: Content::CutOut { by, tenant: tenant.to_owned() } });
+        }
         let payload = Payload::decode(&record.payload).map_err(|e| broken(seq, e))?;
-        let leaf = leaf(seq, &payload)?;
-        Ok(Evidence { seq, leaf: leaf.encode(), salt: payload.salt, body: payload.body.to_vec() })
+        let leaf = leaf(seq, &payload)?.encode();
+        Ok(Evidence { seq, leaf, content: Content::Whole { salt: payload.salt, body: payload.body.to_vec() } })
     }
 
     /// What was sealed of an entry, byte for byte, as far as the reader may see it and it can be opened.
     pub fn opened(&self, seq: Seq) -> Result<Vec<Plaintext>, EngineError> {
         let (Personal::Shown, Some(vault)) = (self.personal, &self.vault) else { return Ok(Vec::new()) };
-        let record = self.reader.read(seq)?;
-        let payload = Payload::decode(&record.payload).map_err(|e| broken(seq, e))?;
+        let stored = self.read(seq)?;
+        let payload = stored.payload()?;
         vault.plaintexts(payload.salt, payload.parts).map_err(|e| broken(seq, e))
+    }
+
+    /// Whether the content of an entry was cut out.
+    pub fn is_cut_out(&self, seq: Seq) -> Result<bool, EngineError> {
+        Ok(self.reader.read(seq)?.frame_type == FrameType::Excised)
     }
 
     /// One entry.
     pub fn entry(&self, seq: Seq) -> Result<Entry, EngineError> {
-        let record = self.reader.read(seq)?;
-        self.row(&record)?.entry()
+        let stored = self.read(seq)?;
+        self.row(&stored)?.entry()
+    }
+
+    fn read(&self, seq: Seq) -> Result<Stored, EngineError> {
+        Stored::of(self.reader.read(seq)?)
+    }
+
+    fn stored(&self, within: Within) -> impl Iterator<Item = Result<Stored, EngineError>> + Send + use<> {
+        self.reader.range(within.from, within.to).map(|record: Result<Record, ReadError>| Stored::of(record?))
     }
 
     /// The entries of a range, in order, with the length of each body in bytes.
     pub fn range(&self, within: Within) -> impl Iterator<Item = Result<(Entry, usize), EngineError>> + Send + use<> {
         let source = self.clone();
-        self.reader.range(within.from, within.to).map(move |record| {
-            let record = record?;
-            let row = source.row(&record)?;
+        self.stored(within).map(move |stored| {
+            let stored = stored?;
+            let row = source.row(&stored)?;
             Ok((row.entry()?, row.body.len()))
         })
     }
@@ -167,23 +215,23 @@ impl Source {
     /// The entries of a range as an index takes them.
     pub fn to_index(&self, within: Within) -> impl Iterator<Item = Result<ToIndex, EngineError>> + Send + use<> {
         let source = self.clone();
-        self.reader.range(within.from, within.to).map(move |record| source.indexed(&record?))
+        self.stored(within).map(move |stored| source.indexed(&stored?))
     }
 
     /// One entry as an index takes it.
     pub fn one_to_index(&self, seq: Seq) -> Result<ToIndex, EngineError> {
-        self.indexed(&self.reader.read(seq)?)
+        self.indexed(&self.read(seq)?)
     }
 
-    fn indexed(&self, record: &Record) -> Result<ToIndex, EngineError> {
+    fn indexed(&self, stored: &Stored) -> Result<ToIndex, EngineError> {
         let clear = Source { personal: Personal::Hidden, ..self.clone() };
-        let row = clear.row(record)?;
+        let (row, record) = (clear.row(stored)?, &stored.record);
         let (entry, body_len) = (row.entry()?, row.body.len());
         let mut sealed = Vec::new();
         if !entry.event.sealed.is_empty()
             && let Some(vault) = &self.vault
         {
-            let payload = Payload::decode(&record.payload).map_err(|e| broken(record.seq, e))?;
+            let payload = stored.payload()?;
             for kind in PartKind::ALL {
                 let mut alone = entry.event.without_personal();
                 alone.sealed.retain(|digest| digest.kind == kind);
@@ -208,8 +256,8 @@ impl Source {
         within: Within,
         mut each: impl FnMut(Row<'_>) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        for record in self.reader.range(within.from, within.to) {
-            each(self.row(&record?)?)?;
+        for stored in self.stored(within) {
+            each(self.row(&stored?)?)?;
         }
         Ok(())
     }
@@ -217,12 +265,11 @@ impl Source {
     /// The numbers of the keys that the entries of a range are sealed under, in order; those of which nothing is sealed are left out.
     pub fn keys_of(&self, within: Within, mut each: impl FnMut(Seq, &[u64]) -> bool) -> Result<(), EngineError> {
         let mut keys = Vec::new();
-        for record in self.reader.range(within.from, within.to) {
-            let record = record?;
-            let payload = Payload::decode(&record.payload).map_err(|e| broken(record.seq, e))?;
+        for stored in self.stored(within) {
+            let stored = stored?;
             keys.clear();
-            keys.extend(payload.parts.iter().flat_map(|part| part.keys()));
-            if !each(record.seq, &keys) {
+            keys.extend(stored.payload()?.parts.iter().flat_map(|part| part.keys()));
+            if !each(stored.record.seq, &keys) {
                 break;
             }
         }
@@ -288,18 +335,17 @@ pub struct ToIndex {
 }
 
 impl Source {
-    fn row<'a>(&self, record: &'a Record) -> Result<Row<'a>, EngineError> {
-        let seq = record.seq;
-        let payload = Payload::decode(&record.payload).map_err(|e| broken(seq, e))?;
+    fn row<'a>(&self, stored: &'a Stored) -> Result<Row<'a>, EngineError> {
+        let (seq, payload) = (stored.record.seq, stored.payload()?);
         let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
         let kind = Kind::from_byte(payload.kind).ok_or_else(|| broken(seq, "unknown kind"))?;
         let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
-        let leaf = verify::leaf(&payload, &head.tenant);
-        let hash = tree::leaf_hash(&leaf.encode());
+        let computed = || tree::leaf_hash(&verify::leaf(&payload, &head.tenant).encode());
+        let hash = stored.left.unwrap_or_else(computed);
         let (body, parts) = self.shown(seq, &payload, body)?;
         let key_max = payload.parts.iter().flat_map(|part| part.keys()).max().unwrap_or(0);
         let received_ms = payload.received_ms;
-        Ok(Row { seq, received_ms, hash, kind, head, body, parts, defaults: record.flags, key_max })
+        Ok(Row { seq, received_ms, hash, kind, head, body, parts, defaults: stored.record.flags, key_max })
     }
 
     /// What the reader sees of a body, and what became of its sealed parts.

@@ -162,6 +162,22 @@ impl Remains {
         Ok(remains)
     }
 
+    /// Puts an EXCISED frame in the place of an event's: what `payload` makes of the event's payload, which must be as long, or nothing
+    /// if that is `None`. Says whether there is one now.
+    pub fn cut_out(&mut self, seq: Seq, payload: impl FnOnce(FrameType, &[u8]) -> Option<Vec<u8>>) -> bool {
+        let (Some(header), Some((head, range))) = (&self.header, self.events.get_mut(&seq)) else { return false };
+        let before = &self.bytes[range.start + FRAME_HEADER_BYTES..][..head.payload_len as usize];
+        let Some(after) = payload(head.frame_type, before).filter(|after| after.len() == before.len()) else {
+            return false;
+        };
+        let mut framed = Vec::with_capacity(range.len());
+        frame::write(&mut framed, &header.salt, FrameType::Excised, 0, seq, head.batch, &after);
+        let Some(head_now) = frame::decode(&framed, &header.salt) else { return false };
+        self.bytes[range.clone()].copy_from_slice(&framed);
+        *head = head_now;
+        true
+    }
+
     /// Only its header, if that is whole.
     pub fn header_only(&self) -> Option<Remains> {
         let header = self.header.clone()?;
@@ -342,10 +358,13 @@ pub fn mend(
         for seq in (next.0..commit.size.0).map(Seq) {
             let mut is_whole_somewhere = false;
             let mut chosen = None;
-            for (i, copy) in copies.iter().enumerate() {
-                let Some((head, range)) = copy.events.get(&seq).filter(|(head, _)| head.batch == batch) else {
-                    continue;
-                };
+            // What was cut out of one copy is not brought back from another.
+            let in_order =
+                [true, false].into_iter().flat_map(|cut| copies.iter().enumerate().map(move |copy| (cut, copy)));
+            for (is_cut_out, (i, copy)) in in_order {
+                let is_it =
+                    |head: &FrameHeader| head.batch == batch && (head.frame_type == FrameType::Excised) == is_cut_out;
+                let Some((head, range)) = copy.events.get(&seq).filter(|(head, _)| is_it(head)) else { continue };
                 let framed = &copy.bytes[range.clone()];
                 let payload = &framed[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + head.payload_len as usize];
                 is_whole_somewhere = true;

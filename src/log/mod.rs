@@ -8,7 +8,9 @@
 
 mod blocks;
 mod commit;
+mod cut_out;
 mod dictionary;
+mod excised;
 mod frame;
 mod head;
 mod header;
@@ -37,6 +39,8 @@ use std::sync::Arc;
 use crate::seq::Seq;
 
 pub use commit::Commit;
+pub use cut_out::{CutError, Cutter, LeafOf, cut_out};
+pub use excised::Excised;
 pub use frame::{FrameType, PAYLOAD_BYTES_MAX, framed_bytes};
 pub use head::{Head, HeadError, HeadFile, Slot, inspect_slots, latest};
 pub use mend::{Gap, Judge, Mended, Remains, SegmentFile, SegmentPlace, Taken, Wanted, mend, read_strictly};
@@ -222,7 +226,7 @@ pub enum OpenError {
 }
 
 /// 64 small hex digits, for messages.
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
         // Writing to a String cannot fail.

@@ -84,7 +84,7 @@ fn part_at(b: &[u8], at: usize) -> Result<(Part<'_>, usize), PayloadError> {
     Ok((Part { kind, keys: b[keys_at..nonce_at].as_chunks().0, nonce, ciphertext: &b[from..end] }, end))
 }
 
-fn need(b: &[u8], expected: usize) -> Result<(), PayloadError> {
+pub(super) fn need(b: &[u8], expected: usize) -> Result<(), PayloadError> {
     if b.len() < expected { Err(PayloadError::Short { found: b.len(), expected }) } else { Ok(()) }
 }
 

@@ -4,6 +4,7 @@ use crate::index::source::leaf_hash_of;
 use crate::log::{FrameType, VisitError};
 use crate::seq::Seq;
 use crate::tree::{LastTile, TileReader};
+use crate::verify::leaf_of;
 
 /// Holds events against `tree/L0`, a tile at a time.
 pub struct Leaves<'a> {
@@ -24,13 +25,12 @@ impl<'a> Leaves<'a> {
     /// # Errors
     /// `Corrupt` if it is not, `Failed` if the tree cannot be read.
     pub fn check(&mut self, seq: Seq, frame_type: FrameType, payload: &[u8]) -> Result<(), VisitError> {
+        // What exactly is wrong would quote the body.
+        let unread = || VisitError::Corrupt(format!("event {seq} cannot be read as an event"));
         let leaf = match frame_type {
-            FrameType::Event => leaf_hash_of(seq, payload).map_err(|_| {
-                // What exactly is wrong would quote the body.
-                VisitError::Corrupt(format!("event {seq} cannot be read as an event"))
-            })?,
-            // Nobody writes EXCISED frames yet; a start refuses them too.
-            FrameType::Excised | FrameType::Commit | FrameType::Seal => {
+            FrameType::Event => leaf_hash_of(seq, payload).map_err(|_| unread())?,
+            FrameType::Excised => leaf_of(frame_type, payload).map_err(|_| unread())?.hash(),
+            FrameType::Commit | FrameType::Seal => {
                 return Err(VisitError::Corrupt(format!(
                     "a {frame_type:?} frame stands where event {seq} is expected"
                 )));

@@ -7,6 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::excised::Cut;
 use super::notes::{Anchor, HeldNote};
 use super::report::{Place, Report};
 use super::served::{Evidence, Proven};
@@ -113,6 +114,10 @@ impl BundleCheck {
             State::End if is_cut => self.found("the last line does not end"),
             State::End | State::Refused => {}
         }
+        if self.report.cut_out > 0 {
+            let why = "of entries whose content was cut out only the leaves are here: that they were to be cut out says the log";
+            self.report.remarks.push(why.into());
+        }
         if self.more_findings > 0 {
             self.report.remarks.push(format!("{} more findings are not listed", self.more_findings));
         }
@@ -178,7 +183,10 @@ impl BundleCheck {
         rows.rows += 1;
         match evidence.check(rows.size, &rows.root) {
             Ok(proven) => {
-                self.report.bodies += 1;
+                match proven.cut {
+                    Some(Cut::Out(_)) => self.report.cut_out += 1,
+                    Some(Cut::Says(_)) | None => self.report.bodies += 1,
+                }
                 if let Some(why) = rows.follow(&proven) {
                     self.found(why);
                 }

@@ -3,13 +3,13 @@
 use std::str::Utf8Error;
 
 use crate::event::{BodyHead, HeadError, Kind};
-use crate::log::{FrameType, Payload, PayloadError};
+use crate::log::{Excised, FrameType, Payload, PayloadError};
 use crate::tree::{Leaf, commit, tenant_tag};
 
 /// Why a record is not the event that is due.
 #[derive(Debug, thiserror::Error)]
 pub enum EventFault {
-    /// No event frame. (Excised events come with erasure.)
+    /// No event's frame.
     #[error("a {0:?} frame stands where an event is expected")]
     Frame(FrameType),
     /// The payload cannot be taken apart.
@@ -21,6 +21,12 @@ pub enum EventFault {
     /// The body is no event.
     #[error("the body is not an event's: {0}")]
     Body(#[from] HeadError),
+    /// What is left of it is not an event's leaf.
+    #[error("what is left of it has no leaf of a known version")]
+    Leaf,
+    /// What is left of it is of two tenants.
+    #[error("what is left of it names another tenant than its leaf")]
+    Tenant,
     /// A kind that only a newer version or a forger writes.
     #[error("kind {found} is not known here")]
     Kind {
@@ -47,12 +53,24 @@ pub enum EventFault {
 
 /// The leaf of a record, computed from its bytes alone.
 pub fn leaf_of(frame_type: FrameType, payload: &[u8]) -> Result<Leaf, EventFault> {
-    if frame_type != FrameType::Event {
-        return Err(EventFault::Frame(frame_type));
+    match frame_type {
+        FrameType::Event => {
+            let payload = Payload::decode(payload)?;
+            let head = BodyHead::read_all(std::str::from_utf8(payload.body)?)?;
+            Ok(leaf(&payload, &head.tenant))
+        }
+        FrameType::Excised => leaf_of_excised(&Excised::decode(payload)?),
+        FrameType::Commit | FrameType::Seal => Err(EventFault::Frame(frame_type)),
     }
-    let payload = Payload::decode(payload)?;
-    let head = BodyHead::read_all(std::str::from_utf8(payload.body)?)?;
-    Ok(leaf(&payload, &head.tenant))
+}
+
+/// The leaf that is left of an event whose content was cut out.
+pub fn leaf_of_excised(excised: &Excised<'_>) -> Result<Leaf, EventFault> {
+    let leaf = Leaf::decode(excised.leaf).ok_or(EventFault::Leaf)?;
+    match leaf.tenant_tag == tenant_tag(excised.tenant) {
+        true => Ok(leaf),
+        false => Err(EventFault::Tenant),
+    }
 }
 
 /// The leaf of a payload whose body is an event of this tenant.

@@ -9,6 +9,7 @@
 
 mod bundle;
 mod chain;
+pub mod excised;
 mod growth;
 mod notes;
 mod replay;
@@ -17,7 +18,7 @@ pub mod sealed;
 mod served;
 
 pub use bundle::{BUNDLE_VERSION, BundleCheck, LINE_BYTES_MAX};
-pub use chain::{Chain, EventFault, leaf, leaf_of};
+pub use chain::{Chain, EventFault, leaf, leaf_of, leaf_of_excised};
 pub use growth::{Growth, Nothing, Stored, StoredError};
 pub use notes::{Anchor, HeldNote};
 pub use replay::Replay;

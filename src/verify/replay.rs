@@ -8,6 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::chain::{EventFault, leaf_of};
+use super::excised::{self, Cut, CutCheck};
 use super::growth::Growth;
 use super::sealed::{self, Facts, Opener, SealedCheck};
 use crate::log::{Commit, FrameType, Payload, Start, VisitError, Visitor};
@@ -20,13 +21,14 @@ const PARALLEL_EVENTS_MIN: usize = 64;
 const PARALLEL_EVENTS_STEP: usize = 64;
 
 /// What was read of an event.
-type Read = Result<(Leaf, Hash, Option<Facts>), EventFault>;
+type Read = Result<(Leaf, Hash, Option<Facts>, Option<Cut>), EventFault>;
 
 /// What the log's recovery shows its events to.
 pub struct Replay<'a> {
     growth: Growth<'a>,
     batch: Batch,
     sealed: SealedCheck,
+    cut: CutCheck,
     /// Opens what is sealed, if somebody has the keys.
     opener: Option<&'a Opener<'a>>,
     /// Called with the events so far, after each batch.
@@ -43,7 +45,8 @@ struct Batch {
 impl<'a> Replay<'a> {
     /// Into this tree, which must be empty.
     pub fn new(growth: Growth<'a>, progress: &'a mut dyn FnMut(u64)) -> Replay<'a> {
-        Replay { growth, batch: Batch::default(), sealed: SealedCheck::default(), opener: None, progress }
+        let (sealed, cut) = (SealedCheck::default(), CutCheck::default());
+        Replay { growth, batch: Batch::default(), sealed, cut, opener: None, progress }
     }
 
     /// The same that opens what is sealed.
@@ -51,9 +54,9 @@ impl<'a> Replay<'a> {
         Replay { opener, ..self }
     }
 
-    /// The tree that came out, and what was seen of what is sealed.
-    pub fn into_parts(self) -> (Growth<'a>, SealedCheck) {
-        (self.growth, self.sealed)
+    /// The tree that came out, and what was seen of what is sealed and of what was cut out.
+    pub fn into_parts(self) -> (Growth<'a>, SealedCheck, CutCheck) {
+        (self.growth, self.sealed, self.cut)
     }
 }
 
@@ -62,8 +65,9 @@ impl Batch {
         let leaf = |(frame_type, range): &(FrameType, Range<usize>)| {
             let payload = &self.payloads[range.clone()];
             let leaf = leaf_of(*frame_type, payload)?;
-            let facts = Payload::decode(payload).ok().and_then(|payload| sealed::facts(&payload, opener));
-            Ok((leaf, leaf.hash(), facts))
+            let event = Payload::decode(payload).ok().filter(|_| *frame_type == FrameType::Event);
+            let facts = event.and_then(|payload| sealed::facts(&payload, opener));
+            Ok((leaf, leaf.hash(), facts, excised::cut(*frame_type, payload)))
         };
         match self.events.len() < PARALLEL_EVENTS_MIN {
             true => self.events.iter().map(leaf).collect(),
@@ -94,9 +98,12 @@ impl Visitor for Replay<'_> {
         self.batch.events.clear();
         for (seq, leaf) in (commit.first_seq.0..).zip(leaves) {
             let corrupt = |why: EventFault| VisitError::Corrupt(format!("event {seq}: {why}"));
-            let (leaf, hash, facts) = leaf.map_err(corrupt)?;
+            let (leaf, hash, facts, cut) = leaf.map_err(corrupt)?;
             if let Some(facts) = facts {
                 self.sealed.take(Seq(seq), facts);
+            }
+            if let Some(cut) = cut {
+                self.cut.take(Seq(seq), cut);
             }
             self.growth.follow(&leaf).map_err(corrupt)?;
             self.growth.push(hash).map_err(VisitError::Failed)?;
@@ -160,7 +167,7 @@ mod tests {
             };
             replay.commit(&commit).map_err(|why| why.to_string())?;
         }
-        let (growth, _) = replay.into_parts();
+        let (growth, ..) = replay.into_parts();
         assert!(growth.root_at(100).is_some());
         assert_eq!((growth.size(), growth.tenants(), seen), (400, 1, 400));
         Ok(frontier.root())

@@ -76,6 +76,8 @@ pub struct Report {
     pub bodies: u64,
     /// What is sealed, and what of it was erased.
     pub sealed: SealedCounts,
+    /// Entries whose content was cut out, as the log says: only their leaves are there.
+    pub cut_out: u64,
     /// What is worth knowing and no finding.
     pub remarks: Vec<String>,
     /// What is not what it was.

@@ -8,6 +8,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use super::excised::{self, Cut};
+use crate::clock;
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
 use crate::tree::proof::{parse_hashes, verify_inclusion};
@@ -41,14 +43,24 @@ pub struct Evidence {
     /// The 66 bytes, as base64.
     leaf: String,
     /// 16 bytes, as base64.
-    salt: String,
+    salt: Option<String>,
     /// The body's bytes, as base64.
-    body: String,
+    body: Option<String>,
+    /// Stands in the place of both if they were cut out.
+    excised: Option<CutOut>,
     /// Inclusion proof to the checkpoint's size: hashes as base64, from the leaf's sibling upwards.
     proof: Vec<String>,
     /// What was sealed of it, as base64, by part.
     #[serde(default)]
     opened: BTreeMap<String, String>,
+}
+
+/// What is said of an entry whose content was cut out.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CutOut {
+    by: u64,
+    tenant: String,
 }
 
 /// Why evidence is none.
@@ -95,8 +107,10 @@ pub struct Proven {
     pub seq: Seq,
     /// Its leaf's hash.
     pub leaf_hash: Hash,
-    /// The body's `time`, as it stands there.
+    /// The body's `time`, as it stands there; when it arrived, if that was cut out.
     pub time: String,
+    /// If its content was cut out, only its leaf is proven.
+    pub cut: Option<Cut>,
 }
 
 /// What is read of a proven body.
@@ -106,21 +120,18 @@ struct BodyFacts {
     time: String,
     #[serde(default)]
     sealed: BTreeMap<String, String>,
+    #[serde(skip)]
+    cut: Option<Cut>,
 }
 
 impl Evidence {
     /// Checks everything against a checkpoint of this size and root.
     pub fn check(&self, size: u64, root: &Hash) -> Result<Proven, EvidenceFault> {
         let leaf_bytes: [u8; LEAF_BYTES] = decode(&self.leaf, "leaf")?;
-        let salt: [u8; 16] = decode(&self.salt, "salt")?;
-        let body = STANDARD.decode(&self.body).map_err(|_| EvidenceFault::Member { member: "body" })?;
         let proof = parse_hashes(self.proof.iter().map(String::as_str));
         let proof = proof.ok_or(EvidenceFault::Member { member: "proof" })?;
         let leaf = Leaf::decode(&leaf_bytes).ok_or(EvidenceFault::Leaf)?;
-        if commit(&salt, &body) != leaf.commit {
-            return Err(EvidenceFault::Commitment);
-        }
-        let body: BodyFacts = serde_json::from_slice(&body).map_err(|_| EvidenceFault::Body)?;
+        let body = self.body(&leaf)?;
         if tenant_tag(&body.tenant) != leaf.tenant_tag {
             return Err(EvidenceFault::Tenant);
         }
@@ -134,7 +145,27 @@ impl Evidence {
         if !verify_inclusion(&leaf_hash, self.seq, size, &proof, root) {
             return Err(EvidenceFault::Inclusion { seq: self.seq, size });
         }
-        Ok(Proven { seq: Seq(self.seq), leaf_hash, time: body.time })
+        Ok(Proven { seq: Seq(self.seq), leaf_hash, time: body.time, cut: body.cut })
+    }
+
+    /// What the leaf commits to, or what is left of it.
+    fn body(&self, leaf: &Leaf) -> Result<BodyFacts, EvidenceFault> {
+        let (salt, body) = match (&self.salt, &self.body, &self.excised) {
+            (Some(salt), Some(body), None) => (salt, body),
+            (None, None, Some(left)) => {
+                let time = clock::rfc3339_ms(leaf.received_ms.cast_signed());
+                let (tenant, cut) = (left.tenant.clone(), Some(Cut::Out(Seq(left.by))));
+                return Ok(BodyFacts { tenant, time, sealed: BTreeMap::new(), cut });
+            }
+            _ => return Err(EvidenceFault::Member { member: "body" }),
+        };
+        let salt: [u8; 16] = decode(salt, "salt")?;
+        let body = STANDARD.decode(body).map_err(|_| EvidenceFault::Member { member: "body" })?;
+        if commit(&salt, &body) != leaf.commit {
+            return Err(EvidenceFault::Commitment);
+        }
+        let facts: BodyFacts = serde_json::from_slice(&body).map_err(|_| EvidenceFault::Body)?;
+        Ok(BodyFacts { cut: excised::says(leaf.kind, &body), ..facts })
     }
 }
 

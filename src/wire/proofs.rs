@@ -55,10 +55,11 @@ fn pem(key: &VerifierKey) -> String {
 }
 
 /// `{"seq","leaf","salt","body","proof":[…],"opened":{…},"checkpoint"}`: bytes are in base64. `opened` is there if something is sealed and
-/// could be opened: the SHA-256 of each is in the body's `sealed`.
+/// could be opened: the SHA-256 of each is in the body's `sealed`. Where the content was cut out, `"excised":{"by","tenant"}` stands in the
+/// place of salt and body.
 pub fn evidence(evidence: &Evidence, opened: &[Plaintext], proof: &TlogProof) -> String {
     let mut out = String::new();
-    bundle::write_members(evidence.seq, &evidence.leaf, &evidence.salt, &evidence.body, &proof.hashes, &mut out);
+    bundle::write_members(evidence.seq, &evidence.leaf, &evidence.content, &proof.hashes, &mut out);
     for (n, (kind, plaintext)) in opened.iter().enumerate() {
         let before = if n == 0 { ",\"opened\":{" } else { "," };
         put(&mut out, format_args!("{before}\"{}\":\"{}\"", kind.as_str(), STANDARD.encode(&**plaintext)));

@@ -8,6 +8,7 @@ Exit 1: not so; the line and the reason are printed. Without KEY the one in the 
 """
 
 import base64
+import datetime
 import hashlib
 import json
 import sys
@@ -132,13 +133,24 @@ def root_from(hash_, seq, size, proof):
     demand(last == 0, "the proof is too short")
     return hash_
 
+def content(row, leaf):
+    salt, body = unbase64(row["salt"], 16), unbase64(row["body"])
+    demand(sha256(b"annals/body/v1\0", salt, body) == leaf[34:], "body and salt are not what the leaf commits to")
+    return strict_json(body)
+
+def cut_out(left, leaf):
+    """The content is gone for good, as the entry `by` of the log says; the row stands at the time of its arrival."""
+    demand(set(left) == {"by", "tenant"} and type(left["by"]) is int, "what is left of the entry is malformed")
+    received = int.from_bytes(leaf[2:10], "big")
+    at = datetime.datetime(1970, 1, 1) + datetime.timedelta(milliseconds=received)
+    return {"tenant": left["tenant"], "time": at.isoformat(timespec="milliseconds")}
+
 def check_row(row, size, root):
     """The leaf commits to the body, and the proof leads from the leaf to the root. Gives the body's time."""
     demand(type(row["seq"]) is int and 0 <= row["seq"] < size, "seq is not in the checkpoint's tree")
-    leaf, salt, body = unbase64(row["leaf"], 66), unbase64(row["salt"], 16), unbase64(row["body"])
+    leaf = unbase64(row["leaf"], 66)
     demand(leaf[0] == 1, "the leaf is of no known version")
-    demand(sha256(b"annals/body/v1\0", salt, body) == leaf[34:], "body and salt are not what the leaf commits to")
-    event = strict_json(body)
+    event = cut_out(row["excised"], leaf) if "excised" in row else content(row, leaf)
     tag = sha256(b"annals/tenant/v1\0", event["tenant"].encode())[:16]
     demand(tag == leaf[10:26], "the body's tenant is not the leaf's")
     proof = [unbase64(hash_, 32) for hash_ in row["proof"]]
@@ -167,7 +179,7 @@ def check(lines, key):
     demand(origin == head["origin"], "the checkpoint is of another log")
     demand(head["order"] in ("time", "-time", "seq", "-seq"), "an order that is not known")
     rows, highest, before = 0, -1, None
-    while "seq" in (row := next_line(lines, "seq leaf salt body proof", "rows last_seq")):
+    while "seq" in (row := next_line(lines, "seq leaf salt body proof", "seq leaf excised proof", "rows last_seq")):
         here = place(head["order"], check_row(row, size, root), row["seq"])
         demand(before is None or before < here, "a row stands out of order, or twice")
         rows, highest, before = rows + 1, max(highest, row["seq"]), here

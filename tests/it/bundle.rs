@@ -14,12 +14,12 @@ use crate::forge;
 use crate::world::{World, wait_for};
 
 /// Exit code and words of both verifiers; Python's are none where there is no Python.
-struct Verdicts {
+pub struct Verdicts {
     ours: (i32, String),
     python: Option<(i32, String)>,
 }
 
-fn judge(bundle: &Path, key: Option<&str>) -> Verdicts {
+pub fn judge(bundle: &Path, key: Option<&str>) -> Verdicts {
     let path = bundle.to_str().expect("UTF-8");
     let mut args = vec!["verify", path];
     args.extend(key.into_iter().flat_map(|key| ["--key", key]));
@@ -41,7 +41,7 @@ fn judge(bundle: &Path, key: Option<&str>) -> Verdicts {
 }
 
 impl Verdicts {
-    fn are(&self, what: &str, ours: i32, python: i32) {
+    pub fn are(&self, what: &str, ours: i32, python: i32) {
         assert_eq!(self.ours.0, ours, "{what}: {}", self.ours.1);
         if let Some((code, said)) = &self.python {
             assert_eq!(*code, python, "{what}, Python: {said}");
@@ -51,7 +51,7 @@ impl Verdicts {
 }
 
 /// Waits until everything is signed; answers the log's key.
-fn signed(world: &World) -> String {
+pub fn signed(world: &World) -> String {
     let log = wait_for("the last event to be signed", || {
         let log = world.get("/v1/log");
         (log.status == 200 && log.json()["watermarks"]["signed"] == log.json()["watermarks"]["durable"]).then_some(log)
@@ -59,7 +59,7 @@ fn signed(world: &World) -> String {
     log.json()["public_key"].as_str().expect("a key").to_owned()
 }
 
-fn export(world: &World, to: &Path, more: &[&str]) {
+pub fn export(world: &World, to: &Path, more: &[&str]) {
     let path = to.to_str().expect("UTF-8");
     let mut args = vec!["export", "--url", world.url(), "--bundle", path];
     args.extend_from_slice(more);

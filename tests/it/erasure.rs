@@ -77,7 +77,7 @@ fn count(holder: &Holder<'_>, q: &str) -> u64 {
 }
 
 /// The bytes of every file below a directory.
-fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for item in fs::read_dir(dir).expect("a directory") {
         let path = item.expect("an item").path();
@@ -89,7 +89,7 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-fn holds(bytes: &[u8], word: &str) -> bool {
+pub fn holds(bytes: &[u8], word: &str) -> bool {
     memchr::memmem::find(bytes, word.as_bytes()).is_some()
 }
 
@@ -440,7 +440,7 @@ fn verify_tells_an_erasure_from_a_loss() {
 }
 
 /// A copy of a directory beside it.
-fn copy(dir: &Path, name: &str) -> PathBuf {
+pub fn copy(dir: &Path, name: &str) -> PathBuf {
     fn all(from: &Path, to: &Path) {
         fs::create_dir_all(to).expect("a directory");
         for item in fs::read_dir(from).expect("a directory") {

@@ -13,6 +13,7 @@ mod data;
 mod demo_data;
 mod erasure;
 mod evidence;
+mod excise;
 mod feed;
 mod floors;
 mod forge;

@@ -121,7 +121,7 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
     let mut replay = Replay::new(growth, &mut say).opening(opener);
     let options = Options { read_only: true, ..Options::default() };
     let opened = log::open(disk.clone(), dir, &options, &mut replay);
-    let (growth, sealed) = replay.into_parts();
+    let (growth, sealed, cut) = replay.into_parts();
     let opened = match opened {
         Ok(opened) => opened,
         Err(OpenError::Corrupt(corrupt)) => {
@@ -175,7 +175,10 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
         report.remarks.push("without the key-encryption key nothing that is sealed was opened (--kek-file)".into());
     }
     report.sealed = counts;
+    let (cut_out, found) = cut.finish();
+    report.cut_out = cut_out;
     if is_whole {
+        report.findings.extend(found);
         report.findings.extend(growth.findings());
         drop(growth);
         files.compare_lengths(size, published.0, &mut report);

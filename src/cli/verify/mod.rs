@@ -187,6 +187,7 @@ fn as_json(target: &str, report: &Report) -> String {
         "sealed": {
             "entries": report.sealed.entries, "keys": report.sealed.keys, "erased_keys": report.sealed.erased,
         },
+        "cut_out": report.cut_out,
         "remarks": report.remarks,
         "findings": findings,
         "unmet": report.unmet,
@@ -220,6 +221,10 @@ fn as_text(target: &str, report: &Report) -> String {
     if report.sealed.keys > 0 {
         let SealedCounts { entries, keys, erased } = report.sealed;
         lines.push(format!("{entries} entries are sealed under {keys} keys; {erased} of these were destroyed, each by an erasure in the log"));
+    }
+    if report.cut_out > 0 {
+        let entries = if report.cut_out == 1 { "entry" } else { "entries" };
+        lines.push(format!("the content of {} {entries} was cut out; the proof of each is there", report.cut_out));
     }
     lines.extend(report.notes.iter().map(|(name, size)| format!("compared with {name}, of size {size}")));
     lines.extend(report.remarks.iter().cloned());

@@ -16,7 +16,8 @@ use crate::durable;
 use crate::seq::Seq;
 use crate::tree::tiles::{HASH_BYTES, TILE_HASHES};
 use crate::tree::{Hash, VerifierKey, tile_path};
-use crate::verify::{Evidence, Growth, HeldNote, Place, Report, Stored, StoredError, leaves_of_bundle};
+use crate::verify::excised::Cut;
+use crate::verify::{Evidence, Growth, HeldNote, Place, Proven, Report, Stored, StoredError, leaves_of_bundle};
 
 /// The largest answer is the evidence of an event of 256 KiB, in base64.
 const ANSWER_BYTES_MAX: u64 = 1 << 20;
@@ -192,14 +193,28 @@ fn check_entry(
     seq: u64,
     leaf_hash: Option<&Hash>,
 ) -> anyhow::Result<Result<(), String>> {
+    let proven = match prove(client, key, seq)? {
+        Ok(proven) if Some(&proven.leaf_hash) == leaf_hash => proven,
+        Ok(_) => return Ok(Err("the evidence is of another leaf than the one served in the tiles".into())),
+        Err(why) => return Ok(Err(why)),
+    };
+    let Some(Cut::Out(by)) = proven.cut else { return Ok(Ok(())) };
+    Ok(match prove(client, key, by.0)? {
+        Ok(said) if said.cut == Some(Cut::Says(Seq(seq))) => Ok(()),
+        Ok(_) => Err(format!("its content was cut out, and entry {by} does not say that it was to be")),
+        Err(why) => Err(format!("its content was cut out, and entry {by} cannot be checked: {why}")),
+    })
+}
+
+fn prove(client: &Client, key: &VerifierKey, seq: u64) -> anyhow::Result<Result<Proven, String>> {
     let answer = match client.get_small(&format!("/v1/events/@{seq}/evidence"), ANSWER_BYTES_MAX)? {
         Ok(answer) => answer,
         Err(refusal) => return Ok(Err(refused(&refusal))),
     };
-    Ok(judge(&answer, key, seq, leaf_hash))
+    Ok(judge(&answer, key, seq))
 }
 
-fn judge(answer: &[u8], key: &VerifierKey, seq: u64, leaf_hash: Option<&Hash>) -> Result<(), String> {
+fn judge(answer: &[u8], key: &VerifierKey, seq: u64) -> Result<Proven, String> {
     let mut answer: Value =
         serde_json::from_slice(answer).map_err(|error| format!("its evidence is no JSON: {error}"))?;
     let note = answer.as_object_mut().and_then(|members| members.remove("checkpoint"));
@@ -207,9 +222,9 @@ fn judge(answer: &[u8], key: &VerifierKey, seq: u64, leaf_hash: Option<&Hash>) -
     let note = HeldNote::read("its checkpoint", note, Some(key)).map_err(|finding| finding.to_string())?;
     let evidence: Evidence = serde_json::from_value(answer).map_err(|error| format!("its evidence: {error}"))?;
     let proven = evidence.check(note.checkpoint.size, &note.checkpoint.root).map_err(|fault| fault.to_string())?;
-    match proven.seq == Seq(seq) && Some(&proven.leaf_hash) == leaf_hash {
-        true => Ok(()),
-        false => Err("the evidence is of another leaf than the one served in the tiles".into()),
+    match proven.seq == Seq(seq) {
+        true => Ok(proven),
+        false => Err("its evidence is of another entry".into()),
     }
 }
 

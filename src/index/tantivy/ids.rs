@@ -106,6 +106,22 @@ pub fn merged<'a>(files: &[&'a IdFile]) -> impl Iterator<Item = io::Result<(u64,
     })
 }
 
+/// The pairs of a file in which some events have other ids. `seqs` and `others` are sorted.
+pub fn with_others<'a>(
+    file: &'a IdFile,
+    seqs: &'a [Seq],
+    others: Vec<(u64, Seq)>,
+) -> impl Iterator<Item = io::Result<(u64, Seq)>> + use<'a> {
+    let is_kept =
+        |pair: &io::Result<(u64, Seq)>| pair.as_ref().map_or(true, |(_, seq)| seqs.binary_search(seq).is_err());
+    let (mut kept, mut others) = (file.entries().filter(is_kept).peekable(), others.into_iter().peekable());
+    std::iter::from_fn(move || match (kept.peek(), others.peek()) {
+        (Some(Ok(one)), Some(other)) if other < one => others.next().map(Ok),
+        (Some(_), _) => kept.next(),
+        (None, _) => others.next().map(Ok),
+    })
+}
+
 fn write_block(out: &mut impl Write, block: &mut Vec<u8>) -> io::Result<()> {
     block.resize(BLOCK_ENTRIES * ENTRY_BYTES, 0);
     out.write_all(block)?;

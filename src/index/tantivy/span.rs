@@ -22,6 +22,7 @@ use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::Disk;
+use crate::event::Entry;
 use crate::index::source::{Source, ToIndex};
 use crate::index::tantivy::hot::FrozenHot;
 use crate::index::tantivy::ids::{self, IdFile};
@@ -211,13 +212,17 @@ pub fn build(
     let entries = source.to_index(within).inspect(|to_index| {
         let Ok(ToIndex { entry, bytes, .. }) = to_index else { return };
         body_bytes += *bytes as u64;
-        ids.push((ids::hash(&entry.event.tenant, &entry.event.id), entry.seq));
+        ids.push(id_of(entry));
         progress(1);
     });
     write_documents(temporary.open()?, entries, events)?;
     ids.sort_unstable();
     let contents = Contents { within, generation: 0, body_bytes, erased_through };
     temporary.publish(contents, ids.into_iter().map(Ok))
+}
+
+fn id_of(entry: &Entry) -> (u64, Seq) {
+    (ids::hash(&entry.event.tenant, &entry.event.id), entry.seq)
 }
 
 /// Writes one segment of these entries, newest first.
@@ -303,10 +308,13 @@ pub fn purge(
         left.remove(*doc);
         again.push(Seq(span.piece.columns.seq.get_val(*doc)));
     }
-    let (mut fresh, mut merged) = (Vec::new(), Vec::new());
+    let (mut fresh, mut merged, mut fresh_ids) = (Vec::new(), Vec::new(), Vec::new());
     for (n, seqs) in again.chunks(PURGE_DOCS_MAX).enumerate() {
         let part = Temporary::named(place, format!("{}-{}-{n}", span.summary.first, span.summary.last))?;
-        write_documents(part.open()?, seqs.iter().map(|seq| source.one_to_index(*seq)), seqs.len())?;
+        let documents = seqs.iter().map(|seq| source.one_to_index(*seq)).inspect(|to_index| {
+            fresh_ids.extend(to_index.as_ref().ok().map(|ToIndex { entry, .. }| id_of(entry)));
+        });
+        write_documents(part.open()?, documents, seqs.len())?;
         merged.extend(whole(&segments_in(&part.dir)?));
         // Removed when they are merged.
         fresh.push(part);
@@ -317,7 +325,31 @@ pub fn purge(
     }
     merge_segments(&merged, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let contents = Contents { within: span.summary.run(), generation: generation + 1, body_bytes, erased_through };
-    temporary.publish(contents, ids::merged(&[&span.ids]))
+    fresh_ids.sort_unstable();
+    again.sort_unstable();
+    temporary.publish(contents, ids::with_others(&span.ids, &again, fresh_ids))
+}
+
+/// Writes each span again that holds one of these events, of which there is nothing but what the log tells now, and removes the old
+/// one. Answers how many. Nobody else may have the index; `seqs` are sorted, and below `end`, where the log ends.
+pub fn make_again(place: Place<'_>, source: &Source, seqs: &[Seq], end: Seq) -> Result<usize, SpanError> {
+    remove_unfinished(place.index_dir)?;
+    let never = Arc::new(AtomicBool::new(false));
+    let mut made = 0;
+    // What cannot be used is removed, and built from the log again.
+    for span in open_all(place.index_dir, end, false, &mut |_| {})? {
+        let seq_of = &span.piece.columns.seq;
+        let docs: Vec<DocId> = (0..span.piece.reader.max_doc())
+            .filter(|doc| seqs.binary_search(&Seq(seq_of.get_val(*doc))).is_ok())
+            .collect();
+        if !docs.is_empty() {
+            purge(place, source, &span, &docs, span.summary.erased_through, &never)?;
+            remove(&span)?;
+            made += 1;
+        }
+    }
+    place.disk.sync_dir(place.index_dir).map_err(at(place.index_dir))?;
+    Ok(made)
 }
 
 fn alive(docs: &BitSet) -> io::Result<AliveBitSet> {

@@ -1,0 +1,267 @@
+//! What was written in clear and may not be kept is cut out for good: of the entry its place and its proof stay, of its content
+//! nothing is in any file; whatever moment the process dies at, and whoever tries to put it back.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use crate::bundle::{export, judge, signed};
+use crate::erasure::{copy, files, holds};
+use crate::world::{World, is_soak};
+
+const EVENTS: usize = 700;
+/// In sealed segments, at their ends, in the newest one; two in one block.
+const CUT: [usize; 6] = [0, 17, 18, 249, 250, 690];
+/// Small segments and spans, so that there are several of each; nobody is sealed, all of it is in clear.
+const SMALL: [(&str, &str); 3] =
+    [("ANNALS_SEGMENT_EVENTS", "250"), ("ANNALS_SPAN_EVENTS", "64"), ("ANNALS_SUBJECT_TYPES", "")];
+
+fn word(n: usize) -> String {
+    format!("zqclear{n}end")
+}
+
+fn events() -> String {
+    let event = |n: usize| {
+        let [word, id] = [word(n), format!("id{}", word(n))];
+        json!({"id": id, "tenant": "acme", "action": "contact.updated", "time": "2026-11-01T00:00:00Z",
+            "actor": {"type": "user", "id": "u_1", "name": word}, "target": {"type": "contact", "id": word},
+            "changes": [{"field": "phone", "before": word}], "detail": {"a": [word]}})
+    };
+    (0..EVENTS).map(|n| format!("{}\n", event(n))).collect()
+}
+
+fn world() -> World {
+    let world = World::start_with(&SMALL);
+    // A request lies in one segment.
+    let events = events();
+    let lines: Vec<&str> = events.lines().collect();
+    lines.chunks(50).for_each(|lines| world.load(lines.iter().copied()));
+    world.settle();
+    world
+}
+
+fn seqs(of: &[usize]) -> Vec<String> {
+    of.iter().map(ToString::to_string).collect()
+}
+
+fn excise_args<'a>(dir: &'a Path, seqs: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["excise", "--data", dir.to_str().expect("UTF-8"), "--reason", "ticket 4711"];
+    args.extend(seqs.iter().map(String::as_str));
+    args.extend(more);
+    args
+}
+
+fn excise(dir: &Path, of: &[usize]) -> Value {
+    let seqs = seqs(of);
+    let said = World::annals(&excise_args(dir, &seqs, &["--yes", "--json"]), b"").ok();
+    serde_json::from_str(&said).expect("JSON")
+}
+
+fn verify(target: &str, more: &[&str]) -> (i32, String) {
+    let mut args = vec!["verify", target];
+    args.extend(more);
+    let output = World::annals(&args, b"");
+    (output.status.code().expect("an exit code"), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+fn assert_gone(dir: &Path, what: &str) {
+    for (path, bytes) in files(dir) {
+        for n in CUT {
+            assert!(!holds(&bytes, &word(n)), "{what}: {} is in {}", word(n), path.display());
+        }
+    }
+}
+
+fn assert_cut_out(world: &World, what: &str) {
+    for n in (0..EVENTS).filter(|n| n % 41 == 0).chain(CUT) {
+        let is_cut = CUT.contains(&n);
+        let expected = u64::from(!is_cut);
+        for q in [word(n), format!("id:id{}", word(n)), format!("target:contact/{}", word(n))] {
+            assert_eq!(world.count(&q), expected, "{what}: {q}");
+            let scanned = world.get_json("/v1/events", &[("q", q.as_str()), ("engine", "scan")]);
+            assert_eq!(scanned["total"], expected, "{what}: {q}, scanned");
+        }
+        let row = world.get_json(&format!("/v1/events/@{n}"), &[]);
+        assert_eq!(row["action"] == "log.blank", is_cut, "{what}: {row}");
+        assert_eq!(row["tenant"], "acme", "{what}: {row}");
+        if is_cut {
+            let by = row["detail"]["cut_out_by"].as_u64().expect("an entry");
+            let says = world.get_json(&format!("/v1/events/@{by}"), &[]);
+            assert_eq!((&says["action"], &says["reason"]), (&json!("log.excised"), &json!("ticket 4711")), "{what}");
+            assert_eq!((&says["detail"]["seq"], &says["detail"]["hash"]), (&json!(n), &row["hash"]), "{what}: {says}");
+        }
+    }
+    assert_eq!(world.count("action:log.blank"), CUT.len() as u64, "{what}");
+    assert_eq!(world.count("action:log.excised"), CUT.len() as u64, "{what}: said more than once");
+    assert_eq!(world.count("action:contact.updated"), (EVENTS - CUT.len()) as u64, "{what}");
+    let feed = world.feed(&[], 100);
+    assert_eq!(feed.iter().filter(|row| row["action"] == "log.blank").count(), CUT.len(), "{what}");
+    let csv = world.export("csv", &[]);
+    assert!(CUT.iter().all(|n| !holds(&csv, &word(*n))) && holds(&csv, &word(1)), "{what}");
+}
+
+#[test]
+fn what_is_cut_out_is_in_no_file_and_every_proof_stays() {
+    let mut world = world();
+    let room = tempfile::tempdir().expect("a temporary directory");
+    let key = signed(&world);
+    let hash_before = |world: &World| {
+        let hash = |n: usize| world.get_json(&format!("/v1/events/@{n}"), &[])["hash"].clone();
+        (0..EVENTS).step_by(7).chain(CUT).map(hash).collect::<Vec<_>>()
+    };
+    let (before, note) = (hash_before(&world), room.path().join("note"));
+    fs::write(&note, &world.get("/checkpoint").body).expect("a note");
+    let (dir, backup) = (world.dir().to_owned(), room.path().join("backup"));
+    World::annals(&["backup", "--data", text(&dir), text(&backup)], b"").ok();
+    assert!(CUT.iter().all(|n| world.count(&word(*n)) == 1));
+    assert!(files(&backup).iter().any(|(_, bytes)| holds(bytes, &word(690))));
+
+    // Not while a server runs, not without saying so, not what is not there or not to go.
+    let six = seqs(&CUT);
+    let refused = |dir: &Path, args: &[&str], words: &str| {
+        let before = files(&dir.join("log"));
+        let output = World::annals(args, b"");
+        assert!(!output.status.success() && output.stderr.contains(words), "{}", output.stderr);
+        assert!(files(&dir.join("log")) == before, "{words}: something was changed");
+    };
+    refused(&dir, &excise_args(&dir, &six, &["--yes"]), "LOCK");
+    world.terminate();
+    refused(&dir, &excise_args(&dir, &six, &[]), "nothing was done");
+    refused(&dir, &excise_args(&dir, &seqs(&[1, 100_000]), &["--yes"]), "there is no entry 100000");
+    assert!(files(&dir).iter().any(|(_, bytes)| holds(bytes, &word(690))));
+
+    let done = excise(&dir, &CUT);
+    assert_eq!(done["entries"].as_array().map(Vec::len), Some(CUT.len()), "{done}");
+    assert_eq!((&done["segments"], &done["quarantined"]), (&json!(3), &json!([])), "{done}");
+    assert_gone(&dir, "after the command");
+    let since = ["--key", &key, "--since", text(&note)];
+    let (code, said) = verify(text(&dir), &since);
+    assert!(code == 0 && said.contains("the content of 6 entries was cut out"), "{code} {said}");
+    refused(&dir, &excise_args(&dir, &seqs(&[17]), &["--yes"]), "was cut out before");
+    let by = done["entries"][0]["by"].as_u64().expect("an entry") as usize;
+    refused(&dir, &excise_args(&dir, &seqs(&[by]), &["--yes"]), "stays");
+
+    world.restart();
+    world.settle();
+    assert_cut_out(&world, "after the restart");
+    assert_eq!(hash_before(&world), before);
+    assert_eq!(verify(world.url(), &["--key", &key, "--since", text(&note), "--sample", "800"]).0, 0);
+    let page = world.get("/admin/audit-log/?open=excised-17&q=seq:17").ok().text();
+    assert!(page.contains("cut_out_by"), "it is not open: {}", &page[..300]);
+    let at = page.find(&word(17));
+    assert!(at.is_none(), "{:?}", at.map(|at| &page[at - 200..at + 100]));
+    signed(&world);
+    for order in ["-time", "seq"] {
+        let bundle = room.path().join(order);
+        export(&world, &bundle, &["--order", order]);
+        judge(&bundle, Some(&key)).are("a bundle", 0, 0);
+    }
+    // The same event comes again: it is not known any more.
+    let again = events().lines().nth(17).expect("an event").to_owned();
+    assert_eq!(world.post_ndjson(&again).json()["receipts"][0]["duplicate"], false);
+    let known = events().lines().nth(16).expect("an event").to_owned();
+    assert_eq!(world.post_ndjson(&known).json()["receipts"][0]["duplicate"], true);
+
+    // The next backup has it no longer, also where it had it.
+    World::annals(&["backup", "--data", text(&dir), text(&backup)], b"").ok();
+    for (path, bytes) in files(&backup) {
+        for n in CUT.iter().filter(|n| **n != 17) {
+            assert!(!holds(&bytes, &word(*n)), "{} is in {}", word(*n), path.display());
+        }
+    }
+    assert_eq!(verify(text(&backup), &since).0, 0);
+    world.terminate();
+    World::annals(&["reindex", "--data", text(&dir)], b"").ok();
+    world.restart();
+    assert_eq!(world.count("action:log.blank"), CUT.len() as u64, "after a reindex");
+}
+
+#[test]
+fn what_was_put_back_or_cut_out_by_nobody_is_found() {
+    let mut world = world();
+    let key = signed(&world);
+    world.terminate();
+    let dir = world.dir().to_owned();
+    let before = copy(&dir, "before-it");
+    excise(&dir, &CUT);
+    let after = copy(&dir, "after-it");
+    let found = |dir: &Path, words: &str| {
+        let (code, said) = verify(text(dir), &["--key", &key]);
+        assert!(code == 1 && said.contains(words), "{words}: {code} {said}");
+    };
+    // A segment of before, which has the same leaves.
+    let segment = |dir: &Path| {
+        let first = dir.join("log").join(format!("{:020}", 0));
+        ["seg", "log"].map(|ending| first.with_extension(ending)).into_iter().find(|path| path.exists()).expect("one")
+    };
+    let put_back = copy(&after, "put-back");
+    fs::remove_file(segment(&put_back)).expect("removed");
+    let from = segment(&before);
+    fs::copy(&from, put_back.join("log").join(from.file_name().expect("a name"))).expect("copied");
+    found(&put_back, "its content is there, although entry");
+    // A repair from a copy of before does not bring it back.
+    let rotten = copy(&after, "rotten");
+    let path = segment(&rotten);
+    let mut bytes = fs::read(&path).expect("a file");
+    let at = bytes.len() / 2;
+    bytes[at] ^= 1;
+    fs::remove_file(&path).expect("removed");
+    fs::write(&path, bytes).expect("written");
+    World::annals(&["repair", "--data", text(&rotten), "--from", text(&after), "--from", text(&before)], b"").ok();
+    assert_eq!(verify(text(&rotten), &["--key", &key]).0, 0);
+    for (path, bytes) in files(&rotten.join("log")) {
+        assert!(!holds(&bytes, &word(17)), "{}", path.display());
+    }
+    // One that is cut out without an entry that says so: the segment of after, in the log of before.
+    let by_nobody = copy(&before, "by-nobody");
+    fs::remove_file(segment(&by_nobody)).expect("removed");
+    let from = segment(&after);
+    fs::copy(&from, by_nobody.join("log").join(from.file_name().expect("a name"))).expect("copied");
+    found(&by_nobody, "does not say that it was to be");
+}
+
+#[test]
+fn killed_at_any_moment_of_an_excision_the_next_start_finishes_it() {
+    let mut world = world();
+    let key = signed(&world);
+    world.terminate();
+    let whole = world.dir().to_owned();
+    let mut random = StdRng::seed_from_u64(4711);
+    let seqs = seqs(&CUT);
+    let mut interrupted = 0;
+    for round in 0..if is_soak() { 100 } else { 10 } {
+        let dir = copy(&whole, &format!("round-{round}"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_annals"));
+        command.args(excise_args(&dir, &seqs, &["--yes"])).stdout(Stdio::null()).stderr(Stdio::null());
+        command.envs(SMALL);
+        let mut child = command.spawn().expect("started");
+        std::thread::sleep(Duration::from_millis(random.random_range(0..600)));
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        if !dir.join("excising").exists()
+            && World::annals(&excise_args(&dir, &seqs, &[]), b"").stderr.contains("nothing was done")
+        {
+            // It had not begun.
+            fs::remove_dir_all(&dir).expect("removed");
+            continue;
+        }
+        interrupted += u32::from(dir.join("excising").exists());
+        let mut again = World::start_at(&dir, &SMALL);
+        again.settle();
+        assert_cut_out(&again, &format!("round {round}"));
+        again.terminate();
+        assert_gone(&dir, &format!("round {round}"));
+        assert_eq!(verify(text(&dir), &["--key", &key]).0, 0, "round {round}");
+        fs::remove_dir_all(&dir).expect("removed");
+    }
+    assert!(interrupted > 0, "no kill came in between");
+}
