@@ -1,8 +1,9 @@
 // What is sealed: shown, hidden or erased on the page, and what the browser itself can check of it.
 
+import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 
-import { assert, axe, until, visit, withPage, World } from './world.mjs';
+import { annals, assert, axe, until, visit, withPage, World } from './world.mjs';
 
 const TOML = '[oidc]\nissuer = "http://127.0.0.1:9/none"\nclient_id = "annals"\n[[oidc.roles]]\nvalue = "x"\nscopes = ["read"]\n';
 
@@ -67,6 +68,41 @@ test('a part that is not what was signed is found by the browser', async () => {
       await page.click('[data-verify]');
       await page.waitForSelector('[data-verify]:not([aria-disabled])');
       assert.match(await page.$eval('.steps', (steps) => steps.textContent), /does not commit to this part/);
+    });
+  } finally {
+    await world.end();
+  }
+});
+
+test('of what was cut out the browser verifies the leaf, and says that the content is gone', async () => {
+  const world = await World.start([event(1), event(2)]);
+  try {
+    await until(async () => (await world.json('/v1/log')).watermarks.signed >= 2, 'a checkpoint');
+    await world.stop();
+    execFileSync(annals(), ['excise', '--data', `${world.dir}/data`, '--reason', 'in clear', '--yes', '0'], { stdio: 'ignore' });
+    await world.restart();
+    await withPage({}, async (page) => {
+      const press = async () => {
+        await page.click('[data-verify]');
+        await page.waitForSelector('.steps li');
+        await page.waitForSelector('[data-verify]:not([aria-disabled])');
+        return page.$$eval('.steps li', (items) => items.map((item) => `${item.className} ${item.textContent}`));
+      };
+      await visit(page, world.at('open=excised-0&range=all'));
+      await page.waitForSelector('#entries tr.d [data-verify]');
+      assert.match(await page.$eval('#entries', (entries) => entries.innerText), /cut_out_by/);
+      const steps = await press();
+      assert.deepEqual(steps.map((step) => step.split(' ')[0]), ['nil', 'ok', 'ok', 'ok'], steps.join('\n'));
+      assert.match(steps[0], /cut out of the log; entry 2 says why/);
+      assert.deepEqual(await axe(page), []);
+      // For an entry that is shown with its content nobody may claim that it was cut out.
+      await page.route(/proof\.json/, async (route) => {
+        const { salt, body, ...rest } = await (await route.fetch()).json();
+        await route.fulfill({ json: { ...rest, excised: { by: 2, tenant: 'acme' } } });
+      });
+      await visit(page, world.at('open=ev_2&range=all'));
+      await page.waitForSelector('#entries tr.d [data-verify]');
+      assert.match((await press()).at(-1), /^bad .*the page shows one/);
     });
   } finally {
     await world.end();

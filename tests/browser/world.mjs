@@ -15,7 +15,7 @@ import { chromium } from 'playwright-core';
 const HERE = dirname(fileURLToPath(import.meta.url));
 export const ROOT = join(HERE, '../..');
 /** The program under test. */
-const annals = () => process.env.ANNALS_BIN ?? join(ROOT, 'target/debug/annals');
+export const annals = () => process.env.ANNALS_BIN ?? join(ROOT, 'target/debug/annals');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const REAL = join(ROOT, '../shared/data/events-real.ndjson.zst');
 /** Where script and style are taken from instead of the program: to try a change without building it. */
