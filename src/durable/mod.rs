@@ -4,6 +4,7 @@
 //! [`faulty::FaultyDisk`] lives in memory, forgets what was not synced and fails on demand.
 //! What the bytes mean is left to others (`log`, `tree`). What we assume of real disks is written in `log/FORMAT.md`.
 
+mod crash;
 pub mod faulty;
 pub mod os;
 
@@ -12,6 +13,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crash::{CRASH_AT, crash_point};
 pub use os::OsDisk;
 
 /// A place that keeps files. Paths are whole paths; a change of names is durable only after [`Disk::sync_dir`].

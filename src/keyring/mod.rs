@@ -18,7 +18,7 @@ use hkdf::Hkdf;
 use parking_lot::{Mutex, RwLock};
 use sha2::Sha256;
 
-use crate::durable::{self, Disk, DiskFile};
+use crate::durable::{self, Disk, DiskFile, crash_point};
 use kek::{Kek, Secret};
 pub use slot::SLOT_BYTES;
 use slot::{Header, Live, Slot};
@@ -320,6 +320,7 @@ impl Keyring {
         }
         let next = state.next;
         drop(state);
+        crash_point("keyring.overwritten");
         // Also if all read as erased: that may be known to the cache only.
         self.confirm(next)?;
         Ok(erased)

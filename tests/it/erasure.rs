@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use annals::durable::CRASH_AT;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
@@ -378,13 +380,137 @@ fn killed_at_any_moment_of_an_erasure_it_is_done_once_and_nothing_comes_back() {
     let all = files(world.dir());
     for round in 0..rounds {
         for n in round * 100..round * 100 + 20 {
-            let word = canary("deep", n);
+            // What was asked for above is in the log as what was asked.
+            let word = canary("before", n);
             let found = all.iter().find(|(_, bytes)| holds(bytes, &word)).map(|(path, _)| path);
             assert!(found.is_none(), "{word} is in {found:?}");
         }
     }
     let (code, said) = verify(world.dir(), &[]);
     assert!(code != 1, "{said}");
+}
+
+/// Every step of an erasure and of its purge, in their order.
+const STEPS: [&str; 12] = [
+    "erasure.asked",
+    "erasure.entered",
+    "keyring.overwritten",
+    "erasure.destroyed",
+    "erasure.left_out",
+    "erasure.saved",
+    "purge.begun",
+    "purge.documents",
+    "purge.merged",
+    "span.renamed",
+    "purge.counted",
+    "purge.done",
+];
+
+#[test]
+fn dying_between_any_two_steps_of_an_erasure_it_is_done_exactly_once() {
+    if !cfg!(debug_assertions) {
+        return crate::data::skipped(
+            "steps of an erasure: a release does not die on demand (make soak runs them in a debug build)",
+        );
+    }
+    const PERSONS: usize = 3;
+    let rounds = if is_soak() { 20 } else { 1 };
+    let mut world = guarded(&[("ANNALS_PURGE_AFTER_S", "0"), ("ANNALS_SPAN_EVENTS", "32")]);
+    let mut next = 0;
+    for (round, step) in (0..rounds).flat_map(|round| STEPS.map(|step| (round, step))) {
+        let first = next;
+        next += 40;
+        let lines: String = (first..first + 40).map(event).collect();
+        world.load(lines.lines());
+        world.terminate();
+        world.set(CRASH_AT, step);
+        world.restart();
+        let ids: Vec<String> = (first..first + PERSONS).map(|n| format!("c_{n}")).collect();
+        let subjects: Vec<Value> = ids.iter().map(|id| json!({"type": "contact", "id": id})).collect();
+        let wanted = json!({"subjects": subjects, "tenant": "acme"}).to_string();
+        let bearer = format!("Bearer {}", world.key());
+        let headers = [("content-type", "application/json"), ("authorization", bearer.as_str())];
+        let answer = world.call("POST", "/v1/erasures", &headers, wanted.as_bytes());
+        let is_acknowledged = answer.is_ok_and(|answer| answer.status == 202);
+        assert_eq!(world.bury().signal(), Some(9), "{step}: it did not come to pass");
+        world.set(CRASH_AT, "");
+        world.restart();
+        await_done(&world);
+        let admin = admin(&world);
+        let left: u64 = (first..first + PERSONS).map(|n| count(&admin, &canary("deep", n))).sum();
+        let is_begun = step != "erasure.asked";
+        assert_eq!(left, if is_begun { 0 } else { PERSONS as u64 }, "round {round}, {step}");
+        assert!(is_begun || !is_acknowledged, "{step}");
+        if !is_begun {
+            erase(&world, &ids);
+            await_done(&world);
+        }
+        for id in &ids {
+            for action in ["erasure.requested", "erasure.done"] {
+                assert_eq!(count(&admin, &format!("action:{action} target:contact/{id}")), 1, "{step}: {action} {id}");
+            }
+        }
+    }
+    assert_eq!(count(&admin(&world), "detail.a.b.c:*"), (rounds * STEPS.len() * (40 - PERSONS)) as u64);
+    world.terminate();
+    let all = files(world.dir());
+    for n in (0..next).filter(|n| n % 40 < PERSONS) {
+        // Whoever asks for a word has it in the log, as what was asked: sealed.
+        let found = all.iter().find(|(_, bytes)| holds(bytes, &canary("before", n))).map(|(path, _)| path);
+        assert!(found.is_none(), "{n} is in {found:?}");
+    }
+    let (code, said) = verify(world.dir(), &[]);
+    assert!(code != 1, "{said}");
+}
+
+#[test]
+fn a_copy_taken_while_persons_are_erased_is_whole_and_opens_nothing_of_them() {
+    let mut world = guarded(&[("ANNALS_PURGE_AFTER_S", "0"), ("ANNALS_SPAN_EVENTS", "64")]);
+    let lines: String = (0..600).map(event).collect();
+    world.load(lines.lines());
+    let room = tempfile::tempdir().expect("a temporary directory");
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let copies = std::thread::scope(|scope| {
+        let (dir, room) = (world.dir(), room.path());
+        let is_over = &is_over;
+        let copier = scope.spawn(move || {
+            let mut copies = 0;
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) || copies == 0 {
+                let to = room.join(format!("copy-{}", copies % 4));
+                let (from, to_text) = (dir.to_str().expect("UTF-8"), to.to_str().expect("UTF-8"));
+                World::annals(&["backup", "--data", from, to_text], b"").ok();
+                let (code, said) = verify(&to, &[]);
+                assert!(code != 1, "copy {copies}: {said}");
+                copies += 1;
+            }
+            copies
+        });
+        for first in (0..300).step_by(20) {
+            let ids: Vec<String> = (first..first + 20).map(|n| format!("c_{n}")).collect();
+            erase(&world, &ids);
+        }
+        await_done(&world);
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        copier.join().expect("the copier")
+    });
+    assert!(copies > 1, "nothing was copied meanwhile");
+    // With today's keyring each of the copies opens what is not erased, and nothing else; also one that knows of no erasure yet.
+    let mut known = 0;
+    for n in 0..copies.min(4) {
+        let copy = room.path().join(format!("copy-{n}"));
+        for secret in ["keyring", "kek", "keys.json", "signing.key"] {
+            fs::copy(world.dir().join(secret), copy.join(secret)).expect("copied");
+        }
+        let mut restored = World::to_be_guarded(copy, None);
+        restored.restart();
+        let admin = admin(&restored);
+        assert_eq!(count(&admin, "action:contact.updated"), 600, "copy {n}");
+        assert_eq!(count(&admin, "detail.a.b.c:*"), 300, "copy {n}");
+        known += count(&admin, "action:erasure.requested");
+        restored.terminate();
+    }
+    assert!(known > 0, "no copy knows of an erasure");
+    world.terminate();
 }
 
 #[test]

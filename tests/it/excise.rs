@@ -9,6 +9,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
+use tantivy::Index;
 
 use crate::bundle::{export, judge, signed};
 use crate::erasure::{copy, files, holds};
@@ -73,7 +74,40 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
+/// Every term of every span, which the files have in parts only.
+fn terms(dir: &Path) -> Vec<String> {
+    let mut terms = Vec::new();
+    for span in fs::read_dir(dir.join("index")).expect("an index") {
+        let index = Index::open_in_dir(span.expect("a span").path()).expect("an index");
+        let searcher = index.reader().expect("a reader").searcher();
+        for segment in searcher.segment_readers() {
+            for (field, entry) in index.schema().fields() {
+                if entry.is_indexed() {
+                    let inverted = segment.inverted_index(field).expect("terms");
+                    let mut stream = inverted.terms().stream().expect("terms");
+                    while stream.advance() {
+                        terms.push(String::from_utf8_lossy(stream.key()).into_owned());
+                    }
+                }
+                let column = segment.fast_fields().str(entry.name()).ok().flatten();
+                for ordinal in 0..column.as_ref().map_or(0, |column| column.num_terms() as u64) {
+                    let mut term = String::new();
+                    column.as_ref().expect("a column").ord_to_str(ordinal, &mut term).expect("a term");
+                    terms.push(term);
+                }
+            }
+        }
+    }
+    terms
+}
+
 fn assert_gone(dir: &Path, what: &str) {
+    let terms = terms(dir);
+    assert!(terms.iter().any(|term| term.contains(&word(1))), "{what}: no term was read");
+    for n in CUT {
+        let found = terms.iter().find(|term| term.contains(&word(n)));
+        assert!(found.is_none(), "{what}: the index has {found:?}");
+    }
     for (path, bytes) in files(dir) {
         for n in CUT {
             assert!(!holds(&bytes, &word(n)), "{what}: {} is in {}", word(n), path.display());

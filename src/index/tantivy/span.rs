@@ -21,7 +21,7 @@ use ::tantivy::indexer::{DocIdMapping, merge_filtered_segments};
 use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment};
 use serde::{Deserialize, Serialize};
 
-use crate::durable::Disk;
+use crate::durable::{Disk, crash_point};
 use crate::event::Entry;
 use crate::index::source::{Source, ToIndex};
 use crate::index::tantivy::hot::FrozenHot;
@@ -319,12 +319,14 @@ pub fn purge(
         // Removed when they are merged.
         fresh.push(part);
     }
+    crash_point("purge.documents");
     if again.len() < span.piece.reader.max_doc() as usize {
         let left = alive(&left).map_err(at(&span.dir))?;
         merged.extend(segments_in(&span.dir)?.into_iter().map(|segment| (segment, Some(left.clone()))));
     }
     merge_segments(&merged, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let contents = Contents { within: span.summary.run(), generation: generation + 1, body_bytes, erased_through };
+    crash_point("purge.merged");
     fresh_ids.sort_unstable();
     again.sort_unstable();
     temporary.publish(contents, ids::with_others(&span.ids, &again, fresh_ids))
@@ -440,6 +442,7 @@ impl<'a> Temporary<'a> {
         let dir = index_dir.join(dir_name(&summary));
         remove_dir(&dir)?;
         disk.rename(&self.dir, &dir).map_err(at(&dir))?;
+        crash_point("span.renamed");
         disk.sync_dir(index_dir).map_err(at(index_dir))?;
         open(&dir)
     }

@@ -22,7 +22,7 @@ use book::Destroyed;
 pub use book::{DONE, Erasure, HELD, HOLD_LIFTED, Person, REQUESTED};
 
 use crate::clock;
-use crate::durable::Disk;
+use crate::durable::{Disk, crash_point};
 use crate::event::{Kind, Object, Outcome};
 use crate::index::source::Source;
 use crate::index::tantivy::erased::Pending;
@@ -274,7 +274,9 @@ impl Erasing {
             untils.push(until_ms);
             drafts.push(request(wanted, keys, until_ms, asked[*n] == Some(Asked::Held)));
         }
+        crash_point("erasure.asked");
         let receipts = enter(writer, drafts)?;
+        crash_point("erasure.entered");
         // From here on it is entered: if anything fails, the next start reads it in the log.
         let was_stale = std::mem::replace(&mut book.is_stale, true);
         let (mut begun, mut last_ms) = (Vec::new(), 0);
@@ -292,6 +294,7 @@ impl Erasing {
         self.vault.not_before(last_ms + 1);
         let keys: Vec<u64> = begun.iter().flat_map(|erasure| erasure.keys.iter().copied()).collect();
         let destroyed = keyring.erase_all(&keys, clock::now_ms());
+        crash_point("erasure.destroyed");
         if destroyed.is_err() {
             // Nothing opens with them and nothing more is sealed with them, whatever the file has.
             keyring.deny(&keys);
@@ -299,8 +302,10 @@ impl Erasing {
         drop(sealing);
         // Nothing is found by it also if that failed: the purge tries again.
         self.indexer.erase(begun.iter().map(pending).collect(), destroyed.is_ok());
+        crash_point("erasure.left_out");
         book.is_stale = was_stale;
         self.save(&mut book);
+        crash_point("erasure.saved");
         self.end_if_poisoned();
         destroyed?;
         for (n, first) in again {
@@ -412,6 +417,7 @@ impl Erasing {
         self.destroy_again(pending)?;
         self.indexer.destroyed(below);
         self.indexer.purge(below);
+        crash_point("purge.begun");
         while !self.indexer.is_purged(below)? {
             if stop.is_set() {
                 return Ok(false);
@@ -425,7 +431,9 @@ impl Erasing {
         let Some((_, counts)) = counted else { return Ok(false) };
         let done = pending.iter().zip(&*counts).map(|(erasure, counted)| done(erasure, counted)).collect();
         let mut book = self.book.lock();
+        crash_point("purge.counted");
         enter(writer, done)?;
+        crash_point("purge.done");
         let done: HashSet<&str> = pending.iter().map(|erasure| erasure.id.as_str()).collect();
         book.pending.retain(|erasure| !done.contains(erasure.id.as_str()));
         self.save(&mut book);
