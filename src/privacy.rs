@@ -264,7 +264,7 @@ mod tests {
 
         fn erase(&self, id: &str) {
             let subject = keyring::Subject { tenant: "acme", kind: "contact", id };
-            let keys = self.vault.keyring().keys_of(&subject);
+            let keys = self.vault.keyring().keys_of(&subject).unwrap();
             assert!(!keys.is_empty());
             keys.into_iter().for_each(|key| assert!(self.vault.keyring().erase(key, 2).unwrap()));
         }

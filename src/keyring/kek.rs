@@ -13,6 +13,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::Subject;
+use super::kept::Kept;
 use crate::durable::{self, Disk};
 
 /// Bytes of a key, of this one and of a subject's.
@@ -52,7 +53,7 @@ impl Debug for SecretText {
 /// The key-encryption key of one log.
 pub struct Kek {
     /// Wraps.
-    wrap: Secret,
+    wrap: Kept,
 }
 
 /// Not a key-encryption key.
@@ -82,7 +83,7 @@ impl Kek {
         let mut wrap = Secret::default();
         let hkdf = Hkdf::<Sha256>::new(Some(log_id), &**key);
         hkdf.expand(WRAP_INFO, &mut *wrap).expect("HKDF gives more than 32 bytes");
-        Kek { wrap }
+        Kek { wrap: Kept::new(&wrap) }
     }
 
     /// Writes a new one into a file that only its owner may read.
@@ -105,9 +106,13 @@ impl Kek {
     ///
     /// # Errors
     /// When the system has no random bytes.
-    pub(super) fn wrap(&self, key: &Secret, place: &[u8]) -> io::Result<([u8; NONCE_BYTES], [u8; WRAPPED_BYTES])> {
+    pub(super) fn wrap(
+        &self,
+        key: &[u8; KEY_BYTES],
+        place: &[u8],
+    ) -> io::Result<([u8; NONCE_BYTES], [u8; WRAPPED_BYTES])> {
         let nonce = durable::random::<NONCE_BYTES>()?;
-        let payload = Payload { msg: &**key, aad: place };
+        let payload = Payload { msg: key, aad: place };
         let wrapped = self.cipher().encrypt(&XNonce::from(nonce), payload).expect("32 bytes are not too many");
         Ok((nonce, wrapped.try_into().expect("a tag has 16 bytes")))
     }
@@ -124,14 +129,19 @@ impl Kek {
         Some(Zeroizing::new(opened.as_slice().try_into().ok()?))
     }
 
+    /// Whether it is never swapped.
+    pub(super) fn is_locked(&self) -> bool {
+        self.wrap.is_locked()
+    }
+
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(&Key::from(*self.wrap))
     }
 }
 
 /// What stands for a subject in a keyring: without its naming key nobody can tell whose it is, not by trying names either.
-pub(super) fn tag(naming: &Secret, subject: &Subject<'_>) -> [u8; 32] {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&**naming).expect("HMAC takes keys of any length");
+pub(super) fn tag(naming: &[u8; KEY_BYTES], subject: &Subject<'_>) -> [u8; 32] {
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(naming).expect("HMAC takes keys of any length");
     for part in [subject.tenant, subject.kind, subject.id] {
         mac.update(&(part.len() as u64).to_le_bytes());
         mac.update(part.as_bytes());

@@ -3,13 +3,15 @@
 //!
 //! Promises: a key is on disk before what it seals ([`Keyring::sync`]); the number of a key is never given to another; an
 //! erased key is overwritten where it stood and does not come back; the file alone opens nothing and names nobody; no
-//! secret is printed, and none stays in memory longer than it is used.
+//! secret is printed, and of those that stay in memory none is swapped, as far as the system lets us.
 
 pub mod kek;
+mod kept;
+mod live;
 pub mod part;
 mod slot;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use sha2::Sha256;
 
 use crate::durable::{self, Disk, DiskFile, crash_point};
 use kek::{Kek, Secret};
+use kept::Kept;
+use live::LiveKeys;
 pub use slot::SLOT_BYTES;
 use slot::{Header, Live, Slot};
 
@@ -80,7 +84,7 @@ pub struct Keyring {
     header: Header,
     kek: Kek,
     /// Makes of a subject what stands for it. Drawn with the keyring and wrapped in its header, so that it stays when another key wraps.
-    naming: Secret,
+    naming: Kept,
     /// Held to look up a key, to make one and to destroy one.
     state: Mutex<State>,
     /// Keys that count as destroyed, whatever the file says.
@@ -92,8 +96,8 @@ pub struct Keyring {
 struct State {
     /// The next key's number. Number 0 is the header's.
     next: u64,
-    /// The keys that count, by what stands for their subject. More than one after an erasure that failed halfway.
-    live: HashMap<[u8; 32], Vec<u64>>,
+    /// The keys that count.
+    live: LiveKeys,
     /// Keys below this are on disk.
     synced: u64,
     /// Slots that cannot be read.
@@ -146,11 +150,11 @@ impl Keyring {
         let Some(naming) = kek.unwrap(&header.nonce, &header.check, &log_id) else {
             return Err(KeyringError::OtherKek(path));
         };
-        let mut state = State { next: 1, live: HashMap::new(), synced: 0, unreadable: 0, is_poisoned: false };
+        let mut state = State { next: 1, live: LiveKeys::default(), synced: 0, unreadable: 0, is_poisoned: false };
         for number in 1..slots {
             match Slot::decode(&read(number)?) {
                 Slot::Free => continue,
-                Slot::Live(live) => state.live.entry(live.subject).or_default().push(number),
+                Slot::Live(live) => state.live.push(Whose::of(&live.subject), number),
                 Slot::Erased { .. } => {}
                 Slot::Unreadable => state.unreadable += 1,
             }
@@ -162,7 +166,7 @@ impl Keyring {
             path,
             header,
             kek,
-            naming,
+            naming: Kept::new(&naming),
             denied: RwLock::default(),
             state: Mutex::new(state),
             syncing: Mutex::new(()),
@@ -222,8 +226,8 @@ impl Keyring {
     pub fn key_for(&self, subject: &Subject<'_>, now_ms: u64) -> Result<u64, KeyringError> {
         let tag = kek::tag(&self.naming, subject);
         let mut state = self.state.lock();
-        if let Some(number) = state.live.get(&tag).and_then(|numbers| numbers.last()) {
-            return Ok(*number);
+        if let Some(number) = self.live_of(&state, &tag)?.pop() {
+            return Ok(number);
         }
         self.refuse_if_poisoned(&state)?;
         let number = state.next;
@@ -235,13 +239,37 @@ impl Keyring {
         let slot = Slot::Live(Live { created_ms: now_ms, subject: tag, nonce, wrapped });
         self.write(number, &slot)?;
         state.next += 1;
-        state.live.insert(tag, vec![number]);
+        state.live.push(Whose::of(&tag), number);
         Ok(number)
     }
 
-    /// The numbers of somebody's keys that count.
-    pub fn keys_of(&self, subject: &Subject<'_>) -> Vec<u64> {
-        self.state.lock().live.get(&kek::tag(&self.naming, subject)).cloned().unwrap_or_default()
+    /// The numbers of somebody's keys that count, the oldest first.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn keys_of(&self, subject: &Subject<'_>) -> Result<Vec<u64>, KeyringError> {
+        self.live_of(&self.state.lock(), &kek::tag(&self.naming, subject))
+    }
+
+    fn live_of(&self, state: &State, tag: &[u8; 32]) -> Result<Vec<u64>, KeyringError> {
+        let mut numbers = Vec::new();
+        for number in state.live.of(Whose::of(tag)) {
+            let is_theirs = match self.slot(number)? {
+                Slot::Live(live) => live.subject == *tag,
+                // It rotted while it was open: theirs, as good as certainly. No other key is made behind their back.
+                Slot::Unreadable => true,
+                Slot::Free | Slot::Erased { .. } => false,
+            };
+            if is_theirs {
+                numbers.push(number);
+            }
+        }
+        Ok(numbers)
+    }
+
+    /// Whether the secrets that are kept while it is open are never swapped.
+    pub fn is_locked(&self) -> bool {
+        self.naming.is_locked() && self.kek.is_locked()
     }
 
     /// Returns when all keys that were given out are on disk.
@@ -295,13 +323,8 @@ impl Keyring {
         };
         self.write(number, &Slot::Erased { created_ms, erased_ms: now_ms })?;
         // Still under the lock, and only now: a key that could not be overwritten is found by whoever tries again.
-        if let Slot::Live(Live { subject, .. }) = &slot
-            && let Some(numbers) = state.live.get_mut(subject)
-        {
-            numbers.retain(|known| *known != number);
-            if numbers.is_empty() {
-                state.live.remove(subject);
-            }
+        if let Slot::Live(Live { subject, .. }) = &slot {
+            state.live.remove(Whose::of(subject), number);
         }
         Ok(true)
     }
@@ -351,9 +374,8 @@ impl Keyring {
     pub fn deny(&self, numbers: &[u64]) {
         let numbers: HashSet<u64> = numbers.iter().copied().collect();
         let mut state = self.state.lock();
-        state.live.values_mut().for_each(|known| known.retain(|number| !numbers.contains(number)));
+        state.live.remove_all(&numbers);
         self.denied.write().extend(numbers);
-        state.live.retain(|_, known| !known.is_empty());
     }
 
     /// The number that the next key gets.

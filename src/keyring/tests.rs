@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -58,10 +60,10 @@ fn each_has_one_key_that_stays_until_it_is_erased_and_another_one_after_that() {
     drop(ring);
 
     let ring = open_on(&disk);
-    assert_eq!((ring.keys_of(&contact("c_1")), part(&ring, &[ana])), (vec![ana], Some(key)));
+    assert_eq!((ring.keys_of(&contact("c_1")).unwrap(), part(&ring, &[ana])), (vec![ana], Some(key)));
     assert!(ring.erase(ana, 20).unwrap() && !ring.erase(ana, 21).unwrap());
     assert!(ring.is_erased(ana).unwrap() && part(&ring, &[ana]).is_none());
-    assert!(ring.keys_of(&contact("c_1")).is_empty());
+    assert!(ring.keys_of(&contact("c_1")).unwrap().is_empty());
     let again = ring.key_for(&contact("c_1"), 30).unwrap();
     assert!(again > *numbers.last().unwrap(), "a number is given once");
     assert_ne!(part(&ring, &[again]), Some(key));
@@ -154,7 +156,7 @@ fn an_erasure_that_could_not_be_written_is_tried_again() {
     let number = ring.key_for(&contact("c_1"), 10).unwrap();
     disk.fail(Call::Write, 0);
     assert!(ring.erase(number, 20).is_err());
-    assert_eq!(ring.keys_of(&contact("c_1")), [number], "it is still there, and is found");
+    assert_eq!(ring.keys_of(&contact("c_1")).unwrap(), [number], "it is still there, and is found");
     assert!(ring.erase(number, 30).unwrap() && ring.is_erased(number).unwrap());
 }
 
@@ -199,7 +201,7 @@ proptest! {
                 }
                 Step::Erase(id) => {
                     let name = format!("c_{id}");
-                    for number in ring.keys_of(&contact(&name)) {
+                    for number in ring.keys_of(&contact(&name)).unwrap() {
                         prop_assert!(ring.erase(number, now_ms).unwrap());
                         model.get_mut(&number).unwrap().3 = true;
                     }
@@ -218,7 +220,7 @@ proptest! {
             for (number, (id, key, _, is_erased)) in &model {
                 let name = format!("c_{id}");
                 prop_assert_eq!(part(&ring, &[*number]), (!is_erased).then_some(*key));
-                prop_assert_eq!(ring.keys_of(&contact(&name)).contains(number), !is_erased);
+                prop_assert_eq!(ring.keys_of(&contact(&name)).unwrap().contains(number), !is_erased);
             }
         }
     }

@@ -820,6 +820,9 @@ fn open_vault(disk: &dyn Disk, settings: &Settings, report: &Recovered) -> Resul
         true => Keyring::open_to_look(disk, &settings.dir, log_id, kek)?,
         false => Keyring::open(disk, &settings.dir, log_id, kek)?,
     };
+    if !keyring.is_locked() {
+        warn!("the system locks no memory for the keys (ulimit -l): they may be written to swap, so encrypt that");
+    }
     Ok(Some(Vault::new(keyring, types.clone())))
 }
 

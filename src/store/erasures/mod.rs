@@ -230,7 +230,7 @@ impl Erasing {
         // Before anybody has to wait to seal.
         let mut before = HashMap::new();
         for Wanted { person, .. } in &wanted {
-            if !before.contains_key(person) && keys_of(person).is_empty() {
+            if !before.contains_key(person) && keys_of(person)?.is_empty() {
                 let pending = book.pending.iter().rev().find(|erasure| erasure.person == *person);
                 let id = pending.map_or_else(|| known(person), |erasure| Ok(Some(erasure.id.clone())))?;
                 before.insert(person.clone(), id);
@@ -254,7 +254,7 @@ impl Erasing {
                 asked.push(Some(Asked::Held));
                 continue;
             }
-            let keys = keys_of(person);
+            let keys = keys_of(person)?;
             if keys.is_empty()
                 && let Some(Some(id)) = before.get(person)
             {
