@@ -27,7 +27,11 @@ const LOOKS: u32 = 20;
 /// Between two such looks.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Small files that belong to the log, and the page's saved views, which nothing else could bring back.
-const SMALL_FILES: [&str; 5] = [PUBLIC_KEY, REPLACED_KEYS, "promised", "cursor.key", "views.json"];
+const SMALL_FILES: [&str; 6] = [PUBLIC_KEY, REPLACED_KEYS, "promised", "cursor.key", "views.json", EXCISED];
+/// There while entries are being cut out of the log.
+pub const EXCISING: &str = "excising";
+/// Says what was cut out of it last.
+pub const EXCISED: &str = "excised";
 
 /// What was copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +73,9 @@ pub enum BackupError {
         /// The checkpoint's size.
         size: Seq,
     },
+    /// Something is being cut out of its segments.
+    #[error("something is being cut out of {0}, or was to be: finish that first (`annals excise --finish`)")]
+    Excising(PathBuf),
     /// A segment was finished and sealed behind the newest checkpoint.
     #[error("the newest checkpoint of {0} is behind its segments: start a server on it first")]
     Behind(PathBuf),
@@ -102,7 +109,7 @@ pub fn copy(
                 looks += 1
             }
             // The next checkpoint follows within a second.
-            Err(BackupError::Behind(_)) if looks < LOOKS => {
+            Err(BackupError::Behind(_) | BackupError::Excising(_)) if looks < LOOKS => {
                 looks += 1;
                 std::thread::sleep(PAUSE);
             }
@@ -140,6 +147,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(mut self, progress: &mut dyn FnMut(u64)) -> Result<Copied, BackupError> {
+        let excised = self.excised()?;
         let head_bytes = read_small(&*self.disk, &self.from.join("HEAD"), HEAD_BYTES_MAX)
             .map_err(|_| BackupError::NoHead(self.from.to_owned()))?;
         let head =
@@ -156,9 +164,17 @@ impl Job<'_> {
             return Err(BackupError::Behind(self.from.to_owned()));
         }
         self.segments = segments.len() as u64;
+        let mut cut = Vec::new();
         for (i, segment) in segments.iter().enumerate() {
             let is_last = i + 1 == segments.len();
-            self.copy_segment(segment, is_last.then_some(head.size), progress)?;
+            match segment.is_sealed && self.exists(&self.place_of(segment))? {
+                true => cut.push(segment),
+                false => self.copy_segment(segment, is_last.then_some(head.size), progress)?,
+            }
+        }
+        // Else some of the files are of before and some of after.
+        if self.excised()? != excised {
+            return Err(BackupError::Excising(self.from.to_owned()));
         }
         self.copy_notes()?;
         for name in SMALL_FILES {
@@ -166,7 +182,26 @@ impl Job<'_> {
         }
         // Last of all: until it is there, the earlier copy's HEAD speaks of what the earlier copy had.
         durable::replace(&*self.disk, self.to, "HEAD", &head_bytes).map_err(at(self.to))?;
+        // But for what was cut out since: until the entries that say so are there too, it would seem to be gone by nobody's leave.
+        for segment in cut {
+            self.copy_segment(segment, None, progress)?;
+        }
+        if self.excised()? != excised {
+            return Err(BackupError::Excising(self.from.to_owned()));
+        }
         Ok(Copied { head, segments: self.segments, segments_copied: self.segments_copied, bytes: self.bytes })
+    }
+
+    /// What was cut out last, as long as nothing is being cut out now.
+    fn excised(&self) -> Result<Option<Vec<u8>>, BackupError> {
+        if self.disk.exists(&self.from.join(EXCISING)).map_err(at(self.from))? {
+            return Err(BackupError::Excising(self.from.to_owned()));
+        }
+        match read_small(&*self.disk, &self.from.join(EXCISED), SMALL_FILE_MAX) {
+            Ok(last) => Ok(Some(last)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(at(self.from)(error)),
+        }
     }
 
     /// A copy may go on where an earlier one of the same log ended.
@@ -198,6 +233,14 @@ impl Job<'_> {
         Ok(segments)
     }
 
+    fn place_of(&self, segment: &SegmentFile) -> PathBuf {
+        self.to.join("log").join(segment.path.file_name().expect("a segment has a name"))
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, BackupError> {
+        self.disk.exists(path).map_err(at(path))
+    }
+
     /// `up_to` is the size at which the file is cut, if it is the last one.
     fn copy_segment(
         &mut self,
@@ -205,8 +248,7 @@ impl Job<'_> {
         up_to: Option<Seq>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), BackupError> {
-        let name = segment.path.file_name().expect("a segment has a name");
-        let (from, to) = (segment.path.clone(), self.to.join("log").join(name));
+        let (from, to) = (segment.path.clone(), self.place_of(segment));
         let source = self.disk.open_read(&from).map_err(at(&from))?;
         let length = match up_to {
             Some(size) => log::end_of_batch(&source, size)

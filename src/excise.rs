@@ -1,40 +1,43 @@
 //! Cuts the content of single entries out of a data directory for good, while no server runs on it: for what was written in clear and may
 //! not be kept. Of the entry its place, its leaf and with it every proof stay; an entry of our own says who it was that is gone, and why.
 //!
-//! In this order, so that a crash leaves what can be gone on with: a mark with all that is to be done; the entries that say so; the
-//! segments; the index; the mark is removed. Each step can be done again.
+//! First everything is tried that can be without writing. Then, in this order, so that a crash leaves what can be gone on with: a mark
+//! with all that is to be done; the entries that say so; the segments; the index; the mark is removed. What is done is not done again.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::backup::{EXCISED as LAST, EXCISING as MARK};
 use crate::clock;
 use crate::durable::{self, Disk, read_small};
+use crate::event::row::hex;
 use crate::event::{Entry, Kind, Object};
 use crate::index::source::Source;
 use crate::index::tantivy::span::{self, Place, SpanError};
 use crate::index::{EngineError, Within};
 use crate::json::Json;
-use crate::log::{
-    self, Commit, CutError, Excised, FrameType, OpenError, Options, SegmentFile, Start, VisitError, Visitor,
-};
+use crate::log::{self, Commit, CutError, FrameType, OpenError, Options, Start, VisitError, Visitor};
+use crate::repair::cut::{bytes_needed, cut_segments};
 use crate::seq::Seq;
 use crate::store::own::{Own, number};
 use crate::store::{Append, AppendError, Store, Verdict};
-use crate::verify::excised::{EXCISED, EXCISED_SEQ};
-use crate::verify::leaf_of;
+use crate::verify::excised::{EXCISED, EXCISED_HASH, EXCISED_SEQ, Uncut};
 
-/// What is to be done, and is not yet.
-const MARK: &str = "excising";
 /// A mark of [`ENTRIES_MAX`] entries.
 const MARK_BYTES_MAX: u64 = 1 << 20;
 /// Most entries that are cut out at once.
 pub const ENTRIES_MAX: usize = 1_000;
 /// Longest reason, in bytes.
 pub const REASON_BYTES_MAX: usize = 4_096;
+/// A log without an index has its ids read first: a second for half a million events.
+const IDS_TIME_MAX: Duration = Duration::from_secs(600);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Why entries were not cut out, or not yet.
 #[derive(Debug, thiserror::Error)]
@@ -61,11 +64,17 @@ pub enum ExciseError {
         /// What was asked for.
         seq: Seq,
     },
-    /// Something else is not finished.
-    #[error(
-        "an earlier excision of entries {0} is not finished: run `annals excise --data DIR` without entries to finish it"
-    )]
-    Begun(String),
+    /// Nothing can be entered.
+    #[error("nothing can be entered in the log: {0}")]
+    Refused(AppendError),
+    /// There is no room to write a file again beside itself.
+    #[error("it takes {needed} bytes of disk, {free} are free")]
+    NoRoom {
+        /// What a segment and a part of the index take.
+        needed: u64,
+        /// What there is.
+        free: u64,
+    },
     /// The log could not be read.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -76,10 +85,16 @@ pub enum ExciseError {
     #[error("it could not be entered in the log: {0}")]
     Entering(String),
     /// A segment.
-    #[error("cannot cut out of the log")]
-    Cut(#[from] CutError),
+    #[error("cannot cut out of {path}")]
+    Cut {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: CutError,
+    },
     /// The index.
-    #[error("the log is done; cannot write the index again")]
+    #[error("cannot write the index again")]
     Index(#[from] SpanError),
     /// Another file.
     #[error("{path}")]
@@ -99,6 +114,9 @@ pub struct Excision {
     entries: Vec<(Seq, String)>,
     reason: String,
     time_ms: u64,
+    /// Parts of the index that are done.
+    #[serde(default)]
+    spans: Vec<String>,
 }
 
 impl Excision {
@@ -106,13 +124,22 @@ impl Excision {
     pub fn seqs(&self) -> impl Iterator<Item = Seq> + use<'_> {
         self.entries.iter().map(|(seq, _)| *seq)
     }
+
+    /// The same for people.
+    pub fn named(&self) -> String {
+        self.seqs().map(|seq| seq.to_string()).collect::<Vec<_>>().join(", ")
+    }
+
+    fn save(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        durable::replace(disk, dir, MARK, &serde_json::to_vec(self).expect("a mark is plain data"))
+    }
 }
 
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// Each entry, and the one that says so.
-    pub entries: Vec<(Seq, Seq)>,
+    pub entries: Vec<Uncut>,
     /// Files of the log that were written again.
     pub segments: usize,
     /// Parts of the index that were.
@@ -126,6 +153,9 @@ pub struct Done {
 /// # Errors
 /// Which cannot, and why.
 pub fn look(store: &Store, seqs: &[Seq]) -> Result<Vec<Entry>, ExciseError> {
+    if let Some(refusal) = store.refusal() {
+        return Err(ExciseError::Refused(refusal.clone()));
+    }
     let size = store.marks().durable;
     let entry = |seq: &Seq| {
         if *seq >= size {
@@ -154,51 +184,62 @@ pub fn begun(disk: &dyn Disk, dir: &Path) -> Result<Option<Excision>, ExciseErro
     }
 }
 
-/// Says, durably, what is to be done. From here on it will be, by [`finish`].
+/// Tries what can be tried, then says, durably, what is to be done. From here on it will be, by [`finish`]. Nothing may be begun; the
+/// caller holds the directory's LOCK.
 ///
 /// # Errors
-/// When something else is not finished, or the disk fails.
+/// When it could not be done; then nothing is begun.
 pub fn begin(disk: &dyn Disk, dir: &Path, seqs: &[Seq], reason: &str) -> Result<Excision, ExciseError> {
-    if let Some(begun) = begun(disk, dir)? {
-        let seqs: Vec<String> = begun.seqs().map(|seq| seq.to_string()).collect();
-        return Err(ExciseError::Begun(seqs.join(", ")));
+    let needed = bytes_needed(disk, dir, seqs).map_err(at(&dir.join("log")))?;
+    let index_dir = dir.join("index");
+    let needed = needed + if index_dir.is_dir() { span::bytes_needed(&index_dir, seqs)? } else { 0 };
+    let free = disk.space(dir).map_err(at(dir))?.free;
+    if free < needed {
+        return Err(ExciseError::NoRoom { needed, free });
     }
-    let time_ms = clock::now_ms();
+    // Who will say so is not known yet.
+    let entries: Vec<Uncut> = seqs.iter().map(|seq| (*seq, *seq)).collect();
+    let tried = cut_segments(disk, dir, &entries, true, &mut |_| {}).map_err(at(&dir.join("log")))?;
+    if let Some((path, source)) = tried.failed.into_iter().next() {
+        return Err(ExciseError::Cut { path, source });
+    }
     let id = |seq: &Seq| (*seq, format!("excise-{seq}-{}", uuid::Uuid::now_v7()));
-    let excision = Excision { entries: seqs.iter().map(id).collect(), reason: reason.to_owned(), time_ms };
-    let text = serde_json::to_vec(&excision).expect("a mark is plain data");
-    durable::replace(disk, dir, MARK, &text).map_err(at(&dir.join(MARK)))?;
+    let entries = seqs.iter().map(id).collect();
+    let excision = Excision { entries, reason: reason.to_owned(), time_ms: clock::now_ms(), spans: Vec::new() };
+    excision.save(disk, dir).map_err(at(&dir.join(MARK)))?;
     Ok(excision)
 }
 
-/// Does what was begun. `open` opens the store of the directory, which is closed again.
+/// Does what was begun, in the directory of this store, which is closed for it.
 ///
 /// # Errors
-/// When the disk fails, or the log is damaged: the mark stays, and so it can be gone on with.
-pub fn finish<E: From<ExciseError>>(
+/// When something cannot be done; what can be is, and the mark stays, so that it can be gone on with.
+pub fn finish(
     disk: &Arc<dyn Disk>,
     dir: &Path,
     excision: &Excision,
-    open: impl FnOnce() -> Result<Store, E>,
+    store: Store,
     progress: &mut dyn FnMut(&str),
-) -> Result<Done, E> {
-    let store = open()?;
+) -> Result<Done, ExciseError> {
     let entered = enter(&store, excision);
     // Closing writes what is in memory into spans, which are looked at below.
     store.close();
     drop(store);
-    let entries = entered?;
-    Ok(cut(disk, dir, entries, progress)?)
+    cut(disk, dir, excision, entered?, progress)
 }
 
 /// The entries that say so: each is entered once, since its id is known.
-fn enter(store: &Store, excision: &Excision) -> Result<Vec<(Seq, Seq)>, ExciseError> {
+fn enter(store: &Store, excision: &Excision) -> Result<Vec<Uncut>, ExciseError> {
+    let begun = Instant::now();
+    while !store.ids_ready() && begun.elapsed() < IDS_TIME_MAX {
+        thread::sleep(LOOK);
+    }
     let mut entries = Vec::new();
     for (seq, id) in &excision.entries {
         let entry = store.source().entry(*seq)?;
         let detail = Json::Object(vec![
             (EXCISED_SEQ.into(), number(seq.0)),
-            ("hash".into(), Json::String(log::hex(&entry.hash))),
+            (EXCISED_HASH.into(), Json::String(hex(&entry.hash))),
         ]);
         let target = Object { kind: Some("entry".into()), id: Some(seq.to_string()), name: None };
         let own = Own {
@@ -227,76 +268,53 @@ fn enter(store: &Store, excision: &Excision) -> Result<Vec<(Seq, Seq)>, ExciseEr
 fn cut(
     disk: &Arc<dyn Disk>,
     dir: &Path,
-    entries: Vec<(Seq, Seq)>,
+    excision: &Excision,
+    entries: Vec<Uncut>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Done, ExciseError> {
     let lock_path = dir.join("LOCK");
     let _lock = disk.lock(&lock_path).map_err(|error| at(&lock_path)(io::Error::other(error)))?;
-    let log_dir = dir.join("log");
-    let files = SegmentFile::list(&**disk, dir).map_err(at(&log_dir))?;
-    let mut segments = 0;
-    for file in &files {
-        let next = files.iter().map(|other| other.first).filter(|first| *first > file.first).min();
-        let inside = |seq: &Seq| *seq >= file.first && next.is_none_or(|next| *seq < next);
-        let seqs: Vec<Seq> = entries.iter().map(|(seq, _)| *seq).filter(inside).collect();
-        if seqs.is_empty() {
-            continue;
-        }
-        progress(&format!("writing {} again", file.path.display()));
-        let by = |seq| entries.iter().find(|(of, _)| *of == seq).map(|(_, by)| *by);
-        let cutter = |seq, frame_type, payload: &[u8]| left_of(frame_type, payload, by(seq)?);
-        let leaf = |frame_type, payload: &[u8]| leaf_of(frame_type, payload).ok().map(|leaf| leaf.hash());
-        log::cut_out(&**disk, file, next, &seqs, &cutter, &leaf)?;
-        segments += 1;
-    }
-    for name in disk.list(&log_dir).map_err(at(&log_dir))? {
-        // What a repair or an excision that did not end has left.
-        if name.ends_with(".mending") || name.ends_with(".cutting") {
-            disk.remove(&log_dir.join(&name)).map_err(at(&log_dir))?;
-        }
-    }
+    let mut say = |path: &Path| progress(&format!("writing {} again", path.display()));
+    let segments = cut_segments(&**disk, dir, &entries, false, &mut say).map_err(at(&dir.join("log")))?;
     progress("writing the index again");
-    let mut seqs: Vec<Seq> = entries.iter().map(|(seq, _)| *seq).collect();
-    seqs.sort_unstable();
-    let spans = index_again(disk, dir, &seqs)?;
+    let spans = index_again(disk, dir, excision.clone())?;
+    if let Some((path, source)) = segments.failed.into_iter().next() {
+        return Err(ExciseError::Cut { path, source });
+    }
     let quarantine = dir.join("quarantine");
     let quarantined = match disk.list(&quarantine) {
         Ok(names) => names.iter().map(|name| quarantine.join(name)).collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(at(&quarantine)(error)),
     };
+    let last = excision.entries.last().map_or("", |(_, id)| id);
+    durable::replace(&**disk, dir, LAST, last.as_bytes()).map_err(at(&dir.join(LAST)))?;
     let mark = dir.join(MARK);
     disk.remove(&mark).and_then(|()| disk.sync_dir(dir)).map_err(at(&mark))?;
-    Ok(Done { entries, segments, spans, quarantined })
+    Ok(Done { entries, segments: segments.written, spans, quarantined })
 }
 
-/// What stands in the place of a record: its leaf, and nothing that it told but whose it was.
-fn left_of(frame_type: FrameType, payload: &[u8], by: Seq) -> Option<Vec<u8>> {
-    let leaf = leaf_of(frame_type, payload).ok()?.encode();
-    match frame_type {
-        FrameType::Event => {
-            let body = log::Payload::decode(payload).ok()?.body;
-            let tenant = crate::event::BodyHead::read(std::str::from_utf8(body).ok()?).ok()?.tenant;
-            Excised { leaf: &leaf, by, tenant: &tenant }.encode(payload.len())
-        }
-        // Done before a crash.
-        FrameType::Excised => Some(payload.to_vec()),
-        FrameType::Commit | FrameType::Seal => None,
-    }
-}
-
-fn index_again(disk: &Arc<dyn Disk>, dir: &Path, seqs: &[Seq]) -> Result<usize, ExciseError> {
+fn index_again(disk: &Arc<dyn Disk>, dir: &Path, mut excision: Excision) -> Result<usize, ExciseError> {
     let opened = log::open(disk.clone(), dir, &Options { read_only: true, ..Options::default() }, &mut Unseen)?;
     let (index_dir, old) = (dir.join("index"), dir.join("index.old"));
-    for leftover in [&old].into_iter().filter(|old| old.is_dir()) {
-        std::fs::remove_dir_all(leftover).map_err(at(leftover))?;
+    if old.is_dir() {
+        std::fs::remove_dir_all(&old).map_err(at(&old))?;
     }
     if !index_dir.is_dir() {
         return Ok(0);
     }
+    let mut seqs: Vec<Seq> = excision.seqs().collect();
+    seqs.sort_unstable();
     let place = Place { disk: &**disk, index_dir: &index_dir };
-    let within = Within::below(opened.report.size);
-    Ok(span::make_again(place, &Source::new(opened.reader), seqs, within.to)?)
+    let (end, before) = (Within::below(opened.report.size).to, excision.spans.clone());
+    let mut spans = 0;
+    let mut made = |name| {
+        spans += 1;
+        excision.spans.push(name);
+        excision.save(&**disk, dir)
+    };
+    span::make_again(place, &Source::new(opened.reader), &seqs, end, &before, &mut made)?;
+    Ok(spans)
 }
 
 /// The log was read through when the store was opened, and each segment that was written again was read back.

@@ -8,10 +8,10 @@ use tokio::time::timeout;
 
 use super::append::{BODY_TIME_MAX, body_timeout, read};
 use super::error::ApiError;
-use super::keys::{expect_json, whole};
+use super::keys::{blocking, expect_json, whole};
 use super::params::Params;
 use super::{App, json, own, proofs};
-use crate::event::{Event, Subject};
+use crate::event::Event;
 use crate::json::Json;
 use crate::store::erasures::{Asked, Erasure, Person, REQUESTED, Wanted};
 use crate::store::own::{DEFAULT_TENANT, Own};
@@ -120,14 +120,5 @@ fn entry(app: &App, draft: &ErasureDraft) -> Own {
 }
 
 fn person(event: &Event) -> Option<Person> {
-    let target = event.target.as_ref()?;
-    let subject = Subject { kind: target.kind.clone()?, id: target.id.clone()? };
-    Some(Person::of(&event.tenant, &subject))
-}
-
-async fn blocking<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, ApiError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| ApiError::internal("an erasure panicked"))?.map_err(Into::into)
+    Some(Person::of(&event.tenant, &event.target_subject()?))
 }

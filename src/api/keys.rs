@@ -12,7 +12,7 @@ use super::append::is_ndjson;
 use super::error::ApiError;
 use super::params::Params;
 use super::{App, json, own};
-use crate::auth::{Key, KeyError, Keys, Restriction};
+use crate::auth::{Key, Keys, Restriction};
 use crate::clock;
 use crate::event::Object;
 use crate::json::Json;
@@ -111,9 +111,9 @@ pub(super) async fn whole<T: Send + 'static>(
 }
 
 /// On a thread that may wait for the disk.
-pub(super) async fn blocking<T: Send + 'static>(
-    change: impl FnOnce() -> Result<T, KeyError> + Send + 'static,
+pub(super) async fn blocking<T: Send + 'static, E: Into<ApiError> + Send + 'static>(
+    change: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, ApiError> {
     let changed = tokio::task::spawn_blocking(change).await;
-    Ok(changed.map_err(|_| ApiError::internal("a change of keys panicked"))??)
+    changed.map_err(|_| ApiError::internal("a change panicked"))?.map_err(Into::into)
 }

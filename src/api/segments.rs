@@ -1,5 +1,5 @@
 //! `/v1/segments`: which files the log is in, and the sealed ones as they are, for backup and backfill. What is sealed
-//! never changes, so a copy that was taken once need not be taken again.
+//! changes only when something is cut out of it; then its digest is another.
 
 use std::io;
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use tracing::warn;
 
 use super::start_log;
 use crate::config::{Config, Layer};
@@ -13,7 +12,7 @@ use crate::durable::OsDisk;
 use crate::event::Entry;
 use crate::excise::{self, Done, ENTRIES_MAX, Excision, REASON_BYTES_MAX};
 use crate::seq::Seq;
-use crate::server::{check_keys, open_store};
+use crate::server::{check_keys, open_trusted};
 
 /// Which entries.
 #[derive(Args)]
@@ -21,7 +20,7 @@ pub struct ExciseArgs {
     /// The data directory; no server may run on it
     #[arg(long)]
     data: PathBuf,
-    /// The entries, by their seq; none finishes what an earlier call began
+    /// The entries, by their seq
     #[arg(value_name = "SEQ")]
     seqs: Vec<u64>,
     /// Why; it stays in the log, so no personal data
@@ -48,9 +47,16 @@ impl ExciseArgs {
         let config = Config::sanitize(layer.over(environment).over(Layer::from_file(None)?), &mut |_| {});
         anyhow::ensure!(self.data.join("log").is_dir(), "{} holds no log", self.data.display());
         check_keys(&config)?;
+        let disk = OsDisk::shared();
+        let begun = excise::begun(&*disk, &self.data)?;
         if self.finish {
-            let begun = excise::begun(&OsDisk, &self.data)?.context("nothing was begun that is not finished")?;
-            return self.say(&finish(&config, &begun)?);
+            return self.finish(&config, &begun.context("nothing was begun that is not finished")?);
+        }
+        if let Some(begun) = begun {
+            anyhow::bail!(
+                "cutting out {} was begun and is not finished: `annals excise --finish` does it",
+                begun.named()
+            );
         }
         self.seqs.sort_unstable();
         self.seqs.dedup();
@@ -62,7 +68,7 @@ impl ExciseArgs {
             !reason.is_empty() && reason.len() <= REASON_BYTES_MAX,
             "expected a reason of 1 to {REASON_BYTES_MAX} bytes"
         );
-        let store = open_store(&config)?;
+        let store = open_trusted(&config)?;
         let looked = excise::look(&store, &seqs);
         store.close();
         drop(store);
@@ -74,8 +80,21 @@ impl ExciseArgs {
                 if entries.len() == 1 { "this entry".into() } else { format!("these {} entries", entries.len()) }
             );
         }
-        let excision = excise::begin(&OsDisk, &self.data, &seqs, reason)?;
-        self.say(&finish(&config, &excision)?)
+        let excision = {
+            let _lock = disk.lock(&self.data.join("LOCK"))?;
+            excise::begin(&*disk, &self.data, &seqs, reason).context("nothing was done")?
+        };
+        self.finish(&config, &excision)
+    }
+
+    fn finish(&self, config: &Config, excision: &Excision) -> anyhow::Result<()> {
+        let done = open_trusted(config).map_err(anyhow::Error::from).and_then(|store| {
+            let mut say = |what: &str| eprintln!("{what}");
+            Ok(excise::finish(&OsDisk::shared(), &config.data, excision, store, &mut say)?)
+        });
+        let left =
+            || format!("{} are still to be cut out (`--finish`, or the next start of a server)", excision.named());
+        self.say(&done.with_context(left)?)
     }
 
     fn say(&self, done: &Done) -> anyhow::Result<()> {
@@ -102,21 +121,4 @@ impl ExciseArgs {
 /// Without what may be the trouble.
 fn say_entry(entry: &Entry) {
     println!("entry {}: {}, {} of tenant {}", entry.seq, entry.event.time.text, entry.event.action, entry.event.tenant);
-}
-
-fn finish(config: &Config, excision: &Excision) -> anyhow::Result<Done> {
-    let open = || open_store(config).map_err(anyhow::Error::from);
-    excise::finish(&OsDisk::shared(), &config.data, excision, open, &mut |what| eprintln!("{what}"))
-}
-
-/// Finishes what a call began that did not come to its end, before anything of the directory is served.
-pub fn finish_before_serving(config: &Config) -> anyhow::Result<()> {
-    let Some(begun) = excise::begun(&OsDisk, &config.data)? else { return Ok(()) };
-    let seqs: Vec<String> = begun.seqs().map(|seq| seq.to_string()).collect();
-    if config.read_only {
-        warn!("entries {} are to be cut out and are not yet: a start that may write does it", seqs.join(", "));
-        return Ok(());
-    }
-    warn!("cutting out entries {}, which was begun and not finished", seqs.join(", "));
-    finish(config, &begun).map(drop)
 }

@@ -10,14 +10,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::durable::{self, Disk, OsDisk};
-use crate::keyring::kek::{Kek, SecretText};
+use crate::keyring::kek::Kek;
 use crate::keyring::{self, KeyState, Keyring, Outside};
 use crate::store::KEK_FILE;
 
 /// Bytes of a keyring's file, at most: all keys there may be.
 const FILE_BYTES_MAX: u64 = (keyring::KEYS_MAX + 1) * keyring::SLOT_BYTES as u64;
-/// Bytes of a key-encryption key's file.
-const KEK_BYTES_MAX: u64 = 1_024;
 
 /// What to do with the keyring of a data directory.
 #[derive(Args)]
@@ -87,12 +85,6 @@ impl KeyringArgs {
 fn read(disk: &dyn Disk, data: &Path) -> anyhow::Result<Vec<u8>> {
     let path = data.join(keyring::FILE);
     durable::read_small(disk, &path, FILE_BYTES_MAX).with_context(|| format!("cannot read {}", path.display()))
-}
-
-fn read_kek(disk: &dyn Disk, path: &Path, log_id: &[u8; 16]) -> anyhow::Result<Kek> {
-    let text = durable::read_small(disk, path, KEK_BYTES_MAX);
-    let text = SecretText::new(text.with_context(|| format!("cannot read {}", path.display()))?);
-    Kek::parse(text.reveal(), log_id).with_context(|| path.display().to_string())
 }
 
 fn outside(disk: &dyn Disk, data: &Path) -> anyhow::Result<Outside> {
@@ -182,17 +174,17 @@ impl Rotate {
         let log_id = outside(&*disk, &self.data)?.log_id;
         let old = self.kek_file.unwrap_or_else(|| self.data.join(KEK_FILE));
         if disk.exists(&self.to)?
-            && Keyring::open_to_look(&*disk, &self.data, log_id, read_kek(&*disk, &self.to, &log_id)?).is_ok()
+            && Keyring::open_to_look(&*disk, &self.data, log_id, Kek::read(&*disk, &self.to, &log_id)?).is_ok()
         {
             println!("all keys are wrapped with the key in {} already", self.to.display());
             return Ok(());
         }
-        let keyring = Keyring::open(&*disk, &self.data, log_id, read_kek(&*disk, &old, &log_id)?)?;
+        let keyring = Keyring::open(&*disk, &self.data, log_id, Kek::read(&*disk, &old, &log_id)?)?;
         if !disk.exists(&self.to)? {
             let (dir, name) = place(&self.to)?;
             Kek::make(&*disk, dir, name).with_context(|| format!("cannot write {}", self.to.display()))?;
         }
-        let wrapped = keyring.rewrap(&*disk, &self.data, &read_kek(&*disk, &self.to, &log_id)?)?;
+        let wrapped = keyring.rewrap(&*disk, &self.data, &Kek::read(&*disk, &self.to, &log_id)?)?;
         println!("{wrapped} keys are wrapped with the key in {}", self.to.display());
         eprintln!("set kek_file to it, or put it in the place of {}, before the server starts", old.display());
         Ok(())

@@ -8,7 +8,6 @@ use anyhow::Context;
 use clap::Args;
 use tracing::{error, info, warn};
 
-use super::excise::finish_before_serving;
 use super::start_log;
 use crate::clock;
 use crate::config::{Config, Layer};
@@ -60,7 +59,6 @@ impl Serve {
     pub fn run(self) -> anyhow::Result<()> {
         let is_demo = self.demo;
         let config = self.settings()?;
-        finish_before_serving(&config)?;
         server::serve(&config, move |store, url| {
             if is_demo {
                 begin_demo(&store);

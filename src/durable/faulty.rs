@@ -68,6 +68,7 @@ struct State {
     /// Bytes that may still be allocated.
     free: u64,
     syncs: u64,
+    announced: u64,
     random: u64,
 }
 
@@ -134,6 +135,7 @@ impl FaultyDisk {
             changes_left: None,
             free: EVER_AND_EVER,
             syncs: 0,
+            announced: 0,
             random: seed | 1,
         };
         FaultyDisk { state: Arc::new(Mutex::new(state)) }
@@ -184,6 +186,11 @@ impl FaultyDisk {
     /// Changes left until the plug is pulled; as many as one likes if it is not to be.
     pub fn changes_left(&self) -> u64 {
         self.state.lock().changes_left.unwrap_or(EVER_AND_EVER)
+    }
+
+    /// How often somebody said what they would read.
+    pub fn announced(&self) -> u64 {
+        self.state.lock().announced
     }
 
     /// How many syncs there were: crash at each in turn.
@@ -507,6 +514,13 @@ impl DiskFile for FaultyFile {
     /// Nobody looks at modes here.
     fn make_read_only(&self) -> io::Result<()> {
         self.with(|_| Ok(()))
+    }
+
+    fn will_need(&self, _: u64, _: u64) -> io::Result<()> {
+        self.with(|state| {
+            state.announced += 1;
+            Ok(())
+        })
     }
 
     fn forget_cache(&self) -> io::Result<()> {

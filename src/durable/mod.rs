@@ -86,6 +86,9 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
 
     /// Asks the system to drop clean cached pages, so that the next reads come from the disk.
     fn forget_cache(&self) -> io::Result<()>;
+
+    /// Says that these bytes will be read soon. The system may have them come from the disk meanwhile, or not.
+    fn will_need(&self, offset: u64, len: u64) -> io::Result<()>;
 }
 
 /// A held lock; dropping it lets go.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -178,6 +179,12 @@ impl DiskFile for OsFile {
     /// `posix_fadvise(POSIX_FADV_DONTNEED)` over the whole file.
     fn forget_cache(&self) -> io::Result<()> {
         rustix::fs::fadvise(&self.0, 0, None, Advice::DontNeed)?;
+        Ok(())
+    }
+
+    /// `posix_fadvise(POSIX_FADV_WILLNEED)`.
+    fn will_need(&self, offset: u64, len: u64) -> io::Result<()> {
+        rustix::fs::fadvise(&self.0, offset, NonZeroU64::new(len), Advice::WillNeed)?;
         Ok(())
     }
 }

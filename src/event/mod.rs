@@ -4,6 +4,7 @@
 mod absent;
 mod body;
 mod catalogue;
+pub mod erasures;
 mod fault;
 mod head;
 pub mod limits;

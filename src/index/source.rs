@@ -58,6 +58,8 @@ pub struct Row<'a> {
     pub defaults: u8,
     /// The highest number of a key that something of it is sealed under, 0 if nothing is.
     pub key_max: u64,
+    /// Its content was cut out, and this stands for it.
+    pub is_stand_in: bool,
 }
 
 /// An entry as it was hashed.
@@ -344,8 +346,8 @@ impl Source {
         let hash = stored.left.unwrap_or_else(computed);
         let (body, parts) = self.shown(seq, &payload, body)?;
         let key_max = payload.parts.iter().flat_map(|part| part.keys()).max().unwrap_or(0);
-        let received_ms = payload.received_ms;
-        Ok(Row { seq, received_ms, hash, kind, head, body, parts, defaults: stored.record.flags, key_max })
+        let (received_ms, is_stand_in) = (payload.received_ms, stored.left.is_some());
+        Ok(Row { seq, received_ms, hash, kind, head, body, parts, defaults: stored.record.flags, key_max, is_stand_in })
     }
 
     /// What the reader sees of a body, and what became of its sealed parts.

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Debug, Formatter};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
@@ -22,6 +22,8 @@ pub const KEY_BYTES: usize = 32;
 pub const NONCE_BYTES: usize = 24;
 /// Bytes of a wrapped key: itself and a tag.
 pub const WRAPPED_BYTES: usize = KEY_BYTES + 16;
+/// A file has 64 digits and a line end.
+const FILE_BYTES_MAX: u64 = 1_024;
 /// What the subkey is for.
 const WRAP_INFO: &[u8] = b"annals/keyring/wrap/v1";
 
@@ -61,7 +63,40 @@ pub struct Kek {
 #[error("it is not a key-encryption key: expected 64 hexadecimal digits")]
 pub struct NotAKek;
 
+/// Why there is no key in a file.
+#[derive(Debug, thiserror::Error)]
+pub enum KekFileError {
+    /// The file.
+    #[error("cannot read {path}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// It has something else.
+    #[error("{path}")]
+    NotAKek {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: NotAKek,
+    },
+}
+
 impl Kek {
+    /// Of this log, out of a file.
+    ///
+    /// # Errors
+    /// When there is none in it.
+    pub fn read(disk: &dyn Disk, path: &Path, log_id: &[u8; 16]) -> Result<Kek, KekFileError> {
+        let text = durable::read_small(disk, path, FILE_BYTES_MAX);
+        let text = SecretText::new(text.map_err(|source| KekFileError::Io { path: path.to_owned(), source })?);
+        Kek::parse(text.reveal(), log_id).map_err(|source| KekFileError::NotAKek { path: path.to_owned(), source })
+    }
+
     /// Of this log, out of 64 hexadecimal digits, as a file, the environment or a command has them.
     ///
     /// # Errors

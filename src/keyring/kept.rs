@@ -16,8 +16,9 @@ struct Page {
 
 /// A key in memory of its own.
 pub struct Kept {
-    page: Box<Page>,
+    /// Dropped first: what is unlocked must still be ours.
     lock: Option<LockGuard>,
+    page: Box<Page>,
 }
 
 impl Kept {
@@ -26,7 +27,7 @@ impl Kept {
         let mut page = Box::new(Page { key: [0; KEY_BYTES] });
         let lock = region::lock(&raw const *page, size_of::<Page>()).ok();
         page.key.copy_from_slice(&**key);
-        Kept { page, lock }
+        Kept { lock, page }
     }
 
     /// Whether it is never swapped.

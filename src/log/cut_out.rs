@@ -44,7 +44,7 @@ pub type Cutter<'a> = dyn Fn(Seq, FrameType, &[u8]) -> Option<Vec<u8>> + 'a;
 /// The leaf hash of an event's frame.
 pub type LeafOf<'a> = dyn Fn(FrameType, &[u8]) -> Option<[u8; 32]> + 'a;
 
-/// Cuts these events out of a file of their segment. `next` is the segment behind it, if there is one. A crash leaves the old file or
+/// Cuts these events out of a file of their segment, and says whether that took anything. With `is_dry_run` it does all but write. `next` is the segment behind it, if there is one. A crash leaves the old file or
 /// the new one, and what was begun under another name; nobody else may have the directory.
 ///
 /// # Errors
@@ -54,12 +54,17 @@ pub fn cut_out(
     file: &SegmentFile,
     next: Option<Seq>,
     seqs: &[Seq],
+    is_dry_run: bool,
     cutter: &Cutter<'_>,
     leaf_of: &LeafOf<'_>,
-) -> Result<(), CutError> {
+) -> Result<bool, CutError> {
     let failed = |source| CutError::Io { path: file.path.clone(), source };
     let before = leaves(disk, file, leaf_of)?;
     let mut remains = Remains::read(disk, file, None).map_err(failed)?;
+    // After a crash some files are done.
+    if seqs.iter().all(|seq| remains.is_cut_out(*seq)) {
+        return Ok(false);
+    }
     for seq in seqs {
         if !remains.cut_out(*seq, |frame_type, payload| cutter(*seq, frame_type, payload)) {
             return Err(CutError::Event(*seq));
@@ -67,6 +72,9 @@ pub fn cut_out(
     }
     let wanted = Wanted { first: file.first, end: next, at_least: file.first.plus(before.len() as u64) };
     let mended = mend(&[&remains], wanted, &mut |_, _, _| true)?;
+    if is_dry_run {
+        return Ok(true);
+    }
     let name = file.path.file_name().and_then(|name| name.to_str()).expect("a segment has a name");
     let part = SegmentFile { path: file.path.with_file_name(format!("{name}.cutting")), ..file.clone() };
     let part_failed = |source| CutError::Io { path: part.path.clone(), source };
@@ -76,7 +84,8 @@ pub fn cut_out(
     }
     disk.rename(&part.path, &file.path).map_err(failed)?;
     let dir = file.path.parent().expect("a segment lies in a directory");
-    disk.sync_dir(dir).map_err(failed)
+    disk.sync_dir(dir).map_err(failed)?;
+    Ok(true)
 }
 
 /// The leaf of each event, if the file is whole.

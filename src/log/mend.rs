@@ -178,6 +178,11 @@ impl Remains {
         true
     }
 
+    /// Whether there is an EXCISED frame for it.
+    pub fn is_cut_out(&self, seq: Seq) -> bool {
+        self.events.get(&seq).is_some_and(|(head, _)| head.frame_type == FrameType::Excised)
+    }
+
     /// Only its header, if that is whole.
     pub fn header_only(&self) -> Option<Remains> {
         let header = self.header.clone()?;

@@ -226,7 +226,7 @@ pub enum OpenError {
 }
 
 /// 64 small hex digits, for messages.
-pub fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
         // Writing to a String cannot fail.

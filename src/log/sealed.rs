@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -38,6 +39,8 @@ const TAIL_MAGIC: &[u8; 8] = b"SEALED1\n";
 /// More than any segment has: what the lengths in a footer may at most ask us to allocate.
 const FOOTER_BYTES_MAX: u64 = 256 << 20;
 
+/// What is announced at a time: 4,096 events, a few hundred KB; a fast export takes 20 ms for them.
+const STRETCH_BLOCKS: usize = 256;
 /// Decompressors that nobody uses now: each has a workspace of 160 KB, and to get that anew for every block costs much of
 /// reading it. Held to take one or to put one back.
 static IDLE: Mutex<Vec<DCtx<'static>>> = Mutex::new(Vec::new());
@@ -205,6 +208,8 @@ pub(super) struct SealedFile {
     footer_at: u64,
     /// Read with the first block: a start opens every file, and needs none of them.
     dictionary: OnceLock<Option<DecoderDictionary<'static>>>,
+    /// Where the last single read was, in stretches of [`STRETCH_BLOCKS`].
+    last_stretch: AtomicUsize,
 }
 
 impl fmt::Debug for SealedFile {
@@ -242,7 +247,8 @@ impl SealedFile {
         if header.first_seq != first {
             return Err(flaw(40, "the header's first_seq is not the file's name"));
         }
-        Ok(SealedFile { file, header, footer, bytes, footer_at, dictionary: OnceLock::new() })
+        let (dictionary, last_stretch) = (OnceLock::new(), AtomicUsize::new(usize::MAX));
+        Ok(SealedFile { file, header, footer, bytes, footer_at, dictionary, last_stretch })
     }
 
     /// What the blocks were compressed with.
@@ -268,6 +274,19 @@ impl SealedFile {
     /// Where a block begins in the file; for a block behind the last one, where the COMMITs do.
     pub fn block_at(&self, n: usize) -> u64 {
         self.footer.blocks.get(n).map_or(self.footer.commits_at, |block| block.at)
+    }
+
+    /// The same for one that is read by itself. The system reads ahead for whoever reads forwards; whoever reads backwards, as an export
+    /// of the newest first does, has the stretch before the one at hand announced.
+    pub fn read_single(&self, n: usize) -> Result<Block, SealedError> {
+        let stretch = n / STRETCH_BLOCKS;
+        let last = self.last_stretch.swap(stretch, Ordering::Relaxed);
+        if last == stretch + 1 && stretch > 0 {
+            let (from, to) = (self.block_at((stretch - 1) * STRETCH_BLOCKS), self.block_at(stretch * STRETCH_BLOCKS));
+            // It is only a hint.
+            let _ = self.file.will_need(from, to - from);
+        }
+        self.read_block(n)
     }
 
     /// Reads a block and checks all of its frames. The caller knows that there is such a block.

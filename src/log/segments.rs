@@ -286,7 +286,7 @@ impl Shared {
             seq,
             why: "the segment holds fewer events than the next one's header says",
         })?;
-        self.blocks.get((first, n), || sealed.read_block(n)).map_err(|e| unread(e, first, seq))
+        self.blocks.get((first, n), || sealed.read_single(n)).map_err(|e| unread(e, first, seq))
     }
 
     fn old_file(&self, segment: &OldSegment) -> Result<Arc<OldFile>, ReadError> {

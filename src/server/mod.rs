@@ -22,6 +22,7 @@ use crate::config::{Config, ConfigError};
 use crate::cosigner::{Asker, CosignError, Cosigner, WitnessAddress};
 use crate::durable::OsDisk;
 use crate::event::Catalogue;
+use crate::excise;
 use crate::index::tantivy::counts::CountLimits;
 use crate::index::tantivy::span::SpanLimits;
 use crate::log;
@@ -136,16 +137,12 @@ pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 's
     let (page, origins) = (config.page()?, config.origins()?);
     config.oidc.as_ref().map_or(Ok(()), oidc::Settings::check)?;
     let witness = config.witness_address()?.filter(|_| !config.read_only);
-    keep_out_of_dumps();
-    let store = Arc::new(open_store(config)?);
+    let store = Arc::new(finish_excision(config, open_trusted(config)?)?);
     let sign_on = open_sign_on(config, &store)?;
     let door = match config.no_auth {
         true => Door::Open,
         false => Door::Keys(Arc::new(open_keys(&store)?)),
     };
-    if let Some(address) = &witness {
-        ask_first(&store, address)?;
-    }
     let cosigner = witness.and_then(|address| Cosigner::start(store.clone(), address));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|source| ServeError::Listen { address: config.listen.to_string(), source })?;
@@ -157,6 +154,43 @@ pub fn serve(config: &Config, ready: impl FnOnce(Arc<Store>, String) + Send + 's
     store.close();
     info!("closed");
     ended
+}
+
+/// Opens the store for who may append: what is in memory stays out of core dumps, and a witness, if there is one, is asked whether this
+/// is the newest copy of the log.
+pub fn open_trusted(config: &Config) -> Result<Store, ServeError> {
+    let witness = config.witness_address()?.filter(|_| !config.read_only);
+    keep_out_of_dumps();
+    let store = open_store(config)?;
+    if let Some(address) = &witness {
+        ask_first(&store, address)?;
+    }
+    Ok(store)
+}
+
+/// Finishes what `annals excise` began and a crash ended, before anything is served. What cannot be done is told, and served as it was.
+fn finish_excision(config: &Config, store: Store) -> Result<Store, ServeError> {
+    let excision = match excise::begun(&OsDisk, &config.data) {
+        Ok(Some(excision)) => excision,
+        Ok(None) => return Ok(store),
+        Err(why) => {
+            error!("it cannot be told whether something is to be cut out of the log: {why}");
+            return Ok(store);
+        }
+    };
+    let named = excision.named();
+    if config.read_only || store.refusal().is_some() {
+        warn!("the content of entries {named} is to be cut out and is not yet: a start that may write does it");
+        return Ok(store);
+    }
+    warn!("cutting the content of entries {named} out of the log, which was begun and not finished");
+    if let Err(why) = excise::finish(&OsDisk::shared(), &config.data, &excision, store, &mut |what| info!("{what}")) {
+        let cause = std::error::Error::source(&why).map_or_else(String::new, |cause| format!(": {cause}"));
+        error!(
+            "the content of entries {named} is still there: {why}{cause}. Mend that, and run `annals excise --finish`"
+        );
+    }
+    open_store(config)
 }
 
 /// What is in memory stays there when the process dies: keys, and what they open.

@@ -45,7 +45,7 @@ pub use writer::{Answer, Append, AppendError, QUEUE_BYTES_MAX, QUEUE_REQUESTS_MA
 
 use crate::clock;
 use crate::durable::{self, Disk, Lock, LockError};
-use crate::event::{Catalogue, Entry, Intake, Kind, Outcome, SubjectTypes};
+use crate::event::{Catalogue, Entry, Event, Intake, Kind, Outcome, SubjectTypes};
 use crate::index::scan::Scan;
 use crate::index::source::{Personal, Source};
 use crate::index::tantivy::counts::{CacheStats, CountCache, CountLimits};
@@ -54,7 +54,7 @@ use crate::index::tantivy::span::{SpanError, SpanLimits};
 use crate::index::tantivy::view::View;
 use crate::index::{Engine, EngineError, Order, Within};
 use crate::json::Json;
-use crate::keyring::kek::{Kek, NotAKek, SecretText};
+use crate::keyring::kek::{Kek, KekFileError, NotAKek, SecretText};
 use crate::keyring::{self, Keyring, KeyringError};
 use crate::log::{self, Corrupt, Head, HeadFile, OpenError, Recovered};
 use crate::privacy::Vault;
@@ -85,8 +85,6 @@ use writer::{ToWrite, Tools, Writer};
 
 /// Where the key-encryption key is if nothing else is said. No backup of ours has it.
 pub const KEK_FILE: &str = "kek";
-/// A key is 64 digits and a line end.
-const KEK_BYTES_MAX: u64 = 1_024;
 /// Up to this many events without a span have their ids read before the start returns; more, and it goes on behind.
 const IDS_AT_START_MAX: u64 = 1_000_000;
 /// A log that is further ahead of the clock than this stops appends.
@@ -551,10 +549,9 @@ impl Store {
             self.exact(ValueField::Outcome, Outcome::Success.as_str()),
             Node::Filter(Filter::Action(Action::Exact(erasures::REQUESTED.into()))),
         ]);
-        let last = self.find_erasure(of_person, |entry| {
-            let named = entry.event.target.as_ref().and_then(|target| target.kind.as_deref().zip(target.id.as_deref()));
-            named == Some((&*person.kind, &*person.id))
-        })?;
+        let is_theirs =
+            |event: &Event| event.target_subject().is_some_and(|who| Person::of(&event.tenant, &who) == *person);
+        let last = self.find_erasure(of_person, |entry| is_theirs(&entry.event))?;
         Ok(last.map(|entry| entry.event.id))
     }
 
@@ -850,8 +847,11 @@ fn open_kek(
         Kek::make(disk, of, name).map_err(failed(what.clone()))?;
         info!("{} is new: it wraps the keys of all who can be erased; keep a copy apart from the data", path.display());
     }
-    let text = SecretText::new(durable::read_small(disk, &path, KEK_BYTES_MAX).map_err(failed(what))?);
-    Kek::parse(text.reveal(), log_id).map_err(|error| StoreError::NotAKek(path.display().to_string(), error))
+    match Kek::read(disk, &path, log_id) {
+        Ok(kek) => Ok(kek),
+        Err(KekFileError::Io { source, .. }) => Err(failed(what)(source)),
+        Err(KekFileError::NotAKek { source, .. }) => Err(StoreError::NotAKek(path.display().to_string(), source)),
+    }
 }
 
 /// Hashes of the events that no span holds. First of all, from frames alone: until it is done, events with their own id

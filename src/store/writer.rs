@@ -524,7 +524,8 @@ impl Thread {
     fn find_stored(&self, candidates: &[Seq], draft: &Draft) -> Result<Option<Verdict>, AppendError> {
         for &seq in candidates {
             let verdict = self.tools.source.with_row(seq, |row| {
-                if row.head.id != draft.id || row.head.tenant != draft.tenant {
+                // What stands for an entry has an id that nobody sent.
+                if row.is_stand_in || row.head.id != draft.id || row.head.tenant != draft.tenant {
                     return Ok(None);
                 }
                 // What was erased counts as the same.

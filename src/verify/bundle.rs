@@ -185,7 +185,7 @@ impl BundleCheck {
             Ok(proven) => {
                 match proven.cut {
                     Some(Cut::Out(_)) => self.report.cut_out += 1,
-                    Some(Cut::Says(_)) | None => self.report.bodies += 1,
+                    Some(Cut::Says { .. }) | None => self.report.bodies += 1,
                 }
                 if let Some(why) = rows.follow(&proven) {
                     self.found(why);

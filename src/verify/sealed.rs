@@ -9,16 +9,14 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::report::{Finding, Place};
-use crate::event::{Event, Kind, Outcome, PartKind, Seen, SeenParts};
-use crate::json::Json;
+use crate::event::erasures::Requested;
+use crate::event::{Event, Kind, PartKind, Seen, SeenParts};
 use crate::keyring::KeyState;
 use crate::log::Payload;
 use crate::seq::Seq;
 
 /// Findings of one kind that are listed; a lost keyring would give one for each key.
 const LISTED_MAX: usize = 100;
-/// What an erasure begins with.
-const REQUESTED: &str = "erasure.requested";
 
 /// Opens what is sealed of an event, if somebody has the keys.
 pub type Opener<'a> = dyn Fn(&Payload<'_>, Event) -> SeenParts + Sync + 'a;
@@ -73,17 +71,8 @@ fn fault(payload: &Payload<'_>, event: Event, opener: Option<&Opener<'_>>) -> Op
 }
 
 fn erases(event: &Event) -> Option<(PersonHash, Vec<u64>)> {
-    if event.action != REQUESTED || event.outcome != Outcome::Success {
-        return None;
-    }
-    let target = event.target.as_ref()?;
-    let Some(Json::Array(keys)) = event.detail.as_ref()?.get("keys") else { return None };
-    let number = |key: &Json| match key {
-        Json::Number(token) => token.parse().ok(),
-        _ => None,
-    };
-    let person = person(&event.tenant, target.kind.as_deref()?, target.id.as_deref()?);
-    Some((person, keys.iter().filter_map(number).collect()))
+    let Requested { who, keys, .. } = event.requested_erasure()?;
+    Some((person(&event.tenant, &who.kind, &who.id), keys))
 }
 
 fn person(tenant: &str, kind: &str, id: &str) -> PersonHash {

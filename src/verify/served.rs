@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::excised::{self, Cut};
+use super::excised::{self, Cut, Left};
 use crate::clock;
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
@@ -154,7 +154,7 @@ impl Evidence {
             (Some(salt), Some(body), None) => (salt, body),
             (None, None, Some(left)) => {
                 let time = clock::rfc3339_ms(leaf.received_ms.cast_signed());
-                let (tenant, cut) = (left.tenant.clone(), Some(Cut::Out(Seq(left.by))));
+                let (tenant, cut) = (left.tenant.clone(), Some(Cut::Out(Left::of(leaf, Seq(left.by)))));
                 return Ok(BodyFacts { tenant, time, sealed: BTreeMap::new(), cut });
             }
             _ => return Err(EvidenceFault::Member { member: "body" }),

@@ -13,7 +13,7 @@ use tantivy::Index;
 
 use crate::bundle::{export, judge, signed};
 use crate::erasure::{copy, files, holds};
-use crate::world::{World, is_soak};
+use crate::world::{Output, World, is_soak};
 
 const EVENTS: usize = 700;
 /// In sealed segments, at their ends, in the newest one; two in one block.
@@ -50,6 +50,13 @@ fn seqs(of: &[usize]) -> Vec<String> {
     of.iter().map(ToString::to_string).collect()
 }
 
+/// A command with the server's settings.
+fn annals(args: &[&str]) -> Output {
+    let output = Command::new(env!("CARGO_BIN_EXE_annals")).args(args).envs(SMALL).output().expect("annals starts");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Output { status: output.status, stdout: output.stdout, stderr }
+}
+
 fn excise_args<'a>(dir: &'a Path, seqs: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["excise", "--data", dir.to_str().expect("UTF-8"), "--reason", "ticket 4711"];
     args.extend(seqs.iter().map(String::as_str));
@@ -59,14 +66,14 @@ fn excise_args<'a>(dir: &'a Path, seqs: &'a [String], more: &[&'a str]) -> Vec<&
 
 fn excise(dir: &Path, of: &[usize]) -> Value {
     let seqs = seqs(of);
-    let said = World::annals(&excise_args(dir, &seqs, &["--yes", "--json"]), b"").ok();
+    let said = annals(&excise_args(dir, &seqs, &["--yes", "--json"])).ok();
     serde_json::from_str(&said).expect("JSON")
 }
 
 fn verify(target: &str, more: &[&str]) -> (i32, String) {
     let mut args = vec!["verify", target];
     args.extend(more);
-    let output = World::annals(&args, b"");
+    let output = annals(&args);
     (output.status.code().expect("an exit code"), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
@@ -155,7 +162,7 @@ fn what_is_cut_out_is_in_no_file_and_every_proof_stays() {
     let (before, note) = (hash_before(&world), room.path().join("note"));
     fs::write(&note, &world.get("/checkpoint").body).expect("a note");
     let (dir, backup) = (world.dir().to_owned(), room.path().join("backup"));
-    World::annals(&["backup", "--data", text(&dir), text(&backup)], b"").ok();
+    annals(&["backup", "--data", text(&dir), text(&backup)]).ok();
     assert!(CUT.iter().all(|n| world.count(&word(*n)) == 1));
     assert!(files(&backup).iter().any(|(_, bytes)| holds(bytes, &word(690))));
 
@@ -163,7 +170,7 @@ fn what_is_cut_out_is_in_no_file_and_every_proof_stays() {
     let six = seqs(&CUT);
     let refused = |dir: &Path, args: &[&str], words: &str| {
         let before = files(&dir.join("log"));
-        let output = World::annals(args, b"");
+        let output = annals(args);
         assert!(!output.status.success() && output.stderr.contains(words), "{}", output.stderr);
         // A server seals meanwhile.
         assert!(words == "LOCK" || files(&dir.join("log")) == before, "{words}: something was changed");
@@ -207,7 +214,7 @@ fn what_is_cut_out_is_in_no_file_and_every_proof_stays() {
     assert_eq!(world.post_ndjson(&known).json()["receipts"][0]["duplicate"], true);
 
     // The next backup has it no longer, also where it had it.
-    World::annals(&["backup", "--data", text(&dir), text(&backup)], b"").ok();
+    annals(&["backup", "--data", text(&dir), text(&backup)]).ok();
     for (path, bytes) in files(&backup) {
         for n in CUT.iter().filter(|n| **n != 17) {
             assert!(!holds(&bytes, &word(*n)), "{} is in {}", word(*n), path.display());
@@ -215,7 +222,7 @@ fn what_is_cut_out_is_in_no_file_and_every_proof_stays() {
     }
     assert_eq!(verify(text(&backup), &since).0, 0);
     world.terminate();
-    World::annals(&["reindex", "--data", text(&dir)], b"").ok();
+    annals(&["reindex", "--data", text(&dir)]).ok();
     world.restart();
     assert_eq!(world.count("action:log.blank"), CUT.len() as u64, "after a reindex");
 }
@@ -229,10 +236,11 @@ fn what_was_put_back_or_cut_out_by_nobody_is_found() {
     let before = copy(&dir, "before-it");
     excise(&dir, &CUT);
     let after = copy(&dir, "after-it");
-    let found = |dir: &Path, words: &str| {
+    let found = |dir: &Path, expected: i32, words: &str| {
         let (code, said) = verify(text(dir), &["--key", &key]);
-        assert!(code == 1 && said.contains(words), "{words}: {code} {said}");
+        assert!(code == expected && said.contains(words), "{words}: {code} {said}");
     };
+    let is_gone = |dir: &Path| files(&dir.join("log")).iter().all(|(_, bytes)| !holds(bytes, &word(17)));
     // A segment of before, which has the same leaves.
     let segment = |dir: &Path| {
         let first = dir.join("log").join(format!("{:020}", 0));
@@ -242,26 +250,61 @@ fn what_was_put_back_or_cut_out_by_nobody_is_found() {
     fs::remove_file(segment(&put_back)).expect("removed");
     let from = segment(&before);
     fs::copy(&from, put_back.join("log").join(from.file_name().expect("a name"))).expect("copied");
-    found(&put_back, "its content is there, although entry");
-    // A repair from a copy of before does not bring it back.
+    // Nothing is altered or lost; but what should be gone is not.
+    found(&put_back, 3, "the content of entry 17 is there, although entry");
+    excise(&put_back, &[0, 17, 18, 249]);
+    found(&put_back, 0, "the content of 6 entries was cut out");
+    // A repair from a copy of before, which alone has the segment, does not bring it back.
     let rotten = copy(&after, "rotten");
-    let path = segment(&rotten);
-    let mut bytes = fs::read(&path).expect("a file");
-    let at = bytes.len() / 2;
-    bytes[at] ^= 1;
-    fs::remove_file(&path).expect("removed");
-    fs::write(&path, bytes).expect("written");
-    World::annals(&["repair", "--data", text(&rotten), "--from", text(&after), "--from", text(&before)], b"").ok();
-    assert_eq!(verify(text(&rotten), &["--key", &key]).0, 0);
-    for (path, bytes) in files(&rotten.join("log")) {
-        assert!(!holds(&bytes, &word(17)), "{}", path.display());
-    }
+    fs::remove_file(segment(&rotten)).expect("removed");
+    let output = annals(&["repair", "--data", text(&rotten), "--from", text(&before)]);
+    assert!(output.ok().contains("was cut out again"));
+    found(&rotten, 0, "the content of 6 entries was cut out");
+    assert!(is_gone(&rotten));
     // One that is cut out without an entry that says so: the segment of after, in the log of before.
     let by_nobody = copy(&before, "by-nobody");
     fs::remove_file(segment(&by_nobody)).expect("removed");
     let from = segment(&after);
     fs::copy(&from, by_nobody.join("log").join(from.file_name().expect("a name"))).expect("copied");
-    found(&by_nobody, "does not say that it was to be");
+    found(&by_nobody, 1, "does not say that it was to be");
+}
+
+#[test]
+fn what_cannot_be_done_is_not_begun_and_keeps_nobody_from_serving() {
+    let mut world = world();
+    signed(&world);
+    world.terminate();
+    let dir = world.dir().to_owned();
+    // Another event of the segment rots, which no start looks at.
+    let first = dir.join("log").join(format!("{:020}", 0));
+    let path = ["seg", "log"].map(|ending| first.with_extension(ending)).into_iter().find(|path| path.exists());
+    let path = path.expect("a segment");
+    let mut bytes = fs::read(&path).expect("a file");
+    let at = bytes.len() * 2 / 3;
+    bytes[at] ^= 1;
+    fs::remove_file(&path).expect("removed");
+    fs::write(&path, bytes).expect("written");
+    let seventeen = seqs(&[17]);
+    let output = annals(&excise_args(&dir, &seventeen, &["--yes"]));
+    assert!(!output.status.success() && output.stderr.contains("nothing was done"), "{}", output.stderr);
+    assert!(output.stderr.contains("is corrupt") && !dir.join("excising").exists(), "{}", output.stderr);
+    // Had it been begun before that.
+    let mark = json!({"entries": [[17, "excise-17-x"], [690, "excise-690-x"]], "reason": "in clear", "time_ms": 1});
+    fs::write(dir.join("excising"), mark.to_string()).expect("a mark");
+    let refused = annals(&excise_args(&dir, &seqs(&[18]), &["--yes"]));
+    assert!(refused.stderr.contains("--finish"), "{}", refused.stderr);
+    let copied = annals(&["backup", "--data", text(&dir), text(&dir.with_file_name("copy"))]);
+    assert!(!copied.status.success() && copied.stderr.contains("something is being cut out"), "{}", copied.stderr);
+    world.restart();
+    world.settle();
+    // What could be done is.
+    assert_eq!((world.count("action:log.excised"), world.count(&word(690))), (2, 0));
+    let said = world.terminate_hearing();
+    assert!(said.contains("is still there") && said.contains("is corrupt"), "{said}");
+    assert!(dir.join("excising").exists());
+    world.restart();
+    world.settle();
+    assert_eq!(world.count("action:log.excised"), 2, "entered twice");
 }
 
 #[test]
@@ -282,8 +325,7 @@ fn killed_at_any_moment_of_an_excision_the_next_start_finishes_it() {
         std::thread::sleep(Duration::from_millis(random.random_range(0..600)));
         child.kill().expect("killed");
         child.wait().expect("ended");
-        if !dir.join("excising").exists()
-            && World::annals(&excise_args(&dir, &seqs, &[]), b"").stderr.contains("nothing was done")
+        if !dir.join("excising").exists() && annals(&excise_args(&dir, &seqs, &[])).stderr.contains("nothing was done")
         {
             // It had not begun.
             fs::remove_dir_all(&dir).expect("removed");

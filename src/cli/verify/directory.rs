@@ -15,7 +15,7 @@ use super::{Given, SMALL_FILE_MAX};
 use crate::cli::progress::Progress;
 use crate::durable::{Disk, DiskFile, OsDisk, read_exact, read_small};
 use crate::event::{Event, SubjectTypes};
-use crate::keyring::kek::{Kek, SecretText};
+use crate::keyring::kek::Kek;
 use crate::keyring::{self, KeyState, Keyring, Outside, States};
 use crate::log::{self, Head, OpenError, Opened, Options, Payload, Slot, inspect_slots, latest};
 use crate::privacy::Vault;
@@ -179,6 +179,10 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, given: &Given) -> anyhow::Result<(Repo
     report.cut_out = cut_out;
     if is_whole {
         report.findings.extend(found);
+        // Nothing of the log is altered or lost: that it is there is another matter.
+        report.unmet.extend(cut.uncut().into_iter().map(|(of, by)| {
+            format!("the content of entry {of} is there, although entry {by} says that it was cut out: `annals excise` cuts it out again")
+        }));
         report.findings.extend(growth.findings());
         drop(growth);
         files.compare_lengths(size, published.0, &mut report);
@@ -239,11 +243,8 @@ fn read_keys(disk: &Arc<dyn Disk>, dir: &Path, given: &Given, report: &mut Repor
     if !is_needed && !disk.exists(&path)? {
         return Ok(Keys { outside, before, vault: None });
     }
-    let opened = read_small(&**disk, &path, SMALL_FILE_MAX)
-        .with_context(|| format!("cannot read {}", path.display()))
-        .and_then(|text| {
-            Kek::parse(SecretText::new(text).reveal(), &log_id).with_context(|| path.display().to_string())
-        })
+    let opened = Kek::read(&**disk, &path, &log_id)
+        .map_err(anyhow::Error::from)
         .and_then(|kek| Keyring::open_to_look(&**disk, dir, log_id, kek).map_err(Into::into));
     match opened {
         Ok(keyring) => Ok(Keys { outside, before, vault: Some(Vault::new(keyring, SubjectTypes::default())) }),

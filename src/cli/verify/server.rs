@@ -198,9 +198,10 @@ fn check_entry(
         Ok(_) => return Ok(Err("the evidence is of another leaf than the one served in the tiles".into())),
         Err(why) => return Ok(Err(why)),
     };
-    let Some(Cut::Out(by)) = proven.cut else { return Ok(Ok(())) };
+    let Some(Cut::Out(left)) = proven.cut else { return Ok(Ok(())) };
+    let by = left.by;
     Ok(match prove(client, key, by.0)? {
-        Ok(said) if said.cut == Some(Cut::Says(Seq(seq))) => Ok(()),
+        Ok(said) if left.is_said(Seq(seq), said.cut.as_ref()) => Ok(()),
         Ok(_) => Err(format!("its content was cut out, and entry {by} does not say that it was to be")),
         Err(why) => Err(format!("its content was cut out, and entry {by} cannot be checked: {why}")),
     })

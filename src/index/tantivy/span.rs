@@ -265,7 +265,11 @@ pub fn build_from_hot(place: Place<'_>, hot: &FrozenHot) -> Result<Span, SpanErr
 
 /// What a span's files take on disk, in bytes; those that cannot be looked at count as nothing.
 pub fn disk_bytes(span: &Span) -> u64 {
-    let files = fs::read_dir(&span.dir).into_iter().flatten().flatten();
+    bytes_in(&span.dir)
+}
+
+fn bytes_in(dir: &Path) -> u64 {
+    let files = fs::read_dir(dir).into_iter().flatten().flatten();
     files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
 }
 
@@ -333,25 +337,50 @@ pub fn purge(
 }
 
 /// Writes each span again that holds one of these events, of which there is nothing but what the log tells now, and removes the old
-/// one. Answers how many. Nobody else may have the index; `seqs` are sorted, and below `end`, where the log ends.
-pub fn make_again(place: Place<'_>, source: &Source, seqs: &[Seq], end: Seq) -> Result<usize, SpanError> {
+/// one. Nobody else may have the index; `seqs` are sorted, and below `end`, where the log ends. Those of these directory names were made
+/// before a crash, and `made` is told the name of each that is.
+pub fn make_again(
+    place: Place<'_>,
+    source: &Source,
+    seqs: &[Seq],
+    end: Seq,
+    before: &[String],
+    made: &mut dyn FnMut(String) -> io::Result<()>,
+) -> Result<(), SpanError> {
     remove_unfinished(place.index_dir)?;
     let never = Arc::new(AtomicBool::new(false));
-    let mut made = 0;
     // What cannot be used is removed, and built from the log again.
     for span in open_all(place.index_dir, end, false, &mut |_| {})? {
+        if before.contains(&dir_name(&span.summary)) {
+            continue;
+        }
         let seq_of = &span.piece.columns.seq;
         let docs: Vec<DocId> = (0..span.piece.reader.max_doc())
             .filter(|doc| seqs.binary_search(&Seq(seq_of.get_val(*doc))).is_ok())
             .collect();
         if !docs.is_empty() {
-            purge(place, source, &span, &docs, span.summary.erased_through, &never)?;
+            let again = purge(place, source, &span, &docs, span.summary.erased_through, &never)?;
             remove(&span)?;
-            made += 1;
+            made(dir_name(&again.summary)).map_err(at(&again.dir))?;
         }
     }
-    place.disk.sync_dir(place.index_dir).map_err(at(place.index_dir))?;
-    Ok(made)
+    place.disk.sync_dir(place.index_dir).map_err(at(place.index_dir))
+}
+
+/// Bytes of the largest span that holds one of these events, as the names of the directories say.
+///
+/// # Errors
+/// When they cannot be listed.
+pub fn bytes_needed(index_dir: &Path, seqs: &[Seq]) -> Result<u64, SpanError> {
+    let mut most = 0;
+    for dir in directories(index_dir)? {
+        let mut ends = name_of(&dir).splitn(3, '-').map(|end| end.parse().map(Seq));
+        let (Some(Ok(first)), Some(Ok(last))) = (ends.next(), ends.next()) else { continue };
+        if seqs.iter().any(|seq| (first..=last).contains(seq)) {
+            most = most.max(bytes_in(&dir));
+        }
+    }
+    Ok(most)
 }
 
 fn alive(docs: &BitSet) -> io::Result<AliveBitSet> {

@@ -197,6 +197,28 @@ fn small_blocks_are_compressed_with_what_the_segments_events_have_in_common() {
 }
 
 #[test]
+fn who_reads_backwards_has_announced_what_comes_next() {
+    let disk = FaultyDisk::new(5);
+    let mut world = World::on(Arc::new(disk.clone()), Path::new("/data"));
+    world.options = Options { segment_events_max: 20_000, segment_bytes_max: 64 << 20, ..small() };
+    world.open();
+    for i in 0..25 {
+        world.append(&batch(1_000, 20, i)).unwrap();
+    }
+    world.seal_all();
+    let reader = world.opened().reader.clone();
+    let end = reader.sealed().0;
+    assert!(end >= 20_000);
+    (0..end).step_by(7).for_each(|seq| drop(reader.read(Seq(seq)).unwrap()));
+    assert_eq!(disk.announced(), 0, "forwards the system does it");
+    world.open();
+    let reader = world.opened().reader.clone();
+    (0..end).rev().step_by(7).for_each(|seq| drop(reader.read(Seq(seq)).unwrap()));
+    // Five stretches: the one before each but for the first two.
+    assert_eq!(disk.announced(), 3);
+}
+
+#[test]
 fn a_flipped_byte_never_gives_a_wrong_record_and_leaves_other_blocks_readable() {
     let (_dir, mut world) = finished_world();
     world.publish();

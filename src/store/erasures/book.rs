@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use crate::durable::{self, Disk};
+pub use crate::event::erasures::REQUESTED;
+use crate::event::erasures::Requested;
 use crate::event::row::hex;
-use crate::event::{Entry, Kind, Outcome, Subject};
+use crate::event::{Entry, Kind, Subject};
 use crate::index::source::Source;
 use crate::index::{EngineError, Within};
-use crate::json::Json;
 use crate::keyring::{self, Whose};
 use crate::seq::Seq;
 
@@ -24,8 +25,6 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Entries read between two lines that tell of it.
 const ENTRIES_PER_LINE: u64 = 1_000_000;
 
-/// The actions of erasures.
-pub const REQUESTED: &str = "erasure.requested";
 /// Nothing is left of it.
 pub const DONE: &str = "erasure.done";
 /// Somebody may not be erased.
@@ -191,24 +190,14 @@ impl Book {
     /// Takes in what an entry says.
     fn take(&mut self, entry: &Entry, tell: &Tell<'_>) {
         let event = &entry.event;
-        let Some((kind, id)) =
-            event.target.as_ref().and_then(|target| Some((target.kind.clone()?, target.id.clone()?)))
-        else {
-            return;
-        };
-        let person = Person { tenant: event.tenant.clone(), kind, id };
+        if let Some(Requested { who, keys, until_ms }) = event.requested_erasure() {
+            let (person, id) = (Person::of(&event.tenant, &who), event.id.clone());
+            let (requested, requested_ms) = (entry.seq, entry.received_ms);
+            let erasure = Erasure { id, person, requested, requested_ms, keys };
+            return self.begin(erasure, until_ms.unwrap_or(requested_ms), tell);
+        }
+        let Some(person) = event.target_subject().map(|who| Person::of(&event.tenant, &who)) else { return };
         match event.action.as_str() {
-            REQUESTED if event.outcome == Outcome::Success => {
-                let keys = event.detail.as_ref().and_then(|detail| detail.get("keys"));
-                let keys: Vec<u64> = match keys {
-                    Some(Json::Array(keys)) => keys.iter().filter_map(number).collect(),
-                    _ => Vec::new(),
-                };
-                let until_ms = event.detail.as_ref().and_then(|detail| number(detail.get("until_ms")?));
-                let (requested, requested_ms) = (entry.seq, entry.received_ms);
-                let erasure = Erasure { id: event.id.clone(), person, requested, requested_ms, keys };
-                self.begin(erasure, until_ms.unwrap_or(requested_ms), tell);
-            }
             DONE => {
                 let done = event.detail.as_ref().and_then(|detail| detail.get("erasure")?.as_str());
                 self.pending.retain(|erasure| Some(erasure.id.as_str()) != done);
@@ -217,13 +206,6 @@ impl Book {
             HOLD_LIFTED => self.holds.retain(|held| *held != person),
             _ => {}
         }
-    }
-}
-
-fn number(json: &Json) -> Option<u64> {
-    match json {
-        Json::Number(token) => token.parse().ok(),
-        _ => None,
     }
 }
 

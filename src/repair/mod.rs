@@ -5,6 +5,8 @@
 //! durable and was read back. How a segment is put together is the business of `log`; that nobody else has the directory is the
 //! caller's, who holds its LOCK.
 
+pub mod cut;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,9 @@ use crate::tree::files::read_public_key;
 use crate::tree::tile_reader::TileError;
 use crate::tree::tiles::TILE_HASHES;
 use crate::tree::{Checkpoint, Frontier, Hash, LastTile, TileReader};
+use crate::verify::excised::{self, CutCheck};
 use crate::verify::leaf_of;
+use cut::cut_segments;
 
 /// What a repair leaves for the next start to enter in the log.
 pub const MARKER: &str = "repaired";
@@ -148,6 +152,7 @@ pub fn repair(
         frontier: Frontier::new(),
         root_at_head: None,
         wrong_leaves: 0,
+        cuts: CutCheck::default(),
         outcome,
         progress,
     };
@@ -160,6 +165,7 @@ pub fn repair(
         job.mend_head(&backup)?;
     }
     job.mend_tree()?;
+    job.cut_again()?;
     if !is_dry_run && !job.outcome.mended.is_empty() {
         job.leave_mark()?;
     }
@@ -180,6 +186,8 @@ struct Job<'a> {
     root_at_head: Option<Hash>,
     /// Leaves that `tree/L0` has otherwise than the log.
     wrong_leaves: u64,
+    /// What the log says was cut out of it, and what was.
+    cuts: CutCheck,
     outcome: Outcome,
     progress: &'a mut dyn FnMut(u64),
 }
@@ -227,6 +235,7 @@ struct Grower<'a> {
     head: &'a Head,
     root_at_head: Option<Hash>,
     wrong_leaves: u64,
+    cuts: &'a mut CutCheck,
     progress: &'a mut dyn FnMut(u64),
 }
 
@@ -241,6 +250,9 @@ impl Judge for Grower<'_> {
         }
         if self.leaves.trusted == 0 && self.leaves.stored(seq, self.head.size.0).is_some_and(|stored| stored != hash) {
             self.wrong_leaves += 1;
+        }
+        if let Some(cut) = excised::cut(frame_type, payload) {
+            self.cuts.take(seq, cut);
         }
         self.frontier.push(hash);
         Ok(())
@@ -374,6 +386,7 @@ impl Job<'_> {
             head: &self.head,
             root_at_head: None,
             wrong_leaves: 0,
+            cuts: &mut self.cuts,
             progress: self.progress,
         };
         (grower, self.disk)
@@ -559,6 +572,27 @@ impl Job<'_> {
         }
         self.outcome.mended.push(Mending { file: "tree/".into(), flaw, taken: Vec::new(), kept });
         self.outcome.remarks.push("tree/ is computed again from the log by the next start".into());
+        Ok(())
+    }
+
+    /// What was cut out of the log and came back from a copy of before is cut out again.
+    fn cut_again(&mut self) -> Result<(), RepairError> {
+        let uncut = self.cuts.uncut();
+        if uncut.is_empty() {
+            return Ok(());
+        }
+        let log_dir = self.dir.join("log");
+        let done = cut_segments(&**self.disk, self.dir, &uncut, self.is_dry_run, &mut |_| {}).map_err(at(&log_dir))?;
+        let seqs: Vec<String> = uncut.iter().map(|(seq, _)| seq.to_string()).collect();
+        for (path, why) in &done.failed {
+            self.outcome.unmended.push(format!("{}: what was cut out of it is there again: {why}", path.display()));
+        }
+        if done.failed.is_empty() {
+            let done = if self.is_dry_run { "would be" } else { "was" };
+            self.outcome
+                .remarks
+                .push(format!("the content of entries {} {done} cut out again, as the log says", seqs.join(", ")));
+        }
         Ok(())
     }
 
