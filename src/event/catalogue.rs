@@ -406,7 +406,7 @@ mod tests {
                 "audit"
             ]
         );
-        assert_eq!(catalogue.categories().iter().map(|category| category.actions.len()).sum::<usize>(), 57);
+        assert_eq!(catalogue.categories().iter().map(|category| category.actions.len()).sum::<usize>(), 59);
         for action in catalogue.categories().iter().flat_map(|category| &category.actions) {
             assert!(!action.label.is_empty() && !action.description.is_empty() && !action.target_type.is_empty());
         }

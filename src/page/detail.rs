@@ -13,7 +13,7 @@ use super::payload;
 use super::withheld::{why, withheld};
 use crate::clock::rfc3339_ms;
 use crate::event::row::hex;
-use crate::event::{Entry, Event, Party};
+use crate::event::{BLANK, Entry, Event, Party};
 use crate::query::Highlights;
 use crate::seq::Seq;
 
@@ -298,6 +298,8 @@ fn context(look: &Look<'_>, opened: &Opened, marks: &Highlights) -> Markup {
 
 fn integrity(opened: &Opened, head: &TreeHead, permalink: &str) -> Markup {
     let leaf = hex(&opened.entry.hash);
+    // A browser has nothing to hold against the leaf; `annals verify` has the entry that says why.
+    let is_cut_out = opened.entry.event.action == BLANK;
     let (class, sign, words) = match &opened.proven {
         Proven::Included => ("", "shield", "Included in the signed log".to_owned()),
         Proven::NotYet => ("wait", "clock", "Not signed yet, due within a second".to_owned()),
@@ -306,6 +308,7 @@ fn integrity(opened: &Opened, head: &TreeHead, permalink: &str) -> Markup {
     html! {
         div class="proof" data-entry=(permalink) data-seq=(opened.entry.seq) {
             p class=(class) { (icon(sign)) (words) }
+            @if is_cut_out { p { "The content was cut out of the log. Its leaf is there, so every proof holds." } }
             dl class="kv" {
                 dt { "Leaf hash" } dd class="mono" title=(leaf) { (leaf[..8]) "…" (leaf[56..]) }
                 dt { "Tree head" } dd class="num" {
@@ -315,8 +318,10 @@ fn integrity(opened: &Opened, head: &TreeHead, permalink: &str) -> Markup {
                 }
             }
             div class="row" {
-                button class="btn sm needs-js" type="button" data-verify={ (permalink) "/proof.json" } {
-                    "Verify in this browser"
+                @if !is_cut_out {
+                    button class="btn sm needs-js" type="button" data-verify={ (permalink) "/proof.json" } {
+                        "Verify in this browser"
+                    }
                 }
                 @if opened.proven != Proven::NotYet {
                     a class="btn sm ghost" href={ (permalink) "/proof.json" } download={ "proof-" (opened.entry.seq) ".json" } {
