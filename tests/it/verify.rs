@@ -232,7 +232,7 @@ fn every_alteration_of_a_real_directory_is_found_and_its_place_named() {
         }),
         case("another root, resealed", "(event 40)", |dir| rewrite(&log(dir), COMMIT, 2, FRAME + 8, &[7; 32])),
         case("another seq, resealed", "another seq", |dir| rewrite(&log(dir), EVENT, 45, 8, &46_u64.to_le_bytes())),
-        case("an excised frame where none may be", "Excised", |dir| rewrite(&log(dir), EVENT, 45, 4, &[4])),
+        case("an event that is said to be cut out", "event 45", |dir| rewrite(&log(dir), EVENT, 45, 4, &[4])),
         // The log, in pieces.
         case("a dropped batch", "segment 0 at byte", |dir| {
             let (from, to) = (frame_of(&log(dir), COMMIT, 9).end, frame_of(&log(dir), COMMIT, 10).end);

@@ -91,7 +91,11 @@ fn rot_anywhere_is_found_with_its_place_and_forgotten_when_a_round_passes_over_i
     let l0 = tree.join("L0");
     let (l1, head) = (tree.join("L1"), dir.path().join("HEAD"));
     let tree_cases: Vec<(&PathBuf, usize, Check)> = vec![
-        (&l0, 32 * 3 + 5, Box::new(move |f| f.seq == Some(Seq(3)) && f.why.contains("tree/L0"))),
+        // In the middle of a round the events may have been compared before: then the roots tell.
+        (&l0, 32 * 3 + 5, {
+            let is_leaf = |f: &Found| f.seq == Some(Seq(3)) && f.why.contains("tree/L0");
+            Box::new(move |f| is_leaf(f) || f.why.contains("the tree has another root"))
+        }),
         (&l1, 32 + 7, Box::new(|f| f.why.contains("tree/L1, hash 1"))),
         (&note, 60, Box::new(|f| f.why.contains("checkpoints/"))),
         (&head, 60, Box::new(|f| f.why.contains("HEAD"))),
