@@ -24,8 +24,8 @@ pub struct ExciseArgs {
     #[arg(value_name = "SEQ")]
     seqs: Vec<u64>,
     /// Why; it stays in the log, so no personal data
-    #[arg(long, required_unless_present = "finish", default_value = "", hide_default_value = true)]
-    reason: String,
+    #[arg(long, required_unless_present = "finish")]
+    reason: Option<String>,
     /// Do it: without this it is only said what would be done
     #[arg(long)]
     yes: bool,
@@ -63,7 +63,7 @@ impl ExciseArgs {
         let seqs: Vec<Seq> = self.seqs.iter().copied().map(Seq).collect();
         anyhow::ensure!(!seqs.is_empty(), "which entries? Give their seqs");
         anyhow::ensure!(seqs.len() <= ENTRIES_MAX, "at most {ENTRIES_MAX} entries at once");
-        let reason = self.reason.trim();
+        let reason = self.reason.as_deref().unwrap_or_default().trim();
         anyhow::ensure!(
             !reason.is_empty() && reason.len() <= REASON_BYTES_MAX,
             "expected a reason of 1 to {REASON_BYTES_MAX} bytes"
