@@ -13,9 +13,7 @@ use std::time::Instant;
 use annals::durable::OsDisk;
 use annals::event::validate;
 use annals::index::source::leaf_hash_of;
-use annals::log::{
-    Commit, FrameType, Framed, Opened, Options, Parts, Payload, Reader, Start, VisitError, Visitor, open,
-};
+use annals::log::{FrameType, Framed, Opened, Options, Parts, Payload, Reader, Trusting, open};
 use annals::seq::Seq;
 use common::Server;
 
@@ -105,23 +103,6 @@ fn whole_server(n: u64) {
 fn get(server: &Server, path: &str) -> serde_json::Value {
     let mut answer = server.agent.get(format!("{}{path}", server.url)).call().expect("an answer");
     serde_json::from_str(&answer.body_mut().read_to_string().expect("a body")).expect("JSON")
-}
-
-/// Takes every root as it is: nothing here is about the tree.
-struct Trusting;
-
-impl Visitor for Trusting {
-    fn start(&mut self, _: Seq, _: &[u8; 32]) -> Result<Start, VisitError> {
-        Ok(Start::Here)
-    }
-
-    fn event(&mut self, _: Seq, _: FrameType, _: u8, _: &[u8]) -> Result<(), VisitError> {
-        Ok(())
-    }
-
-    fn commit(&mut self, _: &Commit) -> Result<(), VisitError> {
-        Ok(())
-    }
 }
 
 fn open_log(dir: &Path, seal_level: i32) -> Opened {

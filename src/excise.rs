@@ -11,7 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use crate::backup::{EXCISED as LAST, EXCISING as MARK};
 use crate::clock;
@@ -22,11 +21,11 @@ use crate::index::source::Source;
 use crate::index::tantivy::span::{self, Place, SpanError};
 use crate::index::{EngineError, Within};
 use crate::json::Json;
-use crate::log::{self, Commit, CutError, FrameType, OpenError, Options, Start, VisitError, Visitor};
+use crate::log::{self, CutError, OpenError, Options, Trusting};
 use crate::repair::cut::{bytes_needed, cut_segments};
 use crate::seq::Seq;
 use crate::store::own::{Own, number};
-use crate::store::{Append, AppendError, Store, Verdict};
+use crate::store::{AppendError, Store, Verdict};
 use crate::verify::excised::{EXCISED, EXCISED_HASH, EXCISED_SEQ, Uncut};
 
 /// A mark of [`ENTRIES_MAX`] entries.
@@ -161,9 +160,10 @@ pub fn look(store: &Store, seqs: &[Seq]) -> Result<Vec<Entry>, ExciseError> {
         if *seq >= size {
             return Err(ExciseError::NotThere { seq: *seq, size });
         }
-        let entry = store.source().entry(*seq)?;
+        let (entry, is_cut_out) = store.source().with_row(*seq, |row| (row.entry(), row.is_stand_in))?;
+        let entry = entry?;
         match entry.kind {
-            _ if store.source().is_cut_out(*seq)? => Err(ExciseError::Before { seq: *seq }),
+            _ if is_cut_out => Err(ExciseError::Before { seq: *seq }),
             Kind::Event | Kind::Own => Ok(entry),
             Kind::Erasure | Kind::Control => Err(ExciseError::Ours { seq: *seq, action: entry.event.action }),
         }
@@ -250,14 +250,7 @@ fn enter(store: &Store, excision: &Excision) -> Result<Vec<Uncut>, ExciseError> 
             id: Some(id.clone()),
             ..Own::of_server(EXCISED, detail)
         };
-        let append = Append { drafts: vec![own.into_draft()], skip_conflicts: false, kind: Kind::Control };
-        let answer = store.append(append).map(oneshot::Receiver::blocking_recv);
-        let failed = |error: AppendError| ExciseError::Entering(error.to_string());
-        let verdicts = match answer.map_err(failed)? {
-            Ok(verdicts) => verdicts.map_err(failed)?,
-            Err(_) => return Err(ExciseError::Entering("the writer stopped".into())),
-        };
-        match verdicts.first() {
+        match store.enter(own).map_err(ExciseError::Entering)?.first() {
             Some(Verdict::Stored(receipt)) => entries.push((*seq, receipt.seq)),
             _ => return Err(ExciseError::Entering(format!("the id {id} is taken"))),
         }
@@ -295,7 +288,8 @@ fn cut(
 }
 
 fn index_again(disk: &Arc<dyn Disk>, dir: &Path, mut excision: Excision) -> Result<usize, ExciseError> {
-    let opened = log::open(disk.clone(), dir, &Options { read_only: true, ..Options::default() }, &mut Unseen)?;
+    // It was read through when the store was opened, and each segment that was written again was read back.
+    let opened = log::open(disk.clone(), dir, &Options { read_only: true, ..Options::default() }, &mut Trusting)?;
     let (index_dir, old) = (dir.join("index"), dir.join("index.old"));
     if old.is_dir() {
         std::fs::remove_dir_all(&old).map_err(at(&old))?;
@@ -315,23 +309,6 @@ fn index_again(disk: &Arc<dyn Disk>, dir: &Path, mut excision: Excision) -> Resu
     };
     span::make_again(place, &Source::new(opened.reader), &seqs, end, &before, &mut made)?;
     Ok(spans)
-}
-
-/// The log was read through when the store was opened, and each segment that was written again was read back.
-struct Unseen;
-
-impl Visitor for Unseen {
-    fn start(&mut self, _: Seq, _: &[u8; 32]) -> Result<Start, VisitError> {
-        Ok(Start::Here)
-    }
-
-    fn event(&mut self, _: Seq, _: FrameType, _: u8, _: &[u8]) -> Result<(), VisitError> {
-        Ok(())
-    }
-
-    fn commit(&mut self, _: &Commit) -> Result<(), VisitError> {
-        Ok(())
-    }
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> ExciseError + use<> {

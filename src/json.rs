@@ -92,6 +92,14 @@ impl Json {
         }
     }
 
+    /// A number that is a `u64` as it was written; `None` for other values.
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Json::Number(token) => token.parse().ok(),
+            Json::Null | Json::Bool(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => None,
+        }
+    }
+
     /// What kind of value this is, in the words of an error message.
     pub fn kind_name(&self) -> &'static str {
         match self {

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod durable;
 pub mod json;
 pub mod seq;
+pub mod uniform;
 // floor 1
 pub mod event;
 pub mod keyring;

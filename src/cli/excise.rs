@@ -6,8 +6,8 @@ use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
-use super::start_log;
-use crate::config::{Config, Layer};
+use super::{settings_of, start_log};
+use crate::config::Config;
 use crate::durable::OsDisk;
 use crate::event::Entry;
 use crate::excise::{self, Done, ENTRIES_MAX, Excision, REASON_BYTES_MAX};
@@ -41,10 +41,7 @@ impl ExciseArgs {
     /// Cuts them out.
     pub fn run(mut self) -> anyhow::Result<()> {
         start_log("warn");
-        // Where the keys of what is sealed are is a setting.
-        let layer = Layer { data: Some(self.data.clone()), ..Layer::default() };
-        let environment = Layer::from_environment(|name| std::env::var(name).ok())?;
-        let config = Config::sanitize(layer.over(environment).over(Layer::from_file(None)?), &mut |_| {});
+        let config = settings_of(&self.data)?;
         anyhow::ensure!(self.data.join("log").is_dir(), "{} holds no log", self.data.display());
         check_keys(&config)?;
         let disk = OsDisk::shared();

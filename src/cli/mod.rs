@@ -19,10 +19,13 @@ mod verify;
 mod witness;
 
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, Layer};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments, 4 the log is corrupt or not the one that others know, 5 a write to disk could not be confirmed.";
 
@@ -144,6 +147,13 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is_it = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     error.downcast_ref::<io::Error>().is_some_and(is_it)
+}
+
+/// The settings of a command that works on a directory itself: where the keys of what is sealed are is one.
+fn settings_of(data: &Path) -> anyhow::Result<Config> {
+    let layer = Layer { data: Some(data.to_owned()), ..Layer::default() };
+    let environment = Layer::from_environment(|name| std::env::var(name).ok())?;
+    Ok(Config::sanitize(layer.over(environment).over(Layer::from_file(None)?), &mut |_| {}))
 }
 
 /// Our own talk goes to stderr. `filter` is a level or a filter per module.

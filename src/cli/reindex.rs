@@ -8,8 +8,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::progress::Progress;
-use super::start_log;
-use crate::config::{Config, Layer};
+use super::{settings_of, start_log};
 use crate::durable::OsDisk;
 use crate::server::{check_keys, open_store};
 
@@ -32,10 +31,7 @@ impl Reindex {
     pub fn run(self) -> anyhow::Result<()> {
         start_log("warn");
         let index = self.data.join("index");
-        // Where the keys of what is sealed are is a setting.
-        let layer = Layer { data: Some(self.data.clone()), ..Layer::default() };
-        let environment = Layer::from_environment(|name| std::env::var(name).ok())?;
-        let config = Config::sanitize(layer.over(environment).over(Layer::from_file(None)?), &mut |_| {});
+        let config = settings_of(&self.data)?;
         check_keys(&config)?;
         anyhow::ensure!(self.data.join("log").is_dir(), "{} holds no log", self.data.display());
         // Held while the index is removed, so that no server is using it; opening the store takes it again.

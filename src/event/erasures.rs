@@ -31,16 +31,9 @@ impl Event {
         }
         let member = |name: &str| self.detail.as_ref()?.get(name);
         let keys = match member("keys") {
-            Some(Json::Array(keys)) => keys.iter().filter_map(number).collect(),
+            Some(Json::Array(keys)) => keys.iter().filter_map(Json::as_u64).collect(),
             _ => Vec::new(),
         };
-        Some(Requested { who: self.target_subject()?, keys, until_ms: member("until_ms").and_then(number) })
-    }
-}
-
-fn number(json: &Json) -> Option<u64> {
-    match json {
-        Json::Number(token) => token.parse().ok(),
-        _ => None,
+        Some(Requested { who: self.target_subject()?, keys, until_ms: member("until_ms").and_then(Json::as_u64) })
     }
 }

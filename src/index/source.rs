@@ -185,11 +185,6 @@ impl Source {
         vault.plaintexts(payload.salt, payload.parts).map_err(|e| broken(seq, e))
     }
 
-    /// Whether the content of an entry was cut out.
-    pub fn is_cut_out(&self, seq: Seq) -> Result<bool, EngineError> {
-        Ok(self.reader.read(seq)?.frame_type == FrameType::Excised)
-    }
-
     /// One entry.
     pub fn entry(&self, seq: Seq) -> Result<Entry, EngineError> {
         let stored = self.read(seq)?;

@@ -1,38 +1,19 @@
 //! Which keys count, and whose they are, in a few bytes for each, since there may be millions: by eight bytes of what stands for a subject.
 //! Two subjects may have the same ones, so whoever finds a number here asks the file whose key it is.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashSet;
+use std::collections::hash_map::Entry;
 
 use super::Whose;
-
-/// What stands for a subject is as good as drawn: it needs no hashing.
-#[derive(Default)]
-pub struct Drawn(u64);
-
-impl Hasher for Drawn {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, drawn: u64) {
-        self.0 = drawn;
-    }
-}
-
-type ByWhose<T> = HashMap<u64, T, BuildHasherDefault<Drawn>>;
+use crate::uniform::ByUniform;
 
 /// The numbers of keys that count.
 #[derive(Default)]
 pub struct LiveKeys {
     /// The first of each. [`super::KEYS_MAX`] has 25 bits.
-    one: ByWhose<u32>,
+    one: ByUniform<u32>,
     /// The others, of the few that have any: after an erasure that failed halfway, or of two that are taken for the same here.
-    more: ByWhose<Vec<u32>>,
+    more: ByUniform<Vec<u32>>,
 }
 
 impl LiveKeys {
@@ -40,8 +21,8 @@ impl LiveKeys {
     pub fn push(&mut self, whose: Whose, number: u64) {
         let number = u32::try_from(number).expect("a keyring has fewer keys");
         match self.one.entry(whose.0) {
-            std::collections::hash_map::Entry::Vacant(vacant) => drop(vacant.insert(number)),
-            std::collections::hash_map::Entry::Occupied(_) => self.more.entry(whose.0).or_default().push(number),
+            Entry::Vacant(vacant) => drop(vacant.insert(number)),
+            Entry::Occupied(_) => self.more.entry(whose.0).or_default().push(number),
         }
     }
 
@@ -75,6 +56,8 @@ impl LiveKeys {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use proptest::prelude::*;
 
     use super::*;

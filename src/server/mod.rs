@@ -125,10 +125,11 @@ pub fn catalogue(config: &Config) -> Result<Catalogue, ServeError> {
     };
     let failed = |why: String| ServeError::Actions { path: path.display().to_string(), why };
     let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    Catalogue::extended(&text).map_err(|error| {
-        let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-        failed(format!("{error}{cause}"))
-    })
+    Catalogue::extended(&text).map_err(|error| failed(with_cause(&error)))
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 /// Serves until a signal says to end. Prints `listening on http://…` on stdout once it answers; `ready` runs then.
@@ -185,10 +186,8 @@ fn finish_excision(config: &Config, store: Store) -> Result<Store, ServeError> {
     }
     warn!("cutting the content of entries {named} out of the log, which was begun and not finished");
     if let Err(why) = excise::finish(&OsDisk::shared(), &config.data, &excision, store, &mut |what| info!("{what}")) {
-        let cause = std::error::Error::source(&why).map_or_else(String::new, |cause| format!(": {cause}"));
-        error!(
-            "the content of entries {named} is still there: {why}{cause}. Mend that, and run `annals excise --finish`"
-        );
+        let why = with_cause(&why);
+        error!("the content of entries {named} is still there: {why}. Mend that, and run `annals excise --finish`");
     }
     open_store(config)
 }

@@ -1,8 +1,6 @@
 //! Which event already has this `(tenant, id)`? Answered from the id files of spans, and from memory for the events
 //! that no span holds yet. Answers are candidates, confirmed in the log by whoever asks.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::index::tantivy::span::Span;
 use crate::seq::Seq;
+use crate::uniform::ByUniform;
 
 /// Events kept together in memory, at least; a run is dropped as a whole once spans hold all of it.
 const RUN_EVENTS_MIN: usize = 32_768;
@@ -19,28 +18,10 @@ const RUN_EVENTS_MIN: usize = 32_768;
 /// some tens of runs to look into for each event, not hundreds.
 const RUN_PART: usize = 4;
 
-/// The hashes are already uniform: hashing them again would only cost time.
-#[derive(Default)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
 /// Hashes of a run of events.
 struct Run {
     last: Seq,
-    seqs: HashMap<u64, Seq, BuildHasherDefault<Identity>>,
+    seqs: ByUniform<Seq>,
     /// Further events of a hash that `seqs` has already: the same id under two tenants of one hash, so hardly ever any.
     more: Vec<(u64, Seq)>,
 }
@@ -77,7 +58,7 @@ impl Ids {
                 && run.seqs.len() >= runs.iter().map(|run| run.seqs.len()).sum::<usize>() / RUN_PART
         };
         if runs.last().is_none_or(is_full) {
-            runs.push(Run { last: seq, seqs: HashMap::default(), more: Vec::new() });
+            runs.push(Run { last: seq, seqs: ByUniform::default(), more: Vec::new() });
         }
         let run = runs.last_mut().expect("one was just made");
         run.last = run.last.max(seq);

@@ -780,10 +780,14 @@ impl Store {
         }
     }
 
-    fn enter(&self, own: Own) -> Result<(), String> {
+    /// Enters something about the log itself, and waits for the disk.
+    ///
+    /// # Errors
+    /// Why it was not entered, for people.
+    pub fn enter(&self, own: Own) -> Result<Vec<Verdict>, String> {
         let append = Append { drafts: vec![own.into_draft()], skip_conflicts: false, kind: Kind::Control };
         match self.append(append).map(oneshot::Receiver::blocking_recv) {
-            Ok(Ok(Ok(_))) => Ok(()),
+            Ok(Ok(Ok(verdicts))) => Ok(verdicts),
             Ok(Ok(Err(error))) | Err(error) => Err(error.to_string()),
             Ok(Err(_)) => Err("the writer stopped".into()),
         }

@@ -7,7 +7,6 @@ use super::chain::{leaf_of, leaf_of_excised};
 use super::report::{Finding, Place};
 use crate::event::row::hex;
 use crate::event::{BodyHead, Event, Kind};
-use crate::json::Json;
 use crate::log::{Excised, FrameType, Payload};
 use crate::seq::Seq;
 use crate::tree::Leaf;
@@ -79,9 +78,8 @@ pub fn says(kind: u8, body: &[u8]) -> Option<Cut> {
     }
     let event = Event::from_body(std::str::from_utf8(body).ok()?).ok()?;
     let detail = event.detail.as_ref().filter(|_| event.action == EXCISED)?;
-    let Json::Number(of) = detail.get(EXCISED_SEQ)? else { return None };
     let hash = detail.get(EXCISED_HASH)?.as_str()?.to_owned();
-    Some(Cut::Says { of: Seq(of.parse().ok()?), hash })
+    Some(Cut::Says { of: Seq(detail.get(EXCISED_SEQ)?.as_u64()?), hash })
 }
 
 /// What is to stand in the place of a record that is cut out: its leaf, and nothing that it told but whose it was. `None` if nothing can.

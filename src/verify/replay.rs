@@ -66,8 +66,12 @@ impl Batch {
             let payload = &self.payloads[range.clone()];
             let leaf = leaf_of(*frame_type, payload)?;
             let event = Payload::decode(payload).ok().filter(|_| *frame_type == FrameType::Event);
-            let facts = event.and_then(|payload| sealed::facts(&payload, opener));
-            Ok((leaf, leaf.hash(), facts, excised::cut(*frame_type, payload)))
+            let facts = event.as_ref().and_then(|payload| sealed::facts(payload, opener));
+            let cut = match &event {
+                Some(payload) => excised::says(payload.kind, payload.body),
+                None => excised::cut(*frame_type, payload),
+            };
+            Ok((leaf, leaf.hash(), facts, cut))
         };
         match self.events.len() < PARALLEL_EVENTS_MIN {
             true => self.events.iter().map(leaf).collect(),

@@ -63,6 +63,16 @@ fn erase(world: &World, ids: &[String]) -> Value {
     admin(world).call("POST", "/v1/erasures", &[], &wanted.to_string()).expect_status(202).json()
 }
 
+/// Whether a server that may die meanwhile says that they are erased.
+fn erase_of_the_dying(world: &World, ids: &[String]) -> bool {
+    let subjects: Vec<Value> = ids.iter().map(|id| json!({"type": "contact", "id": id})).collect();
+    let wanted = json!({"subjects": subjects, "tenant": "acme"}).to_string();
+    let bearer = format!("Bearer {}", world.key());
+    let headers = [("content-type", "application/json"), ("authorization", bearer.as_str())];
+    let answer = world.call("POST", "/v1/erasures", &headers, wanted.as_bytes());
+    answer.is_ok_and(|answer| answer.status == 202)
+}
+
 fn pending(world: &World) -> usize {
     admin(world).get("/v1/erasures").ok().json()["pending"].as_array().expect("a list").len()
 }
@@ -345,12 +355,7 @@ fn killed_at_any_moment_of_an_erasure_it_is_done_once_and_nothing_comes_back() {
             std::thread::sleep(after);
             killer();
         });
-        let subjects: Vec<Value> = ids.iter().map(|id| json!({"type": "contact", "id": id})).collect();
-        let wanted = json!({"subjects": subjects, "tenant": "acme"}).to_string();
-        let bearer = format!("Bearer {}", world.key());
-        let headers = [("content-type", "application/json"), ("authorization", bearer.as_str())];
-        let answer = world.call("POST", "/v1/erasures", &headers, wanted.as_bytes());
-        let is_acknowledged = answer.is_ok_and(|answer| answer.status == 202);
+        let is_acknowledged = erase_of_the_dying(&world, &ids);
         kill.join().expect("the killer");
         world.bury();
         world.restart();
@@ -426,12 +431,7 @@ fn dying_between_any_two_steps_of_an_erasure_it_is_done_exactly_once() {
         world.set(CRASH_AT, step);
         world.restart();
         let ids: Vec<String> = (first..first + PERSONS).map(|n| format!("c_{n}")).collect();
-        let subjects: Vec<Value> = ids.iter().map(|id| json!({"type": "contact", "id": id})).collect();
-        let wanted = json!({"subjects": subjects, "tenant": "acme"}).to_string();
-        let bearer = format!("Bearer {}", world.key());
-        let headers = [("content-type", "application/json"), ("authorization", bearer.as_str())];
-        let answer = world.call("POST", "/v1/erasures", &headers, wanted.as_bytes());
-        let is_acknowledged = answer.is_ok_and(|answer| answer.status == 202);
+        let is_acknowledged = erase_of_the_dying(&world, &ids);
         assert_eq!(world.bury().signal(), Some(9), "{step}: it did not come to pass");
         world.set(CRASH_AT, "");
         world.restart();

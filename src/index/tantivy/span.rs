@@ -351,7 +351,9 @@ pub fn make_again(
     let never = Arc::new(AtomicBool::new(false));
     // What cannot be used is removed, and built from the log again.
     for span in open_all(place.index_dir, end, false, &mut |_| {})? {
-        if before.contains(&dir_name(&span.summary)) {
+        let run = span.summary.run();
+        let is_in_it = |seq: &Seq| run.from <= *seq && *seq < run.to;
+        if before.contains(&dir_name(&span.summary)) || !seqs.iter().any(is_in_it) {
             continue;
         }
         let seq_of = &span.piece.columns.seq;
