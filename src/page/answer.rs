@@ -8,8 +8,8 @@ use chrono_tz::Tz;
 use crate::api::error::ApiError;
 use crate::event::{Catalogue, Entry};
 use crate::index::{Engine, EngineError, FacetValue, Hit, Order, Within};
-use crate::query::filter::{Filter, SeqRange, TimeRange};
-use crate::query::{FacetField, Highlights, Node, Query, highlights};
+use crate::query::filter::{Actor, Filter, SeqRange, TargetType, TimeRange};
+use crate::query::{Env, FacetField, Highlights, Node, Pattern, Query, highlights};
 use crate::seq::Seq;
 use crate::store::{Answers, NamedCount, Store, by_category};
 use crate::text::fold;
@@ -18,9 +18,8 @@ use crate::tree::proof::verify_inclusion;
 use super::axis::Axis;
 use super::detail::Proven;
 use super::range::{Preset, Range};
-use super::related::quoted;
-use super::state::{ActorKind, At, Sort, State, literal, unescaped};
-use super::tree::{CATEGORIES, Conditions, OTHER, Part};
+use super::state::{ActorKind, At, Sort, State};
+use super::tree::{CATEGORIES, Conditions, OTHER, Part, node};
 
 /// Values of a facet that a menu shows, most frequent first; the rest is found.
 pub const MENU_VALUES_MAX: usize = 50;
@@ -37,6 +36,12 @@ pub struct Asked {
     pub tz: Tz,
     /// The moment that ranges count back from.
     pub now_ms: i64,
+}
+
+impl Asked {
+    fn env<'a>(&self, catalogue: &'a Catalogue) -> Env<'a> {
+        Env { now_ms: self.now_ms.cast_unsigned(), catalogue }
+    }
 }
 
 /// An entry in the list.
@@ -367,37 +372,42 @@ impl Asking<'_> {
         if let Some(kind) = asked.state.actor_kind {
             values.retain(|(value, _)| value.parent == kind.word());
         }
-        let value = |named: &NamedCount| literal(&named.spelling);
-        let is = |chosen: &str, actor: &FacetValue| {
-            chosen == actor.value || chosen.split_once('/') == Some((&actor.parent, &actor.value))
+        let read = |chosen: &str| match node("actor", chosen, &asked.env(self.answers.catalogue)) {
+            Ok(Node::Filter(Filter::Actor(actor))) => Some(actor),
+            _ => None,
         };
-        self.menu(FacetField::Actor, values, find, &asked.state.actors, value, is)
+        let is = |wanted: &Option<Actor>, actor: &FacetValue| {
+            wanted.as_ref().is_some_and(|wanted| wanted.names(&actor.parent, &actor.value))
+        };
+        self.menu(FacetField::Actor, values, find, &asked.state.actors, read, is)
     }
 
     fn types(&self, asked: &Asked, values: Vec<(FacetValue, u64)>, find: Option<&str>) -> Result<Menu, EngineError> {
-        let value = |named: &NamedCount| literal(&named.spelling);
-        let is = |chosen: &str, kind: &FacetValue| chosen == kind.value;
-        self.menu(FacetField::TargetType, values, find, &asked.state.target_types, value, is)
+        let read = |chosen: &str| match node("target_type", chosen, &asked.env(self.answers.catalogue)) {
+            Ok(Node::Filter(Filter::TargetType(TargetType(Pattern::Exact(kind))))) => Some(kind),
+            _ => None,
+        };
+        let is = |wanted: &Option<String>, kind: &FacetValue| wanted.as_ref() == Some(&kind.value);
+        self.menu(FacetField::TargetType, values, find, &asked.state.target_types, read, is)
     }
 
-    fn menu(
+    /// `read` makes of what stands in the address what `is` holds a value against.
+    fn menu<W>(
         &self,
         field: FacetField,
         values: Vec<(FacetValue, u64)>,
         find: Option<&str>,
         chosen: &[String],
-        value_of: impl Fn(&NamedCount) -> String,
-        is: impl Fn(&str, &FacetValue) -> bool,
+        read: impl Fn(&str) -> W,
+        is: impl Fn(&W, &FacetValue) -> bool,
     ) -> Result<Menu, EngineError> {
-        // What stands in the address, folded as the values are, with what it stands for there.
-        let wanted: Vec<(String, &String)> =
-            chosen.iter().map(|value| (fold(&unescaped(value)).into_owned(), value)).collect();
+        let wanted: Vec<(W, &String)> = chosen.iter().map(|value| (read(value), value)).collect();
         let (own, rest): (Vec<_>, Vec<_>) =
-            values.into_iter().partition(|(value, _)| wanted.iter().any(|(folded, _)| is(folded, value)));
+            values.into_iter().partition(|(value, _)| wanted.iter().any(|(wanted, _)| is(wanted, value)));
         let mut seen = Vec::new();
         let mut choices = Vec::new();
         for named in self.answers.name_top(field, &own, own.len(), self.within())? {
-            let Some((_, value)) = wanted.iter().find(|(folded, _)| is(folded, &named.value)) else {
+            let Some((_, value)) = wanted.iter().find(|(wanted, _)| is(wanted, &named.value)) else {
                 continue;
             };
             seen.push((*value).clone());
@@ -413,7 +423,7 @@ impl Asking<'_> {
                 (named, values)
             }
         };
-        choices.extend(named.into_iter().map(|named| Choice { value: value_of(&named), is_chosen: false, named }));
+        choices.extend(named.into_iter().map(|named| Choice { value: named.choice.clone(), is_chosen: false, named }));
         let unseen = chosen.iter().filter(|value| !seen.contains(value)).cloned().collect();
         Ok(Menu { choices, unseen, values: Some(values) })
     }
@@ -434,8 +444,6 @@ impl Asking<'_> {
             let branch = &mut branches[index];
             branch.count += category.count;
             for (value, action) in category.actions {
-                // Wildcards in a name are only themselves between quotes.
-                let value = if action.spelling.contains(['*', '?', '\\']) { quoted(&action.spelling) } else { value };
                 branch.verbs.push(Verb { value, name: action.spelling.clone(), count: action.count, is_chosen: false });
             }
         }

@@ -210,7 +210,7 @@ fn actor_choice(choice: &Choice) -> Markup {
             input type="checkbox" name="actor" value=(choice.value) checked[choice.is_chosen];
             (sign(&choice.named.value.parent, choice.named.label.as_deref(), &choice.named.value.value))
             span class="nm" {
-                @let id = choice.named.spelling.split_once('/').map_or("", |(_, id)| id);
+                @let id = choice.named.actor_id();
                 @match choice.named.label.as_deref().filter(|label| !label.is_empty()) {
                     Some(label) => {
                         (cut(&shown(label), CELL_CHARACTERS))

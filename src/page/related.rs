@@ -3,7 +3,8 @@
 use crate::event::{Event, Object, Party};
 
 use super::range::Range;
-use super::state::{State, condition, literal};
+use super::state::{State, condition};
+use crate::query::{actor_literal, literal};
 
 /// How far around an entry its neighbours are, ms.
 const AROUND_MS: i64 = 15 * 60_000;
@@ -28,7 +29,7 @@ pub fn of(event: &Event) -> Vec<(&'static str, State)> {
 
 /// The value of `actor` that chooses this one.
 pub fn actor_value(actor: &Party) -> String {
-    literal(&format!("{}/{}", actor.kind, actor.id))
+    actor_literal(&actor.kind, &actor.id)
 }
 
 /// The value of `action` that chooses exactly this one.

@@ -248,28 +248,6 @@ pub fn with(values: &[String], value: &str) -> Vec<String> {
     values
 }
 
-/// A value as a parameter that means exactly it: `*`, `?` and the backslash would mean more.
-pub fn literal(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    for c in value.chars() {
-        if matches!(c, '*' | '?' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
-/// What [`literal`] was made from.
-pub fn unescaped(value: &str) -> String {
-    let mut out = String::with_capacity(value.len());
-    let mut chars = value.chars();
-    while let Some(c) = chars.next() {
-        out.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
-    }
-    out
-}
-
 /// `field:"value"` in a query text.
 pub fn condition(field: &str, value: &str) -> String {
     format!("{field}:\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
@@ -507,13 +485,6 @@ mod tests {
                 (&[field][..], "a", false),
                 "{query}"
             );
-        }
-    }
-
-    #[test]
-    fn a_value_survives_the_way_into_an_address_and_back() {
-        for value in ["u_1", "a*b?c\\d", "\\", "user/é"] {
-            assert_eq!(unescaped(&literal(value)), value);
         }
     }
 

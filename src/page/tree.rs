@@ -131,7 +131,8 @@ fn opaque(node: Node) -> Node {
     if has_facet { Node::Fixed(Box::new(node)) } else { node }
 }
 
-fn node(field: &'static str, value: &str, env: &Env<'_>) -> Result<Node, String> {
+/// What one parameter of the address says, or why it cannot be read.
+pub fn node(field: &'static str, value: &str, env: &Env<'_>) -> Result<Node, String> {
     if field == "action" && value == OTHER {
         let choice = |slug: &&str| query::from_params(&[("action".to_owned(), (*slug).to_owned())], env);
         let categories = CATEGORIES.iter().filter_map(|slug| choice(slug).ok());

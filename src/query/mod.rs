@@ -33,7 +33,7 @@ pub use error::{ParamError, ParseError};
 pub use filter::Filter;
 pub use highlight::{Highlight, Highlights, Mark, highlights};
 pub use origin::Origin;
-pub use params::{FromParams, from_params};
+pub use params::{FromParams, actor_literal, from_params, literal};
 pub use parse::parse;
 pub use pattern::Pattern;
 pub use values::{Member, ValueField};

@@ -4,7 +4,7 @@
 
 use super::error::{ParamError, ParseError};
 use super::filter::{Filter, TimeRange};
-use super::lex::{Raw, Shape};
+use super::lex::{Raw, Shape, is};
 use super::origin::Origin;
 use super::parse::{Field, Reading, finish, parameter, read, refuse_nul};
 use super::{Env, Node, Query};
@@ -89,11 +89,46 @@ impl Parameter {
             Parameter::Field(Field::Action) if let Some(action) = in_quotes(value) => {
                 Field::Action.read(&quoted(action), false, reading)?
             }
-            Parameter::Field(field) => field.read(&parameter(value), false, reading)?,
+            Parameter::Field(field @ Field::Actor) => field.read(&parameter(value, ACTOR_ESCAPABLE), false, reading)?,
+            Parameter::Field(field) => field.read(&parameter(value, ESCAPABLE), false, reading)?,
         };
         reading.note(&node, 0..value.len());
         Ok(node)
     }
+}
+
+/// What means more than itself in the value of a parameter, unless a backslash stands in front.
+const ESCAPABLE: &str = "*?\\";
+
+/// An actor's slash also divides.
+const ACTOR_ESCAPABLE: &str = "*?\\/";
+
+/// A text as the value of a parameter that means exactly it; as it is, if that is how it is read.
+pub fn literal(text: &str) -> String {
+    let read = parameter(text, ESCAPABLE);
+    if read.text() == text && !read.has_wildcard() { text.to_owned() } else { escaped(text, ESCAPABLE) }
+}
+
+/// The value of the parameter `actor` that means exactly this one; as it is, if that is how it is read.
+pub fn actor_literal(kind: &str, id: &str) -> String {
+    let whole = format!("{kind}/{id}");
+    let read = parameter(&whole, ACTOR_ESCAPABLE);
+    let border = read.chars.iter().position(|char| is(char, '/'));
+    if read.text() == whole && !read.has_wildcard() && border == Some(kind.chars().count()) {
+        return whole;
+    }
+    format!("{}/{}", escaped(kind, ACTOR_ESCAPABLE), escaped(id, ACTOR_ESCAPABLE))
+}
+
+fn escaped(text: &str, escapable: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if escapable.contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 fn in_quotes(value: &str) -> Option<&str> {
@@ -101,18 +136,45 @@ fn in_quotes(value: &str) -> Option<&str> {
 }
 
 fn quoted(value: &str) -> Raw {
-    Raw { shape: Shape::Quoted, ..parameter(value) }
+    Raw { shape: Shape::Quoted, ..parameter(value, ESCAPABLE) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::Catalogue;
+    use crate::query::lex::text_of;
 
     fn read(pairs: &[(&str, &str)]) -> Result<(String, Vec<String>), ParamError> {
         let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let env = Env { now_ms: 1_795_181_527_412, catalogue: Catalogue::builtin() };
         from_params(&pairs, &env).map(|read| (read.query.to_string(), read.unknown))
+    }
+
+    #[test]
+    fn a_literal_means_exactly_its_text() {
+        for (text, expected) in
+            [("u_1", "u_1"), ("ACME\\maya", "ACME\\maya"), ("a*?\\b", "a\\*\\?\\\\b"), ("\\\\", "\\\\\\\\")]
+        {
+            assert_eq!(literal(text), expected);
+            assert_eq!(parameter(expected, ESCAPABLE).text(), text);
+        }
+        for (kind, id, expected) in [
+            ("user", "u/1", "user/u/1"),
+            ("user", "ACME\\maya", "user/ACME\\maya"),
+            ("svc/a", "7/8", "svc\\/a/7\\/8"),
+            ("svc\\", "7", "svc\\\\/7"),
+            ("a*", "?\\/", "a\\*/\\?\\\\\\/"),
+        ] {
+            assert_eq!(actor_literal(kind, id), expected);
+            let read = parameter(expected, ACTOR_ESCAPABLE);
+            let border = read.chars.iter().position(|char| is(char, '/')).unwrap();
+            assert_eq!(
+                (text_of(&read.chars[..border]), text_of(&read.chars[border + 1..])),
+                (kind.to_owned(), id.to_owned())
+            );
+            assert!(!read.has_wildcard());
+        }
     }
 
     #[test]
@@ -134,6 +196,9 @@ mod tests {
             (&[("target", "a\\*b"), ("source", "C:\\temp")], "target:\"a*b\" source:\"c:\\\\temp\""),
             (&[("target", "/api/v1"), ("target_name", "\"x\"")], "target:\"/api/v1\" target_name:\"\\\"x\\\"\""),
             (&[("detail.n", ">5")], "detail.n:\">5\""),
+            (&[("actor", "svc/a/7"), ("actor", "svc\\/a/7")], "actor:svc/a/7 OR actor:svc\\/a/7"),
+            (&[("actor", "a\\/b"), ("actor", "ACME\\maya")], "actor:a\\/b OR actor:\"acme\\\\maya\""),
+            (&[("target", "a\\/b")], "target:\"a\\\\/b\""),
             (&[("action", "\"login\""), ("action", "login")], "action:\"login\" OR action:login"),
             (&[("action", "login."), ("action", "contact:")], "action:login. OR action:contact."),
             (&[("has", "changes"), ("reason", "*")], "has:changes has:reason"),

@@ -550,13 +550,13 @@ fn edits(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// A parameter's value: `*` and `?` are wildcards, a backslash takes the next character literally.
-pub(super) fn parameter(value: &str) -> Raw {
+/// A parameter's value: `*` and `?` are wildcards, a backslash takes the next of the `escapable` characters literally.
+pub(super) fn parameter(value: &str, escapable: &str) -> Raw {
     let mut chars = Vec::new();
     let mut rest = value.char_indices();
     while let Some((at, c)) = rest.next() {
         // A backslash before anything else is itself: values of parameters come from machines.
-        let escaped = (c == '\\').then(|| rest.clone().next()).flatten().filter(|(_, c)| "*?\\".contains(*c));
+        let escaped = (c == '\\').then(|| rest.clone().next()).flatten().filter(|(_, c)| escapable.contains(*c));
         if let Some((_, c)) = escaped {
             rest.next();
             chars.push(super::lex::Char { c, literal: true, at });

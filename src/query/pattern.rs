@@ -145,6 +145,22 @@ impl WildPattern {
         }
     }
 
+    /// Prints texts by `text`, which is told whether one begins the pattern.
+    pub(super) fn print(
+        &self,
+        mut text: impl FnMut(&str, bool, &mut fmt::Formatter<'_>) -> fmt::Result,
+        f: &mut fmt::Formatter<'_>,
+    ) -> fmt::Result {
+        for (n, part) in self.parts.iter().enumerate() {
+            match part {
+                WildPart::Text(part) => text(part, n == 0, f)?,
+                WildPart::Any => f.write_str("*")?,
+                WildPart::One => f.write_str("?")?,
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn read(raw: &Raw, reading: &Reading<'_>) -> Result<WildPattern, ParseError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -458,14 +474,7 @@ impl fmt::Display for Pattern {
 
 impl fmt::Display for WildPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, part) in self.parts.iter().enumerate() {
-            match part {
-                WildPart::Text(text) => print::bare(text, n == 0, f)?,
-                WildPart::Any => f.write_str("*")?,
-                WildPart::One => f.write_str("?")?,
-            }
-        }
-        Ok(())
+        self.print(print::bare, f)
     }
 }
 

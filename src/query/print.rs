@@ -219,6 +219,8 @@ mod tests {
         prop_oneof![
             (field.clone(), any::<String>()).prop_map(move |(f, v)| format!("{f}:\"x{}\"", quote(v))),
             (field, "[a-zäς*?_.@/-]{1,12}").prop_map(|(f, v)| format!("{f}:x{v}")),
+            prop::collection::vec(prop::sample::select(vec!["/", "\\/", "\\/", "a", "*", "?", "-", ".."]), 1..7)
+                .prop_map(|pieces| format!("actor:{}", pieces.concat())),
             any::<String>().prop_map(move |v| format!("w{}", escape(v))),
             any::<String>().prop_map(move |v| format!("\"w{}\"", quote(v))),
             (any::<u64>(), any::<u64>()).prop_map(|(a, b)| format!("seq:{}..{}", a.min(b), a.max(b))),

@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{Catalogue, noun};
+use crate::event::{Catalogue, Party, noun};
 use crate::index::source::{Row, Source};
 use crate::index::{Engine, EngineError, FacetValue, Hit, Order, Within};
-use crate::query::{FacetField, Highlights, Query, highlights};
+use crate::query::{FacetField, Highlights, Query, actor_literal, highlights, literal};
 use crate::seq::Seq;
 use crate::text::fold;
 
@@ -66,8 +66,10 @@ pub struct FeedPage {
 pub struct NamedCount {
     /// What was counted.
     pub value: FacetValue,
-    /// The filter value that chooses it, spelled as in the newest entry that has it.
+    /// As the newest entry that has it spells it, an actor as `type/id`.
     pub spelling: String,
+    /// The value of the facet's parameter that chooses it.
+    pub choice: String,
     /// The actor's name in that entry.
     pub label: Option<String>,
     /// The actor's e-mail address in that entry.
@@ -84,6 +86,14 @@ pub struct Answers<'a, E: Engine + ?Sized + 'a> {
     pub source: &'a Source,
     /// Names.
     pub catalogue: &'a Catalogue,
+}
+
+impl NamedCount {
+    /// An actor's id. The type ends at the last of the slashes that the folded type has too.
+    pub fn actor_id(&self) -> &str {
+        let slashes = self.value.parent.matches('/').count();
+        self.spelling.splitn(slashes + 2, '/').last().unwrap_or_default()
+    }
 }
 
 impl<E: Engine + ?Sized> Answers<'_, E> {
@@ -205,7 +215,14 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
             self.engine.patience().check()?;
             let named_value = match newest {
                 Some(hit) => self.spelling(field, value, *count, hit)?,
-                None => NamedCount { spelling: value.value.clone(), value, label: None, email: None, count: *count },
+                None => NamedCount {
+                    spelling: value.value.clone(),
+                    choice: literal(&value.value),
+                    value,
+                    label: None,
+                    email: None,
+                    count: *count,
+                },
             };
             named.push(named_value);
         }
@@ -231,18 +248,20 @@ impl<E: Engine + ?Sized> Answers<'_, E> {
     /// How an entry with this value spells it.
     fn spelling(&self, field: FacetField, value: FacetValue, count: u64, hit: Hit) -> Result<NamedCount, EngineError> {
         let event = self.source.entry(hit.seq)?.event;
-        let (spelling, label, email) = match field {
+        let spelling = match field {
             FacetField::Actor => {
+                let Party { kind, id, name, email } = event.actor;
+                let (spelling, choice) = (format!("{kind}/{id}"), actor_literal(&kind, &id));
                 // A system's name is the job that ran last, which says nothing of the others.
-                let label = if event.actor.kind == "system" { Some(event.actor.id.clone()) } else { event.actor.name };
-                (format!("{}/{}", event.actor.kind, event.actor.id), label, event.actor.email)
+                let label = if kind == "system" { Some(id) } else { name };
+                return Ok(NamedCount { value, spelling, choice, label, email, count });
             }
-            FacetField::Action => (event.action, None, None),
-            FacetField::TargetType => (event.target.and_then(|target| target.kind).unwrap_or_default(), None, None),
-            FacetField::Source => (event.source.unwrap_or_default(), None, None),
-            FacetField::Tenant | FacetField::Outcome => (value.value.clone(), None, None),
+            FacetField::Action => event.action,
+            FacetField::TargetType => event.target.and_then(|target| target.kind).unwrap_or_default(),
+            FacetField::Source => event.source.unwrap_or_default(),
+            FacetField::Tenant | FacetField::Outcome => value.value.clone(),
         };
-        Ok(NamedCount { value, spelling, label, email, count })
+        Ok(NamedCount { value, choice: literal(&spelling), spelling, label: None, email: None, count })
     }
 }
 
@@ -312,7 +331,9 @@ pub fn by_category<'a>(
     for action in named {
         let name = action.value.value.as_str();
         let is_ambiguous = (bare.contains(name) && is_name(name)) || name.ends_with(['.', ':']);
-        let choice = if is_ambiguous { format!("\"{}\"", action.spelling) } else { action.spelling.clone() };
+        // Wildcards in a name are only themselves between quotes.
+        let is_plain = action.choice == action.spelling && !is_ambiguous;
+        let choice = if is_plain { action.spelling.clone() } else { format!("\"{}\"", action.choice) };
         if let Some(category) = categories.get_mut(&catalogue.category_of(name)) {
             category.actions.push((choice, action));
         }

@@ -23,12 +23,12 @@ use proptest::test_runner::{RngSeed, TestCaseResult};
 
 use super::*;
 use crate::durable::os::OsDisk;
-use crate::event::{DEFAULT_ID, Entry, validate};
+use crate::event::{Catalogue, DEFAULT_ID, Entry, validate};
 use crate::index::{Engine, EngineError, FacetCounts, FacetValue, Hit, Order, Patience, choice, facet_value};
 use crate::query::filter::TimeRange;
 use crate::query::samples::events::{self, Dice};
 use crate::query::samples::queries;
-use crate::query::{Env, FacetField, Filter, Node, Query, parse};
+use crate::query::{Env, FacetField, Filter, Node, Query, actor_literal, from_params, parse};
 
 /// A span's worth here, so that a few hundred events make several.
 const SPAN_EVENTS: u64 = 40;
@@ -458,6 +458,11 @@ fn choosing(query: &Query, field: FacetField, value: &FacetValue) -> Query {
     let (rest, own) = query.split_facets();
     let others = own.into_iter().filter(|(other, _)| *other != field).map(|(_, node)| node);
     let chosen = Node::Filter(choice(field, value));
+    if field == FacetField::Actor {
+        let parameter = ("actor".to_owned(), actor_literal(&value.parent, &value.value));
+        let env = Env { now_ms: 0, catalogue: Catalogue::builtin() };
+        assert_eq!(from_params(&[parameter], &env).unwrap().query.root, chosen);
+    }
     Query { root: Node::and(std::iter::once(rest).chain(others).chain([chosen]).collect()) }
 }
 

@@ -44,7 +44,7 @@ pub fn facets(
                 out.push_str("\"values\":");
                 array(&mut out, &facet.values, |out, value| {
                     let label = value.label.as_deref().unwrap_or(&value.spelling);
-                    value_of(out, &value.spelling, label, value.count);
+                    value_of(out, &value.choice, label, value.count);
                 });
             }
         }

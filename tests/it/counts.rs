@@ -81,6 +81,36 @@ fn facets_agree(world: &World, sent: &[Value]) {
     }
 }
 
+#[test]
+fn a_facet_value_chooses_what_was_counted_also_where_slashes_and_stars_are_part_of_names() {
+    let world = World::start();
+    let names =
+        [("svc", "a/7"), ("svc/a", "7"), ("svc/a", "7/8"), ("svc", "*"), ("svc", "x"), ("dom\\", "?"), ("dom", "\\a")];
+    let event = |(n, (kind, id)): (usize, &(&str, &str))| {
+        let body = serde_json::json!({
+            "action": format!("thing.{n}*"), "actor": {"type": kind, "id": id}, "target": {"type": format!("{kind}?"), "id": "t"},
+        });
+        format!("{}\n", body)
+    };
+    world.load(names.iter().enumerate().map(event).collect::<String>().lines());
+    let answer = world.facets("actor,target_type", &[]);
+    for (field, distinct) in [("actor", 7), ("target_type", 4)] {
+        let values = answer["facets"][field]["values"].as_array().expect("values");
+        assert_eq!(values.len(), distinct, "{field}");
+        for value in values {
+            let clicked =
+                world.get_json("/v1/events", &[(field, value["value"].as_str().expect("value")), ("limit", "1")]);
+            assert_eq!(clicked["total"], value["count"], "{field}: {value}");
+        }
+    }
+    let mut actions = Vec::new();
+    leaves(&world.facets("action", &[])["facets"]["action"]["tree"], &mut actions);
+    assert_eq!(actions.len(), names.len());
+    for (action, count) in actions {
+        assert_eq!(world.get_json("/v1/events", &[("action", &format!("\"{action}\""))])["total"], count, "{action}");
+    }
+}
+
 /// Goes through the tree whatever the names of its levels: what has a count and nothing below is an action.
 fn leaves(tree: &Value, found: &mut Vec<(String, u64)>) {
     match tree {
