@@ -6,6 +6,7 @@ pub mod erased;
 pub mod hits;
 pub mod hot;
 pub mod ids;
+mod inverted;
 mod lower;
 pub mod piece;
 pub mod schema;

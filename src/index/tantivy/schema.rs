@@ -3,6 +3,7 @@
 //! Which values an event has for a field is said once, in `query::values`; here they only become terms.
 //! No document store: rows come from the log.
 
+use std::net::Ipv6Addr;
 use std::sync::LazyLock;
 
 use ::tantivy::schema::{
@@ -230,34 +231,82 @@ fn add(builder: &mut SchemaBuilder, line: &FieldLine) {
     };
 }
 
-/// The document of an entry: what everybody sees in one set of fields, what is sealed in another.
+/// What an entry is taken apart into.
+pub trait Document {
+    /// A path, found by each of its levels.
+    fn facet(&mut self, field: Field, path: Facet);
+    /// A value that is one term.
+    fn term(&mut self, field: Field, term: &str);
+    /// A text that is found by its words.
+    fn words(&mut self, field: Field, text: &str);
+    /// An address.
+    fn ip(&mut self, field: Field, address: Ipv6Addr);
+    /// An instant.
+    fn date(&mut self, field: Field, ms: i64);
+    /// A number.
+    fn number(&mut self, field: Field, number: u64);
+}
+
+/// All of it as Tantivy takes documents.
+impl Document for TantivyDocument {
+    fn facet(&mut self, field: Field, path: Facet) {
+        self.add_facet(field, path);
+    }
+
+    fn term(&mut self, field: Field, term: &str) {
+        self.add_text(field, term);
+    }
+
+    fn words(&mut self, field: Field, text: &str) {
+        self.add_text(field, text);
+    }
+
+    fn ip(&mut self, field: Field, address: Ipv6Addr) {
+        self.add_ip_addr(field, address);
+    }
+
+    fn date(&mut self, field: Field, ms: i64) {
+        self.add_date(field, DateTime::from_timestamp_millis(ms));
+    }
+
+    fn number(&mut self, field: Field, number: u64) {
+        self.add_u64(field, number);
+    }
+}
+
+/// The document of an entry.
 pub fn document(entry: &ToIndex, fields: &Fields) -> TantivyDocument {
     let mut doc = TantivyDocument::with_capacity(2048);
-    add_clear(&mut doc, &entry.entry, fields);
-    for SealedPart { part, keys, event } in &entry.sealed {
-        keys.iter().for_each(|key| add_term(&mut doc, fields.key, &terms::sealed_under(*part, *key)));
-        match part {
-            PartKind::Content => add_content(&mut doc, event, fields),
-            PartKind::Who => add_who(&mut doc, event, fields),
-        }
-    }
+    describe(&mut doc, entry, fields);
     doc
 }
 
+/// Tells `doc` of an entry: what everybody sees in one set of fields, what is sealed in another.
+pub fn describe(doc: &mut impl Document, entry: &ToIndex, fields: &Fields) {
+    add_clear(doc, &entry.entry, fields);
+    for SealedPart { part, keys, event } in &entry.sealed {
+        keys.iter().for_each(|key| add_term(doc, fields.key, &terms::sealed_under(*part, *key)));
+        match part {
+            PartKind::Content => add_content(doc, event, fields),
+            PartKind::Who => add_who(doc, event, fields),
+        }
+    }
+}
+
 /// What entries tell of persons. Nothing else that can be sealed is in `event`.
-fn add_content(doc: &mut TantivyDocument, event: &Event, fields: &Fields) {
+fn add_content(doc: &mut impl Document, event: &Event, fields: &Fields) {
     values::field_values(ValueField::TargetName, event, &mut |value, _| {
         add_term(doc, fields.sealed_target_name, value)
     });
     // That a field changed is never sealed.
     terms::change_values(event, &mut |term| add_term(doc, fields.sealed_change, term));
-    values::personal_texts(event, PartKind::Content, &mut |text| doc.add_text(fields.sealed_text, text));
+    values::personal_texts(event, PartKind::Content, &mut |text| doc.words(fields.sealed_text, text));
     terms::detail_terms(event, &mut |term| add_term(doc, fields.sealed_detail, term));
     add_has(doc, event, fields.sealed_has, &[Member::TargetName, Member::Reason, Member::Detail]);
 }
 
 /// Who acted. Nothing else that can be sealed is in `event`.
-fn add_who(doc: &mut TantivyDocument, event: &Event, fields: &Fields) {
+fn add_who(doc: &mut impl Document, event: &Event, fields: &Fields) {
     for (value_field, field) in [
         (ValueField::Email, fields.sealed_email),
         (ValueField::ActorName, fields.sealed_actor_name),
@@ -266,25 +315,25 @@ fn add_who(doc: &mut TantivyDocument, event: &Event, fields: &Fields) {
         values::field_values(value_field, event, &mut |value, _| add_term(doc, field, value));
     }
     add_ip(doc, event, (fields.sealed_ip_raw, fields.sealed_ip));
-    values::personal_texts(event, PartKind::Who, &mut |text| doc.add_text(fields.sealed_who_text, text));
+    values::personal_texts(event, PartKind::Who, &mut |text| doc.words(fields.sealed_who_text, text));
     let members = [Member::Email, Member::ActorName, Member::UserAgent, Member::Ip];
     add_has(doc, event, fields.sealed_who_has, &members);
 }
 
-fn add_has(doc: &mut TantivyDocument, event: &Event, field: Field, members: &[Member]) {
-    members.iter().filter(|member| member.is_in(event)).for_each(|member| doc.add_text(field, member.as_str()));
+fn add_has(doc: &mut impl Document, event: &Event, field: Field, members: &[Member]) {
+    members.iter().filter(|member| member.is_in(event)).for_each(|member| doc.term(field, member.as_str()));
 }
 
-fn add_ip(doc: &mut TantivyDocument, event: &Event, (raw, address): (Field, Field)) {
+fn add_ip(doc: &mut impl Document, event: &Event, (raw, address): (Field, Field)) {
     if let Some(ip) = values::ip_text(event) {
-        doc.add_text(raw, ip);
+        doc.term(raw, &ip);
     }
     if let Some(ip) = values::ip_address(event) {
-        doc.add_ip_addr(address, ip);
+        doc.ip(address, ip);
     }
 }
 
-fn add_clear(doc: &mut TantivyDocument, entry: &Entry, fields: &Fields) {
+fn add_clear(doc: &mut impl Document, entry: &Entry, fields: &Fields) {
     let event = &entry.event;
     for (facet, field) in [
         (FacetField::Actor, fields.actor),
@@ -292,20 +341,20 @@ fn add_clear(doc: &mut TantivyDocument, entry: &Entry, fields: &Fields) {
         (FacetField::TargetType, fields.target_type),
     ] {
         if let Some(value) = facet_value(facet, entry) {
-            doc.add_facet(field, facet_path(facet, &value));
+            doc.facet(field, facet_path(facet, &value));
         }
     }
-    doc.add_text(fields.actor_id, values::actor(event).1);
+    doc.term(fields.actor_id, &values::actor(event).1);
     for (value_field, field) in value_fields(fields) {
         values::field_values(value_field, event, &mut |value, _| add_term(doc, field, value));
     }
     add_ip(doc, event, (fields.ip_raw, fields.ip));
-    doc.add_date(fields.time, DateTime::from_timestamp_millis(event.time.ms));
-    doc.add_u64(fields.seq, entry.seq.0);
+    doc.date(fields.time, event.time.ms);
+    doc.number(fields.seq, entry.seq.0);
     terms::change_terms(event, &mut |term| add_term(doc, fields.change, term));
-    values::text_values(event, &mut |shown| doc.add_text(fields.text, shown.text));
+    values::text_values(event, &mut |shown| doc.words(fields.text, shown.text));
     terms::detail_terms(event, &mut |term| add_term(doc, fields.detail, term));
-    values::has_members(event, &mut |member| doc.add_text(fields.has, member.as_str()));
+    values::has_members(event, &mut |member| doc.term(fields.has, member.as_str()));
 }
 
 /// Where the values of each `ValueField` are indexed.
@@ -336,9 +385,9 @@ pub fn facet_path(facet: FacetField, value: &FacetValue) -> Facet {
     }
 }
 
-fn add_term(doc: &mut TantivyDocument, field: Field, term: &str) {
+fn add_term(doc: &mut impl Document, field: Field, term: &str) {
     debug_assert!(term.len() <= TERM_BYTES_MAX, "terms are built from values of at most 8,192 bytes");
-    doc.add_text(field, term);
+    doc.term(field, term);
 }
 
 /// The tokenizer of `src/text` as Tantivy wants it. One buffer for all tokens of a value.
