@@ -1,12 +1,13 @@
-//! The terms of a span's documents, collected and written as Tantivy's own writer would, byte for byte, in half the time.
+//! The terms of a span's documents, collected and written as Tantivy's own writer would, byte for byte, in a fraction of the time.
 //!
-//! Tantivy keeps a growing list for every term, so each occurrence meets several places of memory that nothing else has
-//! met lately, and at the end each list is decoded and put in the new order of documents. Here occurrences are written one behind the
-//! other, as numbers of terms, document by document. At the end they are dealt out to their terms, document by document in the final
-//! order: so each list is in order when it is full. Tantivy's `InvertedIndexSerializer` writes them.
+//! Tantivy keeps one table of all terms and for each a list that grows, so that every occurrence of a word waits for
+//! several places in memory that are in no cache. Here occurrences are only put behind one another, in one of 256 buckets by
+//! the hash of their term. At the end each bucket is worked off alone, while all of it is in the cache: its terms are told apart,
+//! and its occurrences dealt out to their lists. Tantivy's `InvertedIndexSerializer` writes these, in the order of terms.
 
 use std::hash::BuildHasher;
 use std::net::Ipv6Addr;
+use std::ops::Range;
 
 use ::tantivy::index::{Segment, SegmentComponent};
 use ::tantivy::postings::{FieldSerializer, InvertedIndexSerializer};
@@ -69,21 +70,13 @@ impl Document for Halves<'_> {
 }
 
 /// What documents are found by.
-pub struct Inverted {
+pub struct Inverted<S = DefaultHashBuilder> {
     fields: Vec<OfField>,
-    /// The number of a field and the bytes of a term, one behind the other.
-    keys: Vec<u8>,
-    /// Where in `keys` each term ends.
-    key_ends: Vec<usize>,
-    /// Terms by their hash, which is drawn anew each time: nobody can send terms that collide.
-    by_key: HashTable<Slot>,
-    hasher: DefaultHashBuilder,
-    /// In the order in which they came.
-    occurrences: Vec<Occurrence>,
-    /// Where in `occurrences` each document ends.
-    doc_ends: Vec<usize>,
-    /// The key that is looked for.
-    wanted: Vec<u8>,
+    buckets: Vec<Bucket>,
+    /// Is drawn anew each time: nobody can send terms that crowd one bucket.
+    hasher: S,
+    /// How many documents have ended.
+    docs: u32,
 }
 
 struct OfField {
@@ -94,37 +87,62 @@ struct OfField {
     next_position: u32,
 }
 
-struct Slot {
-    hash: u64,
-    term: u32,
+/// Occurrences of some terms, in the order in which they came.
+#[derive(Default)]
+struct Bucket {
+    /// The number of a field and the bytes of a term, one behind the other.
+    keys: Vec<u8>,
+    occurrences: Vec<Occurrence>,
 }
 
-/// Of a term in a document, or of a document in a term's list.
-#[derive(Clone, Copy, Default)]
 struct Occurrence {
-    number: u32,
+    hash: u32,
+    /// Where in the bucket's keys its own ends.
+    key_end: u32,
+    /// The number that its document was added with.
+    added: u32,
     position: u32,
 }
+
+/// A document in a term's list.
+#[derive(Clone, Copy, Default)]
+struct Posting {
+    doc: DocId,
+    position: u32,
+}
+
+/// The terms of all buckets.
+#[derive(Default)]
+struct Terms {
+    keys: Vec<u8>,
+    terms: Vec<Term>,
+    postings: Vec<Posting>,
+}
+
+struct Term {
+    key: Range<usize>,
+    postings: Range<usize>,
+}
+
+const BUCKETS: usize = 256;
 
 impl Inverted {
     /// Of documents with this schema.
     pub fn new(schema: &Schema) -> Inverted {
+        Inverted::hashed_by(DefaultHashBuilder::default(), schema)
+    }
+}
+
+impl<S: BuildHasher> Inverted<S> {
+    fn hashed_by(hasher: S, schema: &Schema) -> Inverted<S> {
         let fields = schema.fields().map(|(_, entry)| OfField {
             has_positions: entry.field_type().index_record_option() == Some(IndexRecordOption::WithFreqsAndPositions),
             is_column: entry.is_fast(),
             occurrences: 0,
             next_position: 0,
         });
-        Inverted {
-            fields: fields.collect(),
-            keys: Vec::new(),
-            key_ends: Vec::new(),
-            by_key: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-            occurrences: Vec::new(),
-            doc_ends: Vec::new(),
-            wanted: Vec::new(),
-        }
+        let buckets = std::iter::repeat_with(Bucket::default).take(BUCKETS).collect();
+        Inverted { fields: fields.collect(), buckets, hasher, docs: 0 }
     }
 
     /// The document has this term.
@@ -146,7 +164,7 @@ impl Inverted {
 
     /// What comes now is of the next document.
     pub fn end_document(&mut self) {
-        self.doc_ends.push(self.occurrences.len());
+        self.docs += 1;
         self.fields.iter_mut().for_each(|field| field.next_position = 0);
     }
 
@@ -156,23 +174,12 @@ impl Inverted {
 
     fn add(&mut self, field: Field, term: &[u8], position: u32) {
         self.of(field).occurrences += 1;
-        self.wanted.clear();
-        self.wanted.extend_from_slice(&field_prefix(field));
-        self.wanted.extend_from_slice(term);
-        let hash = self.hasher.hash_one(self.wanted.as_slice());
-        let (keys, key_ends, wanted) = (&self.keys, &self.key_ends, &self.wanted);
-        let is_wanted = |slot: &Slot| slot.hash == hash && key(keys, key_ends, slot.term) == wanted.as_slice();
-        let number = match self.by_key.find(hash, is_wanted) {
-            Some(slot) => slot.term,
-            None => {
-                let term = u32::try_from(self.key_ends.len()).expect("a span has fewer terms than 32 bits can count");
-                self.by_key.insert_unique(hash, Slot { hash, term }, |slot| slot.hash);
-                self.keys.extend_from_slice(&self.wanted);
-                self.key_ends.push(self.keys.len());
-                term
-            }
-        };
-        self.occurrences.push(Occurrence { number, position });
+        let hash = self.hasher.hash_one((field.field_id(), term));
+        let bucket = &mut self.buckets[(hash >> 56) as usize];
+        bucket.keys.extend_from_slice(&field_prefix(field));
+        bucket.keys.extend_from_slice(term);
+        let key_end = u32::try_from(bucket.keys.len()).expect("the terms of a span have less than a terabyte");
+        bucket.occurrences.push(Occurrence { hash: hash as u32, key_end, added: self.docs, position });
     }
 
     /// Writes terms, postings and positions of the segment, in place of those that are there. `newest_first` has the
@@ -180,83 +187,112 @@ impl Inverted {
     ///
     /// # Errors
     /// What the directory says.
-    pub fn write(mut self, segment: &Segment, newest_first: &[DocId]) -> Result<(), TantivyError> {
-        self.by_key = HashTable::new();
-        let terms = self.terms_in_order();
-        let (dealt, ends) = self.deal(&terms, newest_first);
+    pub fn write(self, segment: &Segment, newest_first: &[DocId]) -> Result<(), TantivyError> {
+        let mut doc_of = vec![0; newest_first.len()];
+        (0..).zip(newest_first).for_each(|(doc, added)| doc_of[*added as usize] = doc);
+        let mut terms = Terms::default();
+        self.buckets.into_iter().for_each(|bucket| terms.take(bucket, &doc_of));
+        let in_order = terms.in_order();
         for file in FILES {
             segment.index().directory().delete(&segment.relative_path(file)).map_err(|error| {
                 TantivyError::InternalError(format!("what is to be written again is in the way: {error}"))
             })?;
         }
         let mut serializer = InvertedIndexSerializer::open(segment)?;
-        let (mut n, mut start) = (0, 0);
-        for (field_id, of_field) in (0..).zip(&self.fields) {
+        let mut in_order = in_order.into_iter().peekable();
+        for (field_id, of_field) in (0..).zip(&self.fields).filter(|(_, of_field)| of_field.occurrences > 0) {
             let field = Field::from_field_id(field_id);
             let prefix = field_prefix(field);
-            if of_field.occurrences == 0 {
-                continue;
-            }
             let mut into = serializer.new_field(field, of_field.occurrences, None)?;
             let mut positions = Vec::new();
-            while let Some(term) = terms.get(n).and_then(|term| self.key(*term).strip_prefix(&prefix)) {
-                let list = &dealt[start..ends[n]];
+            while let Some(term) = in_order.next_if(|term| terms.key(*term).starts_with(&prefix)) {
+                let key = &terms.key(term)[prefix.len()..];
+                let postings = &terms.postings[terms.terms[term as usize].postings.clone()];
                 if of_field.has_positions {
-                    write_positions(&mut into, term, list, &mut positions)?;
+                    write_positions(&mut into, key, postings, &mut positions)?;
                 } else {
-                    write_documents(&mut into, term, list)?;
+                    write_documents(&mut into, key, postings)?;
                 }
-                (n, start) = (n + 1, ends[n]);
             }
             into.close()?;
         }
         serializer.close()?;
         Ok(())
     }
+}
+
+impl Terms {
+    /// Takes the terms of a bucket, each with its documents in order.
+    fn take(&mut self, bucket: Bucket, doc_of: &[DocId]) {
+        let Bucket { keys, occurrences } = bucket;
+        let first_term = self.terms.len();
+        let mut by_key: HashTable<(u32, u32)> = HashTable::new();
+        let mut of = Vec::with_capacity(occurrences.len());
+        let mut start = 0;
+        for Occurrence { hash, key_end, .. } in &occurrences {
+            let key = &keys[start..*key_end as usize];
+            start = *key_end as usize;
+            let is_it = |(other, term): &(u32, u32)| other == hash && self.key(*term) == key;
+            let term = match by_key.find(spread(*hash), is_it) {
+                Some((_, term)) => *term,
+                None => {
+                    let term = u32::try_from(self.terms.len()).expect("a span has fewer terms than 32 bits can count");
+                    by_key.insert_unique(spread(*hash), (*hash, term), |(hash, _)| spread(*hash));
+                    let key_start = self.keys.len();
+                    self.keys.extend_from_slice(key);
+                    self.terms.push(Term { key: key_start..self.keys.len(), postings: 0..0 });
+                    term
+                }
+            };
+            // For now, how many there are.
+            self.terms[term as usize].postings.end += 1;
+            of.push(term);
+        }
+        let terms = &mut self.terms;
+        let mut end = self.postings.len();
+        for Term { postings, .. } in &mut terms[first_term..] {
+            let start = end;
+            end += postings.end;
+            // Its end is where the next one comes.
+            *postings = start..start;
+        }
+        self.postings.resize(end, Posting::default());
+        // Events come nearly in the order of time, and stand in the reverse.
+        let mut at = occurrences.len();
+        for in_doc in occurrences.chunk_by(|a, b| a.added == b.added).rev() {
+            at -= in_doc.len();
+            for (Occurrence { added, position, .. }, term) in in_doc.iter().zip(&of[at..]) {
+                let place = &mut terms[*term as usize].postings.end;
+                self.postings[*place] = Posting { doc: doc_of[*added as usize], position: *position };
+                *place += 1;
+            }
+        }
+        for Term { postings, .. } in &terms[first_term..] {
+            let postings = &mut self.postings[postings.clone()];
+            if !postings.is_sorted_by_key(|posting| posting.doc) {
+                // The positions in one document stay in the order in which they came.
+                postings.sort_by_key(|posting| posting.doc);
+            }
+        }
+    }
 
     fn key(&self, term: u32) -> &[u8] {
-        key(&self.keys, &self.key_ends, term)
+        &self.keys[self.terms[term as usize].key.clone()]
     }
 
     /// By field, then by bytes.
-    fn terms_in_order(&self) -> Vec<u32> {
-        let terms = 0..self.key_ends.len() as u32;
+    fn in_order(&self) -> Vec<u32> {
+        let terms = 0..self.terms.len() as u32;
         // Most are told apart by their first bytes, and those are at hand.
         let mut terms: Vec<(u128, u32)> = terms.map(|term| (first_bytes(self.key(term)), term)).collect();
         terms.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
         terms.into_iter().map(|(_, term)| term).collect()
     }
-
-    /// The occurrences in documents of each term, one term behind the other, and where each one's end.
-    fn deal(&mut self, terms: &[u32], newest_first: &[DocId]) -> (Vec<Occurrence>, Vec<usize>) {
-        let mut next = vec![0_usize; terms.len()];
-        self.occurrences.iter().for_each(|of| next[of.number as usize] += 1);
-        let mut ends = Vec::with_capacity(terms.len());
-        let mut end = 0;
-        for term in terms {
-            let start = end;
-            end += std::mem::replace(&mut next[*term as usize], start);
-            ends.push(end);
-        }
-        let mut dealt = vec![Occurrence::default(); self.occurrences.len()];
-        for (doc, added) in (0..).zip(newest_first) {
-            let added = *added as usize;
-            let start = if added == 0 { 0 } else { self.doc_ends[added - 1] };
-            for Occurrence { number: term, position } in &self.occurrences[start..self.doc_ends[added]] {
-                let place = &mut next[*term as usize];
-                dealt[*place] = Occurrence { number: doc, position: *position };
-                *place += 1;
-            }
-        }
-        self.occurrences = Vec::new();
-        (dealt, ends)
-    }
 }
 
-fn key<'a>(keys: &'a [u8], ends: &[usize], term: u32) -> &'a [u8] {
-    let term = term as usize;
-    let start = if term == 0 { 0 } else { ends[term - 1] };
-    &keys[start..ends[term]]
+/// All bits of a table's hash count.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
 }
 
 /// Sorts as the number of the field does.
@@ -275,10 +311,10 @@ fn first_bytes(key: &[u8]) -> u128 {
 /// How often a term is in documents matters to ranking only, which nobody does: there are no field norms.
 const DOC_FREQ_FOR_RANKING: u32 = 0;
 
-fn write_documents(into: &mut FieldSerializer<'_>, term: &[u8], list: &[Occurrence]) -> Result<(), TantivyError> {
+fn write_documents(into: &mut FieldSerializer<'_>, term: &[u8], postings: &[Posting]) -> Result<(), TantivyError> {
     into.new_term(term, DOC_FREQ_FOR_RANKING, false)?;
-    for in_doc in list.chunk_by(|a, b| a.number == b.number) {
-        into.write_doc(in_doc[0].number, 0, &[]);
+    for in_doc in postings.chunk_by(|a, b| a.doc == b.doc) {
+        into.write_doc(in_doc[0].doc, 0, &[]);
     }
     Ok(into.close_term()?)
 }
@@ -286,17 +322,17 @@ fn write_documents(into: &mut FieldSerializer<'_>, term: &[u8], list: &[Occurren
 fn write_positions(
     into: &mut FieldSerializer<'_>,
     term: &[u8],
-    list: &[Occurrence],
+    postings: &[Posting],
     deltas: &mut Vec<u32>,
 ) -> Result<(), TantivyError> {
     into.new_term(term, DOC_FREQ_FOR_RANKING, true)?;
-    for in_doc in list.chunk_by(|a, b| a.number == b.number) {
+    for in_doc in postings.chunk_by(|a, b| a.doc == b.doc) {
         deltas.clear();
         let mut before = 0;
-        for Occurrence { position, .. } in in_doc {
+        for Posting { position, .. } in in_doc {
             deltas.push(position - std::mem::replace(&mut before, *position));
         }
-        into.write_doc(in_doc[0].number, deltas.len() as u32, deltas);
+        into.write_doc(in_doc[0].doc, deltas.len() as u32, deltas);
     }
     Ok(into.close_term()?)
 }
