@@ -596,6 +596,13 @@ impl Shared {
                 self.skip_a_span(hot, next, durable)?;
                 continue;
             }
+            if self.marks.get().searchable < hot.run().0 && next < durable && !is_stopping {
+                // Behind a span that is being built nothing is found any sooner for being here, and if more comes a span is made of it
+                // as well.
+                let mut parts = self.parts.lock();
+                self.work.wait_for(&mut parts, TICK);
+                continue;
+            }
             if next == durable || last_commit.elapsed() >= TICK {
                 if self.commit(hot)? {
                     last_commit = Instant::now();
