@@ -2,8 +2,9 @@
 //!
 //! Tantivy keeps one table of all terms and for each a list that grows, so that every occurrence of a word waits for
 //! several places in memory that are in no cache. Here occurrences are only put behind one another, in one of 256 buckets by
-//! the hash of their term. At the end each bucket is worked off alone, while all of it is in the cache: its terms are told apart,
-//! and its occurrences dealt out to their lists. Tantivy's `InvertedIndexSerializer` writes these, in the order of terms.
+//! the hash of their term. Now and then each bucket is worked off alone, so that all of it is in the cache: which term is it, which
+//! document, where in it? At the end these are dealt out to the lists of their terms, again bucket by bucket, and Tantivy's
+//! `InvertedIndexSerializer` writes them in the order of terms.
 
 use std::hash::BuildHasher;
 use std::net::Ipv6Addr;
@@ -12,7 +13,7 @@ use std::ops::Range;
 use ::tantivy::index::{Segment, SegmentComponent};
 use ::tantivy::postings::{FieldSerializer, InvertedIndexSerializer};
 use ::tantivy::schema::{Facet, Field, IndexRecordOption, Schema};
-use ::tantivy::{Directory, DocId, TantivyDocument, TantivyError};
+use ::tantivy::{DocId, TantivyDocument, TantivyError};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::index::tantivy::schema::Document;
@@ -25,7 +26,8 @@ const GAP: u32 = 1;
 const BETWEEN_LEVELS: u8 = 0;
 
 /// The files that are written here.
-const FILES: [SegmentComponent; 3] = [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions];
+pub const FILES: [SegmentComponent; 3] =
+    [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions];
 
 /// An entry in two: what it is found by, and the columns, which Tantivy writes.
 pub struct Halves<'a> {
@@ -77,6 +79,10 @@ pub struct Inverted<S = DefaultHashBuilder> {
     hasher: S,
     /// How many documents have ended.
     docs: u32,
+    /// Occurrences that were not worked off yet.
+    fresh: usize,
+    /// At so many they are.
+    fresh_max: usize,
 }
 
 struct OfField {
@@ -87,18 +93,33 @@ struct OfField {
     next_position: u32,
 }
 
-/// Occurrences of some terms, in the order in which they came.
+/// Some of the terms, and where they are.
 #[derive(Default)]
 struct Bucket {
-    /// The number of a field and the bytes of a term, one behind the other.
+    /// The number of a field and the bytes of a term for each of `fresh`, one behind the other.
+    fresh_keys: Vec<u8>,
+    fresh: Vec<Fresh>,
+    /// The same for each term, by its number.
     keys: Vec<u8>,
+    key_ends: Vec<usize>,
+    /// Hash and number of each term.
+    terms: HashTable<(u32, u32)>,
+    /// In the order in which they came.
     occurrences: Vec<Occurrence>,
 }
 
-struct Occurrence {
+/// An occurrence of a term whose number is not known yet.
+struct Fresh {
     hash: u32,
-    /// Where in the bucket's keys its own ends.
+    /// Where in `fresh_keys` its key ends.
     key_end: u32,
+    added: u32,
+    position: u32,
+}
+
+struct Occurrence {
+    /// The number of the term in its bucket.
+    term: u32,
     /// The number that its document was added with.
     added: u32,
     position: u32,
@@ -111,7 +132,7 @@ struct Posting {
     position: u32,
 }
 
-/// The terms of all buckets.
+/// The terms of all buckets, each with its documents in order.
 #[derive(Default)]
 struct Terms {
     keys: Vec<u8>,
@@ -125,16 +146,18 @@ struct Term {
 }
 
 const BUCKETS: usize = 256;
+/// So many occurrences, with their keys about 14 MB, are worked off at a time: about 2,000 in a bucket.
+const FRESH_MAX: usize = 512 << 10;
 
 impl Inverted {
     /// Of documents with this schema.
     pub fn new(schema: &Schema) -> Inverted {
-        Inverted::hashed_by(DefaultHashBuilder::default(), schema)
+        Inverted::hashed_by(DefaultHashBuilder::default(), FRESH_MAX, schema)
     }
 }
 
 impl<S: BuildHasher> Inverted<S> {
-    fn hashed_by(hasher: S, schema: &Schema) -> Inverted<S> {
+    fn hashed_by(hasher: S, fresh_max: usize, schema: &Schema) -> Inverted<S> {
         let fields = schema.fields().map(|(_, entry)| OfField {
             has_positions: entry.field_type().index_record_option() == Some(IndexRecordOption::WithFreqsAndPositions),
             is_column: entry.is_fast(),
@@ -142,7 +165,7 @@ impl<S: BuildHasher> Inverted<S> {
             next_position: 0,
         });
         let buckets = std::iter::repeat_with(Bucket::default).take(BUCKETS).collect();
-        Inverted { fields: fields.collect(), buckets, hasher, docs: 0 }
+        Inverted { fields: fields.collect(), buckets, hasher, docs: 0, fresh: 0, fresh_max }
     }
 
     /// The document has this term.
@@ -165,6 +188,10 @@ impl<S: BuildHasher> Inverted<S> {
     /// What comes now is of the next document.
     pub fn end_document(&mut self) {
         self.docs += 1;
+        if self.fresh >= self.fresh_max {
+            self.buckets.iter_mut().for_each(Bucket::work_off);
+            self.fresh = 0;
+        }
         self.fields.iter_mut().for_each(|field| field.next_position = 0);
     }
 
@@ -176,14 +203,15 @@ impl<S: BuildHasher> Inverted<S> {
         self.of(field).occurrences += 1;
         let hash = self.hasher.hash_one((field.field_id(), term));
         let bucket = &mut self.buckets[(hash >> 56) as usize];
-        bucket.keys.extend_from_slice(&field_prefix(field));
-        bucket.keys.extend_from_slice(term);
-        let key_end = u32::try_from(bucket.keys.len()).expect("the terms of a span have less than a terabyte");
-        bucket.occurrences.push(Occurrence { hash: hash as u32, key_end, added: self.docs, position });
+        bucket.fresh_keys.extend_from_slice(&field_prefix(field));
+        bucket.fresh_keys.extend_from_slice(term);
+        let key_end = u32::try_from(bucket.fresh_keys.len()).expect("the terms of a document have less than 4 GB");
+        bucket.fresh.push(Fresh { hash: hash as u32, key_end, added: self.docs, position });
+        self.fresh += 1;
     }
 
-    /// Writes terms, postings and positions of the segment, in place of those that are there. `newest_first` has the
-    /// numbers that documents were added with, in the order in which they stand in the segment.
+    /// Writes [`FILES`] of the segment, which are not there yet. `newest_first` has the numbers that documents were added
+    /// with, in the order in which they stand in the segment.
     ///
     /// # Errors
     /// What the directory says.
@@ -191,13 +219,11 @@ impl<S: BuildHasher> Inverted<S> {
         let mut doc_of = vec![0; newest_first.len()];
         (0..).zip(newest_first).for_each(|(doc, added)| doc_of[*added as usize] = doc);
         let mut terms = Terms::default();
-        self.buckets.into_iter().for_each(|bucket| terms.take(bucket, &doc_of));
-        let in_order = terms.in_order();
-        for file in FILES {
-            segment.index().directory().delete(&segment.relative_path(file)).map_err(|error| {
-                TantivyError::InternalError(format!("what is to be written again is in the way: {error}"))
-            })?;
+        for mut bucket in self.buckets {
+            bucket.work_off();
+            terms.take(bucket, &doc_of);
         }
+        let in_order = terms.in_order();
         let mut serializer = InvertedIndexSerializer::open(segment)?;
         let mut in_order = in_order.into_iter().peekable();
         for (field_id, of_field) in (0..).zip(&self.fields).filter(|(_, of_field)| of_field.occurrences > 0) {
@@ -221,53 +247,56 @@ impl<S: BuildHasher> Inverted<S> {
     }
 }
 
-impl Terms {
-    /// Takes the terms of a bucket, each with its documents in order.
-    fn take(&mut self, bucket: Bucket, doc_of: &[DocId]) {
-        let Bucket { keys, occurrences } = bucket;
-        let first_term = self.terms.len();
-        let mut by_key: HashTable<(u32, u32)> = HashTable::new();
-        let mut of = Vec::with_capacity(occurrences.len());
+impl Bucket {
+    /// Finds out which terms the fresh ones are of.
+    fn work_off(&mut self) {
+        let Bucket { fresh_keys, fresh, keys, key_ends, terms, occurrences } = self;
         let mut start = 0;
-        for Occurrence { hash, key_end, .. } in &occurrences {
-            let key = &keys[start..*key_end as usize];
-            start = *key_end as usize;
-            let is_it = |(other, term): &(u32, u32)| other == hash && self.key(*term) == key;
-            let term = match by_key.find(spread(*hash), is_it) {
+        for Fresh { hash, key_end, added, position } in fresh.drain(..) {
+            let key = &fresh_keys[start..key_end as usize];
+            start = key_end as usize;
+            let is_it = |(other, term): &(u32, u32)| *other == hash && keys[key_range(key_ends, *term)] == *key;
+            let term = match terms.find(spread(hash), is_it) {
                 Some((_, term)) => *term,
                 None => {
-                    let term = u32::try_from(self.terms.len()).expect("a span has fewer terms than 32 bits can count");
-                    by_key.insert_unique(spread(*hash), (*hash, term), |(hash, _)| spread(*hash));
-                    let key_start = self.keys.len();
-                    self.keys.extend_from_slice(key);
-                    self.terms.push(Term { key: key_start..self.keys.len(), postings: 0..0 });
+                    let term = u32::try_from(key_ends.len()).expect("a span has fewer terms than 32 bits can count");
+                    terms.insert_unique(spread(hash), (hash, term), |(hash, _)| spread(*hash));
+                    keys.extend_from_slice(key);
+                    key_ends.push(keys.len());
                     term
                 }
             };
-            // For now, how many there are.
-            self.terms[term as usize].postings.end += 1;
-            of.push(term);
+            occurrences.push(Occurrence { term, added, position });
         }
-        let terms = &mut self.terms;
+        fresh_keys.clear();
+    }
+}
+
+impl Terms {
+    /// Takes the terms of a bucket that is worked off.
+    fn take(&mut self, bucket: Bucket, doc_of: &[DocId]) {
+        let Bucket { keys, key_ends, occurrences, .. } = bucket;
+        let mut next = vec![0; key_ends.len()];
+        occurrences.iter().for_each(|occurrence| next[occurrence.term as usize] += 1);
+        let (first_term, first_key) = (self.terms.len(), self.keys.len());
         let mut end = self.postings.len();
-        for Term { postings, .. } in &mut terms[first_term..] {
+        for (term, next) in (0..).zip(&mut next) {
             let start = end;
-            end += postings.end;
-            // Its end is where the next one comes.
-            *postings = start..start;
+            end += std::mem::replace(next, start);
+            let key = key_range(&key_ends, term);
+            self.terms.push(Term { key: first_key + key.start..first_key + key.end, postings: start..end });
         }
+        self.keys.extend_from_slice(&keys);
         self.postings.resize(end, Posting::default());
         // Events come nearly in the order of time, and stand in the reverse.
-        let mut at = occurrences.len();
         for in_doc in occurrences.chunk_by(|a, b| a.added == b.added).rev() {
-            at -= in_doc.len();
-            for (Occurrence { added, position, .. }, term) in in_doc.iter().zip(&of[at..]) {
-                let place = &mut terms[*term as usize].postings.end;
+            for Occurrence { term, added, position } in in_doc {
+                let place = &mut next[*term as usize];
                 self.postings[*place] = Posting { doc: doc_of[*added as usize], position: *position };
                 *place += 1;
             }
         }
-        for Term { postings, .. } in &terms[first_term..] {
+        for Term { postings, .. } in &self.terms[first_term..] {
             let postings = &mut self.postings[postings.clone()];
             if !postings.is_sorted_by_key(|posting| posting.doc) {
                 // The positions in one document stay in the order in which they came.
@@ -288,6 +317,12 @@ impl Terms {
         terms.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
         terms.into_iter().map(|(_, term)| term).collect()
     }
+}
+
+fn key_range(ends: &[usize], term: u32) -> Range<usize> {
+    let term = term as usize;
+    let start = if term == 0 { 0 } else { ends[term - 1] };
+    start..ends[term]
 }
 
 /// All bits of a table's hash count.
@@ -335,4 +370,57 @@ fn write_positions(
         into.write_doc(in_doc[0].doc, deltas.len() as u32, deltas);
     }
     Ok(into.close_term()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
+
+    use ::tantivy::Index;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::index::tantivy::schema;
+
+    /// There are four hashes.
+    #[derive(Default)]
+    struct Crowding(DefaultHasher);
+
+    impl Hasher for Crowding {
+        fn finish(&self) -> u64 {
+            self.0.finish() & (1 << 63 | 1)
+        }
+
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.write(bytes);
+        }
+    }
+
+    /// What is written of documents with a value and a text each, which stand in the order of the numbers beside them.
+    fn written<S: BuildHasher>(mut inverted: Inverted<S>, documents: &[(u32, String, String)]) -> Vec<Vec<u8>> {
+        let schema = schema::current();
+        for (_, value, text) in documents {
+            inverted.add_term(schema.fields.source, value.as_bytes());
+            inverted.add_words(schema.fields.text, text);
+            inverted.add_words(schema.fields.text, value);
+            inverted.end_document();
+        }
+        let mut order: Vec<DocId> = (0..documents.len() as DocId).collect();
+        order.sort_by_key(|doc| documents[*doc as usize].0);
+        let segment = Index::create_in_ram(schema.schema.clone()).new_segment();
+        inverted.write(&segment, &order).unwrap();
+        FILES.map(|file| segment.open_read(file).unwrap().read_bytes().unwrap().to_vec()).into()
+    }
+
+    proptest! {
+        #[test]
+        fn terms_of_one_hash_are_told_apart_and_working_off_early_changes_nothing(
+            documents in prop::collection::vec((any::<u32>(), "[ab]{0,3}", "[ab ]{0,9}"), 1..60),
+            fresh_max in 1_usize..50,
+        ) {
+            let schema = &schema::current().schema;
+            let crowded = Inverted::hashed_by(BuildHasherDefault::<Crowding>::default(), fresh_max, schema);
+            prop_assert!(written(crowded, &documents) == written(Inverted::new(schema), &documents));
+        }
+    }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicBool;
 use ::tantivy::directory::{MmapDirectory, OwnedBytes};
 use ::tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use ::tantivy::indexer::{DocIdMapping, merge_filtered_segments};
-use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment, TantivyDocument};
+use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment, TantivyDocument, TantivyError};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{Disk, crash_point};
@@ -26,7 +26,7 @@ use crate::event::Entry;
 use crate::index::source::{Source, ToIndex};
 use crate::index::tantivy::hot::FrozenHot;
 use crate::index::tantivy::ids::{self, IdFile};
-use crate::index::tantivy::inverted::{Halves, Inverted};
+use crate::index::tantivy::inverted::{self, Halves, Inverted};
 use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::schema;
 use crate::index::tantivy::stoppable::Stoppable;
@@ -255,7 +255,14 @@ fn write_documents(
     let mapping = DocIdMapping::new_permutation(newest_first.clone()).map_err(tantivy_error)?;
     let index = writer.finalize_with_doc_id_mapping(&mapping).map_err(tantivy_error)?;
     match index.searchable_segments().map_err(tantivy_error)?.as_slice() {
-        [segment] => inverted.write(segment, &newest_first).map_err(tantivy_error),
+        [segment] => {
+            // What columns are found by; it is among the rest.
+            for file in inverted::FILES {
+                let removed = index.directory().delete(&segment.relative_path(file));
+                removed.map_err(|e| tantivy_error(TantivyError::InternalError(e.to_string())))?;
+            }
+            inverted.write(segment, &newest_first).map_err(tantivy_error)
+        }
         // Without documents there is nothing to be found.
         _ => Ok(()),
     }
@@ -711,7 +718,6 @@ fn tantivy_error(error: ::tantivy::TantivyError) -> SpanError {
 #[cfg(test)]
 mod tests {
     use ::tantivy::directory::RamDirectory;
-    use ::tantivy::index::SegmentComponent;
     use proptest::prelude::*;
 
     use super::*;
@@ -847,8 +853,7 @@ mod tests {
     fn inverted_files(directory: RamDirectory) -> Vec<Vec<u8>> {
         let index = Index::open(directory).unwrap();
         let [segment] = index.searchable_segments().unwrap().try_into().unwrap();
-        let files = [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions];
-        files.map(|file| segment.open_read(file).unwrap().read_bytes().unwrap().to_vec()).into()
+        inverted::FILES.map(|file| segment.open_read(file).unwrap().read_bytes().unwrap().to_vec()).into()
     }
 
     proptest! {
