@@ -222,7 +222,9 @@ impl Source {
 
     fn indexed(&self, stored: &Stored) -> Result<ToIndex, EngineError> {
         let clear = Source { personal: Personal::Hidden, ..self.clone() };
-        let (row, record) = (clear.row(stored)?, &stored.record);
+        // Nothing is found by its hash, and the log's frames have checksums of their own.
+        let row = clear.row_hashed(stored, |_, _| Hash::default())?;
+        let record = &stored.record;
         let (entry, body_len) = (row.entry()?, row.body.len());
         let mut sealed = Vec::new();
         if !entry.event.sealed.is_empty()
@@ -323,7 +325,7 @@ pub struct SealedPart {
 
 /// An entry as an index takes it.
 pub struct ToIndex {
-    /// As everybody sees it.
+    /// As everybody sees it, without its hash.
     pub entry: Entry,
     /// What is sealed of it and can be opened.
     pub sealed: Vec<SealedPart>,
@@ -333,12 +335,19 @@ pub struct ToIndex {
 
 impl Source {
     fn row<'a>(&self, stored: &'a Stored) -> Result<Row<'a>, EngineError> {
+        self.row_hashed(stored, |payload, tenant| tree::leaf_hash(&verify::leaf(payload, tenant).encode()))
+    }
+
+    fn row_hashed<'a>(
+        &self,
+        stored: &'a Stored,
+        leaf: impl FnOnce(&Payload<'_>, &str) -> Hash,
+    ) -> Result<Row<'a>, EngineError> {
         let (seq, payload) = (stored.record.seq, stored.payload()?);
         let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
         let kind = Kind::from_byte(payload.kind).ok_or_else(|| broken(seq, "unknown kind"))?;
         let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
-        let computed = || tree::leaf_hash(&verify::leaf(&payload, &head.tenant).encode());
-        let hash = stored.left.unwrap_or_else(computed);
+        let hash = stored.left.unwrap_or_else(|| leaf(&payload, &head.tenant));
         let (body, parts) = self.shown(seq, &payload, body)?;
         let key_max = payload.parts.iter().flat_map(|part| part.keys()).max().unwrap_or(0);
         let (received_ms, is_stand_in) = (payload.received_ms, stored.left.is_some());

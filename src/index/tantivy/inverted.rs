@@ -132,18 +132,16 @@ struct Posting {
     position: u32,
 }
 
-/// The terms of all buckets, each with its documents in order.
-#[derive(Default)]
-struct Terms {
+/// The terms of a bucket, each with its documents in order.
+struct Dealt {
     keys: Vec<u8>,
-    terms: Vec<Term>,
+    key_ends: Vec<usize>,
     postings: Vec<Posting>,
+    posting_ends: Vec<usize>,
 }
 
-struct Term {
-    key: Range<usize>,
-    postings: Range<usize>,
-}
+/// A term by its bucket and its number there.
+type TermId = (usize, usize);
 
 const BUCKETS: usize = 256;
 /// So many occurrences, with their keys about 14 MB, are worked off at a time: about 2,000 in a bucket.
@@ -218,22 +216,18 @@ impl<S: BuildHasher> Inverted<S> {
     pub fn write(self, segment: &Segment, newest_first: &[DocId]) -> Result<(), TantivyError> {
         let mut doc_of = vec![0; newest_first.len()];
         (0..).zip(newest_first).for_each(|(doc, added)| doc_of[*added as usize] = doc);
-        let mut terms = Terms::default();
-        for mut bucket in self.buckets {
-            bucket.work_off();
-            terms.take(bucket, &doc_of);
-        }
-        let in_order = terms.in_order();
+        let dealt: Vec<Dealt> = self.buckets.into_iter().map(|bucket| bucket.deal(&doc_of)).collect();
+        let mut in_order = in_order(&dealt).into_iter().peekable();
         let mut serializer = InvertedIndexSerializer::open(segment)?;
-        let mut in_order = in_order.into_iter().peekable();
         for (field_id, of_field) in (0..).zip(&self.fields).filter(|(_, of_field)| of_field.occurrences > 0) {
             let field = Field::from_field_id(field_id);
             let prefix = field_prefix(field);
             let mut into = serializer.new_field(field, of_field.occurrences, None)?;
             let mut positions = Vec::new();
-            while let Some(term) = in_order.next_if(|term| terms.key(*term).starts_with(&prefix)) {
-                let key = &terms.key(term)[prefix.len()..];
-                let postings = &terms.postings[terms.terms[term as usize].postings.clone()];
+            let is_of_it = |&(bucket, term): &TermId| dealt[bucket].key(term).starts_with(&prefix);
+            while let Some((bucket, term)) = in_order.next_if(is_of_it) {
+                let key = &dealt[bucket].key(term)[prefix.len()..];
+                let postings = dealt[bucket].postings(term);
                 if of_field.has_positions {
                     write_positions(&mut into, key, postings, &mut positions)?;
                 } else {
@@ -255,7 +249,7 @@ impl Bucket {
         for Fresh { hash, key_end, added, position } in fresh.drain(..) {
             let key = &fresh_keys[start..key_end as usize];
             start = key_end as usize;
-            let is_it = |(other, term): &(u32, u32)| *other == hash && keys[key_range(key_ends, *term)] == *key;
+            let is_it = |(other, term): &(u32, u32)| *other == hash && keys[range(key_ends, *term as usize)] == *key;
             let term = match terms.find(spread(hash), is_it) {
                 Some((_, term)) => *term,
                 None => {
@@ -270,59 +264,66 @@ impl Bucket {
         }
         fresh_keys.clear();
     }
-}
 
-impl Terms {
-    /// Takes the terms of a bucket that is worked off.
-    fn take(&mut self, bucket: Bucket, doc_of: &[DocId]) {
-        let Bucket { keys, key_ends, occurrences, .. } = bucket;
+    /// Deals its occurrences out to the lists of its terms.
+    fn deal(mut self, doc_of: &[DocId]) -> Dealt {
+        self.work_off();
+        let Bucket { keys, key_ends, occurrences, .. } = self;
         let mut next = vec![0; key_ends.len()];
         occurrences.iter().for_each(|occurrence| next[occurrence.term as usize] += 1);
-        let (first_term, first_key) = (self.terms.len(), self.keys.len());
-        let mut end = self.postings.len();
-        for (term, next) in (0..).zip(&mut next) {
+        let mut end = 0;
+        for next in &mut next {
             let start = end;
             end += std::mem::replace(next, start);
-            let key = key_range(&key_ends, term);
-            self.terms.push(Term { key: first_key + key.start..first_key + key.end, postings: start..end });
         }
-        self.keys.extend_from_slice(&keys);
-        self.postings.resize(end, Posting::default());
+        let mut postings = vec![Posting::default(); occurrences.len()];
         // Events come nearly in the order of time, and stand in the reverse.
         for in_doc in occurrences.chunk_by(|a, b| a.added == b.added).rev() {
             for Occurrence { term, added, position } in in_doc {
                 let place = &mut next[*term as usize];
-                self.postings[*place] = Posting { doc: doc_of[*added as usize], position: *position };
+                postings[*place] = Posting { doc: doc_of[*added as usize], position: *position };
                 *place += 1;
             }
         }
-        for Term { postings, .. } in &self.terms[first_term..] {
-            let postings = &mut self.postings[postings.clone()];
+        // Behind the last of each.
+        let posting_ends = next;
+        for term in 0..posting_ends.len() {
+            let postings = &mut postings[range(&posting_ends, term)];
             if !postings.is_sorted_by_key(|posting| posting.doc) {
                 // The positions in one document stay in the order in which they came.
                 postings.sort_by_key(|posting| posting.doc);
             }
         }
-    }
-
-    fn key(&self, term: u32) -> &[u8] {
-        &self.keys[self.terms[term as usize].key.clone()]
-    }
-
-    /// By field, then by bytes.
-    fn in_order(&self) -> Vec<u32> {
-        let terms = 0..self.terms.len() as u32;
-        // Most are told apart by their first bytes, and those are at hand.
-        let mut terms: Vec<(u128, u32)> = terms.map(|term| (first_bytes(self.key(term)), term)).collect();
-        terms.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.key(a.1).cmp(self.key(b.1))));
-        terms.into_iter().map(|(_, term)| term).collect()
+        Dealt { keys, key_ends, postings, posting_ends }
     }
 }
 
-fn key_range(ends: &[usize], term: u32) -> Range<usize> {
-    let term = term as usize;
-    let start = if term == 0 { 0 } else { ends[term - 1] };
-    start..ends[term]
+impl Dealt {
+    fn key(&self, term: usize) -> &[u8] {
+        &self.keys[range(&self.key_ends, term)]
+    }
+
+    fn postings(&self, term: usize) -> &[Posting] {
+        &self.postings[range(&self.posting_ends, term)]
+    }
+}
+
+/// By field, then by bytes.
+fn in_order(dealt: &[Dealt]) -> Vec<TermId> {
+    let key = |&(bucket, term): &TermId| dealt[bucket].key(term);
+    // Most are told apart by their first bytes, and those are at hand.
+    let mut terms = Vec::with_capacity(dealt.iter().map(|bucket| bucket.key_ends.len()).sum());
+    for (bucket, terms_of) in dealt.iter().enumerate() {
+        terms.extend((0..terms_of.key_ends.len()).map(|term| (first_bytes(terms_of.key(term)), (bucket, term))));
+    }
+    terms.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(&a.1).cmp(key(&b.1))));
+    terms.into_iter().map(|(_, term)| term).collect()
+}
+
+/// Where the nth of some things is that stand behind one another.
+fn range(ends: &[usize], n: usize) -> Range<usize> {
+    let start = if n == 0 { 0 } else { ends[n - 1] };
+    start..ends[n]
 }
 
 /// All bits of a table's hash count.
