@@ -3,7 +3,7 @@
 //!
 //! Events go to the hot index and are searchable a tenth of a second later. When the hot index has a span's worth it
 //! is frozen, a new one begins, and the frozen one is merged into a span. When the log is a whole span ahead (a bulk
-//! load, a lost index) the hot index is skipped and spans are built straight from the log. What was in the log at
+//! load, a lost index) the hot index is skipped and waits, and spans are built straight from the log. What was in the log at
 //! start and is in no span yet is answered by scanning. Eight neighbouring spans of a size become one, in the
 //! background and behind everything else.
 

@@ -5,7 +5,7 @@
 //! follow one another; always in a temporary directory, synced, and renamed into place: a crash leaves the old state or
 //! the new one, never half. Whatever is wrong with a span, it can be deleted: it is built again.
 //!
-//! Merging terms and postings that are there costs a quarter of analysing the events again, so a hot index becomes a span
+//! Merging terms and postings that are there costs a fraction of analysing the events again, so a hot index becomes a span
 //! by merging, and only what never was in one is read from the log.
 
 use std::fs;
