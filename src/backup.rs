@@ -1,7 +1,8 @@
 //! A copy of a data directory, taken while a server appends, and the way back.
 //!
 //! The checkpoint comes first: what it speaks of is durable and never changes again, so every file is copied up to there and
-//! the copy is a log that ends at it. Files that are finished are copied once. Keys that sign or unseal are left out; what is
+//! the copy is a log that ends at it. Only the notes that are kept are listed before it: one that is kept meanwhile would speak
+//! of more than the copy has, and accuse it. Files that are finished are copied once. Keys that sign or unseal are left out; what is
 //! computed from the log (tree, index) is left out too.
 
 use std::io;
@@ -108,8 +109,8 @@ pub fn copy(
             Err(BackupError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound && looks < LOOKS => {
                 looks += 1
             }
-            // The next checkpoint follows within a second.
-            Err(BackupError::Behind(_) | BackupError::Excising(_)) if looks < LOOKS => {
+            // The first checkpoint of a log, and the next one, follow within a second.
+            Err(BackupError::NotSigned(_) | BackupError::Behind(_) | BackupError::Excising(_)) if looks < LOOKS => {
                 looks += 1;
                 std::thread::sleep(PAUSE);
             }
@@ -148,13 +149,8 @@ struct Job<'a> {
 impl Job<'_> {
     fn run(mut self, progress: &mut dyn FnMut(u64)) -> Result<Copied, BackupError> {
         let excised = self.excised()?;
-        let head_bytes = read_small(&*self.disk, &self.from.join("HEAD"), HEAD_BYTES_MAX)
-            .map_err(|_| BackupError::NoHead(self.from.to_owned()))?;
-        let head =
-            latest(&inspect_slots(&head_bytes)).cloned().ok_or_else(|| BackupError::NoHead(self.from.to_owned()))?;
-        if !head.is_signed() {
-            return Err(BackupError::NotSigned(self.from.to_owned()));
-        }
+        let notes = self.notes()?;
+        let (head, head_bytes) = self.head()?;
         for dir in [self.to, &self.to.join("log"), &self.to.join(NOTES)] {
             self.disk.create_dir(dir).map_err(at(dir))?;
         }
@@ -176,7 +172,7 @@ impl Job<'_> {
         if self.excised()? != excised {
             return Err(BackupError::Excising(self.from.to_owned()));
         }
-        self.copy_notes()?;
+        self.copy_notes(&notes)?;
         for name in SMALL_FILES {
             self.copy_small(self.from, self.to, name)?;
         }
@@ -190,6 +186,35 @@ impl Job<'_> {
             return Err(BackupError::Excising(self.from.to_owned()));
         }
         Ok(Copied { head, segments: self.segments, segments_copied: self.segments_copied, bytes: self.bytes })
+    }
+
+    /// The newest checkpoint, and HEAD as it is.
+    fn head(&self) -> Result<(Head, Vec<u8>), BackupError> {
+        let no_head = || BackupError::NoHead(self.from.to_owned());
+        let not_signed = || BackupError::NotSigned(self.from.to_owned());
+        let bytes = match read_small(&*self.disk, &self.from.join("HEAD"), HEAD_BYTES_MAX) {
+            // A server makes it when it signs for the first time.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.exists(&self.from.join("log"))? => {
+                return Err(not_signed());
+            }
+            read => read.map_err(|_| no_head())?,
+        };
+        let head = latest(&inspect_slots(&bytes)).cloned().ok_or_else(no_head)?;
+        match head.is_signed() {
+            true => Ok((head, bytes)),
+            false => Err(not_signed()),
+        }
+    }
+
+    /// The names of the signed checkpoints that are kept.
+    fn notes(&self) -> Result<Vec<String>, BackupError> {
+        let dir = self.from.join(NOTES);
+        let mut names = match self.disk.list(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            names => names.map_err(at(&dir))?,
+        };
+        names.retain(|name| name.ends_with(".note"));
+        Ok(names)
     }
 
     /// What was cut out last, as long as nothing is being cut out now.
@@ -307,14 +332,10 @@ impl Job<'_> {
         self.disk.sync_dir(dir).map_err(at(dir))
     }
 
-    fn copy_notes(&mut self) -> Result<(), BackupError> {
+    fn copy_notes(&mut self, names: &[String]) -> Result<(), BackupError> {
         let (from, to) = (self.from.join(NOTES), self.to.join(NOTES));
-        let names = match self.disk.list(&from) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            names => names.map_err(at(&from))?,
-        };
-        for name in names.iter().filter(|name| name.ends_with(".note")) {
-            if !self.disk.exists(&to.join(name)).map_err(at(&to))? {
+        for name in names {
+            if !self.exists(&to.join(name))? {
                 self.copy_small(&from, &to, name)?;
             }
         }

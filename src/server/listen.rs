@@ -1,5 +1,6 @@
 //! Connections: how many there may be, how long each may take to say what it wants, with TLS or without.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use tower_service::Service;
 use tracing::{debug, warn};
 
 use super::tls::Tls;
+use super::unread::Rest;
 use crate::api::connection::{Connection, Line};
 
 /// A request's head has to arrive within this time, the first one and each after it: a connection that says nothing ends.
@@ -153,10 +155,10 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
         let unanswered = seen.ask(request.version() == Version::HTTP_2);
-        let mut request = request.map(Body::new);
+        let (mut request, rest) = Rest::of(request.map(Body::new));
         request.extensions_mut().insert(ConnectInfo(seen.clone()));
         let answering = router.clone().call(request);
-        async move { answering.await.map(|response| unanswered.answer(response)) }
+        async move { Ok::<_, Infallible>(unanswered.answer(rest.before(answering.await?).await)) }
     });
     let idle = idle(line.clone(), shared.idle);
     let io = TokioIo::new(Connection::new(stream, line));
@@ -197,7 +199,7 @@ mod tests {
     use std::time::Instant;
 
     use axum::body::Bytes;
-    use axum::routing::get;
+    use axum::routing::{get, post};
     use tokio::runtime::Runtime;
     use tokio_stream::StreamExt as _;
     use tokio_stream::wrappers::ReceiverStream;
@@ -209,7 +211,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
 
     /// A server with short patience: `/` answers at once, `/slow` after three times that, `/late` begins at once and goes on
-    /// then, `/large` is one part of a MiB, `/flood` has no end.
+    /// then, `/large` is one part of a MiB, `/flood` has no end, `/no` wants nothing of what is posted.
     fn server(runtime: &Runtime) -> net::SocketAddr {
         let flood = || async {
             let pieces = tokio_stream::iter(std::iter::repeat(Bytes::from(vec![b'x'; 64 << 10])));
@@ -234,6 +236,7 @@ mod tests {
             .route("/large", get(large))
             .route("/", get(|| async { "now" }))
             .route("/slow", get(slow))
+            .route("/no", post(|| async { "now" }))
             .route("/flood", get(flood));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -366,6 +369,49 @@ mod tests {
         assert!(body.len() == 1 << 20 && body.bytes().all(|byte| byte == b'x'));
     }
 
+    /// What is said, head and body, to one who asks for what answers `now`.
+    fn now(socket: &mut net::TcpStream) -> String {
+        let mut said = Vec::new();
+        while !said.ends_with(b"now") {
+            let mut byte = [0];
+            socket.read_exact(&mut byte).unwrap();
+            said.extend(byte);
+        }
+        String::from_utf8(said).unwrap()
+    }
+
+    /// The head of a POST to `/no`.
+    fn unwanted(len: usize, more: &str) -> String {
+        format!("POST /no HTTP/1.1\r\nhost: x\r\ncontent-length: {len}\r\n{more}\r\n")
+    }
+
+    #[test]
+    fn a_short_body_that_nobody_reads_costs_no_connection_also_when_it_comes_late() {
+        let runtime = Runtime::new().unwrap();
+        let mut socket = connect(server(&runtime), b"");
+        for len in [0, 7, 7, 60_000] {
+            socket.write_all(unwanted(len, "").as_bytes()).unwrap();
+            std::thread::sleep(IDLE / 10);
+            socket.write_all(&vec![b'x'; len]).unwrap();
+            assert!(!now(&mut socket).contains("connection: close"), "{len}");
+        }
+    }
+
+    #[test]
+    fn before_a_long_body_that_nobody_reads_or_one_that_is_held_back_the_end_is_said() {
+        let runtime = Runtime::new().unwrap();
+        let address = server(&runtime);
+        let chunked = "POST /no HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n20000\r\n".to_owned()
+            + &"x".repeat(0x20000);
+        let heads = [unwanted(1 << 20, ""), unwanted(7, "expect: 100-continue\r\n"), unwanted(7, ""), chunked];
+        for head in heads {
+            let mut socket = connect(address, head.as_bytes());
+            let said = now(&mut socket);
+            assert!(said.starts_with("HTTP/1.1 200") && said.contains("connection: close"), "{said}");
+            assert!(is_ended(&mut socket));
+        }
+    }
+
     #[test]
     fn who_asks_again_in_time_keeps_the_connection() {
         let runtime = Runtime::new().unwrap();
@@ -373,12 +419,7 @@ mod tests {
         let mut socket = connect(server(&runtime), b"");
         for _ in 0..8 {
             socket.write_all(request).unwrap();
-            let mut said = Vec::new();
-            while !said.ends_with(b"now") {
-                let mut byte = [0];
-                socket.read_exact(&mut byte).unwrap();
-                said.extend(byte);
-            }
+            now(&mut socket);
             std::thread::sleep(IDLE / 2);
         }
         assert!(is_ended(&mut socket), "and loses it when it does not");

@@ -2,6 +2,7 @@
 
 mod listen;
 mod tls;
+mod unread;
 
 use std::io::Write;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use annals::durable::OsDisk;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
@@ -123,6 +124,52 @@ fn every_copy_taken_while_events_come_is_a_whole_log_and_the_next_one_copies_wha
     restored.post(&json!({"id": "goes-on", "actor": "system", "action": "backup.goes_on"})).expect_status(201);
     restored.terminate();
     world.terminate();
+}
+
+#[test]
+fn a_note_that_is_kept_while_the_copy_is_made_does_not_accuse_it_and_one_that_was_there_does() {
+    let outside = tempfile::tempdir().expect("a directory");
+    let (copied, again) = (outside.path().join("copied"), outside.path().join("again"));
+    let mut world = World::start();
+    world.load(data::demo_events(50).lines());
+    world.settle();
+    world.terminate();
+    let note = world.dir().join("checkpoints/51.note");
+    // The bytes do not matter: that it is there is what was wrong.
+    let mut is_kept = false;
+    let mut keep = |_| {
+        is_kept = true;
+        std::fs::write(&note, "kept meanwhile").expect("written");
+    };
+    annals::backup::copy(&OsDisk::shared(), world.dir(), &copied, &mut keep).expect("a copy");
+    assert!(is_kept && note.exists(), "nothing was kept meanwhile");
+    let key = std::fs::read_to_string(world.dir().join("public.key")).expect("the public key");
+    let (code, out, err) = annals(&["verify", text(&copied), "--key", key.trim(), "--json"]);
+    assert_eq!(code, 0, "{out} {err}");
+    // Before the checkpoint was read, it tells that the log was rolled back: the copy tells it too.
+    annals::backup::copy(&OsDisk::shared(), world.dir(), &again, &mut |_| ()).expect("a copy");
+    let (code, out, err) = annals(&["verify", text(&again), "--key", key.trim(), "--json"]);
+    assert_eq!(code, 1, "{out} {err}");
+}
+
+#[test]
+fn a_copy_waits_for_a_log_that_is_signed_for_the_first_time() {
+    let outside = tempfile::tempdir().expect("a directory");
+    let copied = outside.path().join("copied");
+    let mut world = World::start();
+    world.load(data::demo_events(50).lines());
+    world.settle();
+    world.terminate();
+    let (head, away) = (world.dir().join("HEAD"), outside.path().join("HEAD"));
+    std::fs::rename(&head, &away).expect("moved");
+    let copy = || annals::backup::copy(&OsDisk::shared(), world.dir(), &copied, &mut |_| ());
+    let failed = copy().expect_err("nothing was signed");
+    assert!(failed.to_string().contains("is not signed yet"), "{failed}");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(copy);
+        std::fs::rename(&away, &head).expect("moved back");
+        assert_eq!(waiting.join().expect("no panic").expect("a copy").head.size.0, 50);
+    });
 }
 
 #[test]
