@@ -7,16 +7,14 @@
 //! `InvertedIndexSerializer` writes them in the order of terms.
 
 use std::hash::BuildHasher;
-use std::net::Ipv6Addr;
 use std::ops::Range;
 
 use ::tantivy::index::{Segment, SegmentComponent};
 use ::tantivy::postings::{FieldSerializer, InvertedIndexSerializer};
 use ::tantivy::schema::{Facet, Field, IndexRecordOption, Schema};
-use ::tantivy::{DocId, TantivyDocument, TantivyError};
+use ::tantivy::{DocId, TantivyError};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::index::tantivy::schema::Document;
 use crate::text;
 
 /// Between the last word of a value and the first of the next, so that no phrase reaches across.
@@ -28,48 +26,6 @@ const BETWEEN_LEVELS: u8 = 0;
 /// The files that are written here.
 pub const FILES: [SegmentComponent; 3] =
     [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions];
-
-/// An entry in two: what it is found by, and the columns, which Tantivy writes.
-pub struct Halves<'a> {
-    /// Takes the columns.
-    pub columns: TantivyDocument,
-    /// Takes the rest.
-    pub inverted: &'a mut Inverted,
-}
-
-impl Document for Halves<'_> {
-    fn facet(&mut self, field: Field, path: Facet) {
-        let levels = path.encoded_str();
-        // The root is in every document.
-        self.inverted.add_term(field, b"");
-        let ends = levels.bytes().enumerate().skip(1).filter(|(_, byte)| *byte == BETWEEN_LEVELS).map(|(end, _)| end);
-        ends.chain([levels.len()]).for_each(|end| self.inverted.add_term(field, &levels.as_bytes()[..end]));
-        self.columns.facet(field, path);
-    }
-
-    fn term(&mut self, field: Field, term: &str) {
-        self.inverted.add_term(field, term.as_bytes());
-        if self.inverted.of(field).is_column {
-            self.columns.term(field, term);
-        }
-    }
-
-    fn words(&mut self, field: Field, text: &str) {
-        self.inverted.add_words(field, text);
-    }
-
-    fn ip(&mut self, field: Field, address: Ipv6Addr) {
-        self.columns.ip(field, address);
-    }
-
-    fn date(&mut self, field: Field, ms: i64) {
-        self.columns.date(field, ms);
-    }
-
-    fn number(&mut self, field: Field, number: u64) {
-        self.columns.number(field, number);
-    }
-}
 
 /// What documents are found by.
 pub struct Inverted<S = DefaultHashBuilder> {
@@ -87,7 +43,6 @@ pub struct Inverted<S = DefaultHashBuilder> {
 
 struct OfField {
     has_positions: bool,
-    is_column: bool,
     occurrences: u64,
     /// Where the next value of this document begins.
     next_position: u32,
@@ -135,9 +90,9 @@ struct Posting {
 /// The terms of a bucket, each with its documents in order.
 struct Dealt {
     keys: Vec<u8>,
-    key_ends: Vec<usize>,
     postings: Vec<Posting>,
-    posting_ends: Vec<usize>,
+    /// For each term, where its key and where its postings end.
+    ends: Vec<(usize, usize)>,
 }
 
 /// A term by its bucket and its number there.
@@ -158,7 +113,6 @@ impl<S: BuildHasher> Inverted<S> {
     fn hashed_by(hasher: S, fresh_max: usize, schema: &Schema) -> Inverted<S> {
         let fields = schema.fields().map(|(_, entry)| OfField {
             has_positions: entry.field_type().index_record_option() == Some(IndexRecordOption::WithFreqsAndPositions),
-            is_column: entry.is_fast(),
             occurrences: 0,
             next_position: 0,
         });
@@ -169,6 +123,15 @@ impl<S: BuildHasher> Inverted<S> {
     /// The document has this term.
     pub fn add_term(&mut self, field: Field, term: &[u8]) {
         self.add(field, term, 0);
+    }
+
+    /// The document has this path, and is found by each of its levels.
+    pub fn add_facet(&mut self, field: Field, path: &Facet) {
+        let levels = path.encoded_str();
+        // The root is in every document.
+        self.add_term(field, b"");
+        let ends = levels.bytes().enumerate().skip(1).filter(|(_, byte)| *byte == BETWEEN_LEVELS).map(|(end, _)| end);
+        ends.chain([levels.len()]).for_each(|end| self.add_term(field, &levels.as_bytes()[..end]));
     }
 
     /// The document has the words of this text.
@@ -208,15 +171,13 @@ impl<S: BuildHasher> Inverted<S> {
         self.fresh += 1;
     }
 
-    /// Writes [`FILES`] of the segment, which are not there yet. `newest_first` has the numbers that documents were added
-    /// with, in the order in which they stand in the segment.
+    /// Writes [`FILES`] of the segment, which are not there yet. `places` says for each document, in the order in which they
+    /// came, where it stands in the segment.
     ///
     /// # Errors
     /// What the directory says.
-    pub fn write(self, segment: &Segment, newest_first: &[DocId]) -> Result<(), TantivyError> {
-        let mut doc_of = vec![0; newest_first.len()];
-        (0..).zip(newest_first).for_each(|(doc, added)| doc_of[*added as usize] = doc);
-        let dealt: Vec<Dealt> = self.buckets.into_iter().map(|bucket| bucket.deal(&doc_of)).collect();
+    pub fn write(self, segment: &Segment, places: &[DocId]) -> Result<(), TantivyError> {
+        let dealt: Vec<Dealt> = self.buckets.into_iter().map(|bucket| bucket.deal(places)).collect();
         let mut in_order = in_order(&dealt).into_iter().peekable();
         let mut serializer = InvertedIndexSerializer::open(segment)?;
         for (field_id, of_field) in (0..).zip(&self.fields).filter(|(_, of_field)| of_field.occurrences > 0) {
@@ -266,7 +227,7 @@ impl Bucket {
     }
 
     /// Deals its occurrences out to the lists of its terms.
-    fn deal(mut self, doc_of: &[DocId]) -> Dealt {
+    fn deal(mut self, places: &[DocId]) -> Dealt {
         self.work_off();
         let Bucket { keys, key_ends, occurrences, .. } = self;
         let mut next = vec![0; key_ends.len()];
@@ -281,7 +242,7 @@ impl Bucket {
         for in_doc in occurrences.chunk_by(|a, b| a.added == b.added).rev() {
             for Occurrence { term, added, position } in in_doc {
                 let place = &mut next[*term as usize];
-                postings[*place] = Posting { doc: doc_of[*added as usize], position: *position };
+                postings[*place] = Posting { doc: places[*added as usize], position: *position };
                 *place += 1;
             }
         }
@@ -294,17 +255,21 @@ impl Bucket {
                 postings.sort_by_key(|posting| posting.doc);
             }
         }
-        Dealt { keys, key_ends, postings, posting_ends }
+        Dealt { keys, postings, ends: key_ends.into_iter().zip(posting_ends).collect() }
     }
 }
 
 impl Dealt {
     fn key(&self, term: usize) -> &[u8] {
-        &self.keys[range(&self.key_ends, term)]
+        &self.keys[self.starts(term).0..self.ends[term].0]
     }
 
     fn postings(&self, term: usize) -> &[Posting] {
-        &self.postings[range(&self.posting_ends, term)]
+        &self.postings[self.starts(term).1..self.ends[term].1]
+    }
+
+    fn starts(&self, term: usize) -> (usize, usize) {
+        term.checked_sub(1).map_or((0, 0), |before| self.ends[before])
     }
 }
 
@@ -312,9 +277,9 @@ impl Dealt {
 fn in_order(dealt: &[Dealt]) -> Vec<TermId> {
     let key = |&(bucket, term): &TermId| dealt[bucket].key(term);
     // Most are told apart by their first bytes, and those are at hand.
-    let mut terms = Vec::with_capacity(dealt.iter().map(|bucket| bucket.key_ends.len()).sum());
+    let mut terms = Vec::with_capacity(dealt.iter().map(|bucket| bucket.ends.len()).sum());
     for (bucket, terms_of) in dealt.iter().enumerate() {
-        terms.extend((0..terms_of.key_ends.len()).map(|term| (first_bytes(terms_of.key(term)), (bucket, term))));
+        terms.extend((0..terms_of.ends.len()).map(|term| (first_bytes(terms_of.key(term)), (bucket, term))));
     }
     terms.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(&a.1).cmp(key(&b.1))));
     terms.into_iter().map(|(_, term)| term).collect()
@@ -409,7 +374,9 @@ mod tests {
         let mut order: Vec<DocId> = (0..documents.len() as DocId).collect();
         order.sort_by_key(|doc| documents[*doc as usize].0);
         let segment = Index::create_in_ram(schema.schema.clone()).new_segment();
-        inverted.write(&segment, &order).unwrap();
+        let mut places = vec![0; order.len()];
+        (0..).zip(order).for_each(|(place, doc)| places[doc as usize] = place);
+        inverted.write(&segment, &places).unwrap();
         FILES.map(|file| segment.open_read(file).unwrap().read_bytes().unwrap().to_vec()).into()
     }
 

@@ -3,6 +3,7 @@
 pub mod counts;
 mod docset;
 pub mod erased;
+mod fast_fields;
 pub mod hits;
 pub mod hot;
 pub mod ids;
@@ -10,6 +11,7 @@ mod inverted;
 mod lower;
 pub mod piece;
 pub mod schema;
+mod segment;
 pub mod span;
 mod stoppable;
 mod term_scan;

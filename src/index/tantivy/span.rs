@@ -17,8 +17,8 @@ use std::sync::atomic::AtomicBool;
 
 use ::tantivy::directory::{MmapDirectory, OwnedBytes};
 use ::tantivy::fastfield::{AliveBitSet, write_alive_bitset};
-use ::tantivy::indexer::{DocIdMapping, merge_filtered_segments};
-use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment, TantivyDocument, TantivyError};
+use ::tantivy::indexer::merge_filtered_segments;
+use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{Disk, crash_point};
@@ -26,11 +26,10 @@ use crate::event::Entry;
 use crate::index::source::{Source, ToIndex};
 use crate::index::tantivy::hot::FrozenHot;
 use crate::index::tantivy::ids::{self, IdFile};
-use crate::index::tantivy::inverted::{self, Halves, Inverted};
 use crate::index::tantivy::piece::Piece;
-use crate::index::tantivy::schema;
 use crate::index::tantivy::stoppable::Stoppable;
-use crate::index::{EngineError, Hit, Order, Within};
+use crate::index::tantivy::{schema, segment};
+use crate::index::{EngineError, Within};
 use crate::seq::Seq;
 
 /// Where a span is cut.
@@ -96,8 +95,6 @@ const IDS: &str = "ids";
 const TEMPORARY: &str = "building-";
 /// Documents that are made again at a time, so that memory stays bounded: as many as a span is cut at.
 const PURGE_DOCS_MAX: usize = 32_768;
-/// For what Tantivy itself collects of a span: the few terms of columns. It grows as needed.
-const WRITER_BYTES: usize = 1 << 20;
 
 /// What a span says of itself: enough to skip it, or to find it unusable, without opening the index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,7 +213,7 @@ pub fn build(
         ids.push(id_of(entry));
         progress(1);
     });
-    write_documents(temporary.open()?, entries, events)?;
+    segment::write(temporary.open()?, entries, events)?;
     ids.sort_unstable();
     let contents = Contents { within, generation: 0, body_bytes, erased_through };
     temporary.publish(contents, ids.into_iter().map(Ok))
@@ -224,48 +221,6 @@ pub fn build(
 
 fn id_of(entry: &Entry) -> (u64, Seq) {
     (ids::hash(&entry.event.tenant, &entry.event.id), entry.seq)
-}
-
-/// Writes one segment of these entries, newest first.
-fn write_documents(
-    into: impl Into<Box<dyn Directory>>,
-    entries: impl Iterator<Item = Result<ToIndex, EngineError>>,
-    events: usize,
-) -> Result<(), SpanError> {
-    let schema = schema::current();
-    let mut writer = Index::builder()
-        .schema(schema.schema.clone())
-        .settings(schema::settings_in_given_order())
-        .tokenizers(schema::tokenizers())
-        .single_segment_index_writer(into, WRITER_BYTES)
-        .map_err(tantivy_error)?;
-    let mut inverted = Inverted::new(&schema.schema);
-    let mut ranks = Vec::with_capacity(events);
-    for (doc, to_index) in (0..).zip(entries) {
-        let to_index = to_index?;
-        let ToIndex { entry, .. } = &to_index;
-        ranks.push((Order::TimeDesc.rank(Hit { time_ms: entry.event.time.ms, seq: entry.seq }), doc));
-        let mut halves = Halves { columns: TantivyDocument::new(), inverted: &mut inverted };
-        schema::describe(&mut halves, &to_index, &schema.fields);
-        writer.add_document(halves.columns).map_err(tantivy_error)?;
-        inverted.end_document();
-    }
-    ranks.sort_unstable();
-    let newest_first: Vec<DocId> = ranks.into_iter().map(|(_, doc)| doc).collect();
-    let mapping = DocIdMapping::new_permutation(newest_first.clone()).map_err(tantivy_error)?;
-    let index = writer.finalize_with_doc_id_mapping(&mapping).map_err(tantivy_error)?;
-    match index.searchable_segments().map_err(tantivy_error)?.as_slice() {
-        [segment] => {
-            // What columns are found by; it is among the rest.
-            for file in inverted::FILES {
-                let removed = index.directory().delete(&segment.relative_path(file));
-                removed.map_err(|e| tantivy_error(TantivyError::InternalError(e.to_string())))?;
-            }
-            inverted.write(segment, &newest_first).map_err(tantivy_error)
-        }
-        // Without documents there is nothing to be found.
-        _ => Ok(()),
-    }
 }
 
 /// Makes the hot index a span: its segments are merged into one on disk.
@@ -335,7 +290,7 @@ pub fn purge(
         let documents = seqs.iter().map(|seq| source.one_to_index(*seq)).inspect(|to_index| {
             fresh_ids.extend(to_index.as_ref().ok().map(|ToIndex { entry, .. }| id_of(entry)));
         });
-        write_documents(part.open()?, documents, seqs.len())?;
+        segment::write(part.open()?, documents, seqs.len())?;
         merged.extend(whole(&segments_in(&part.dir)?));
         // Removed when they are merged.
         fresh.push(part);
@@ -717,13 +672,7 @@ fn tantivy_error(error: ::tantivy::TantivyError) -> SpanError {
 
 #[cfg(test)]
 mod tests {
-    use ::tantivy::directory::RamDirectory;
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::event::{Catalogue, Event, Intake, Kind, PartKind, SeenParts, validate};
-    use crate::index::source::SealedPart;
-    use crate::query::samples::events::imported;
 
     const LIMITS: SpanLimits = SpanLimits { events_max: 10, body_bytes_max: 1_000 };
 
@@ -827,61 +776,6 @@ mod tests {
         let levels: Vec<u32> = spans.iter().map(|span| LIMITS.level(span)).collect();
         for level in 0..MERGE_LEVELS_MAX {
             assert!(levels.iter().filter(|other| **other == level).count() < MERGE_SPANS, "{levels:?}");
-        }
-    }
-
-    fn to_index(seq: u64, seed: u64) -> ToIndex {
-        let intake = Intake {
-            now_ms: 1_795_181_527_412,
-            tenant: "default",
-            is_only_tenant: false,
-            catalogue: Catalogue::builtin(),
-            subject_types: None,
-        };
-        let draft = validate(&imported(seed), &intake).unwrap_or_else(|faults| panic!("{faults:?}"));
-        let event = Event::from_body(&draft.body).unwrap();
-        let sealed = |part: PartKind| SealedPart { part, keys: vec![seed % 7, seq], event: event.clone() };
-        // Some have parts that were sealed, whatever they are of.
-        let sealed =
-            if seed.is_multiple_of(3) { vec![sealed(PartKind::Content), sealed(PartKind::Who)] } else { Vec::new() };
-        let parts = SeenParts::default();
-        let entry = Entry { seq: Seq(seq), received_ms: intake.now_ms, kind: Kind::Event, hash: [0; 32], event, parts };
-        ToIndex { entry, sealed, bytes: 0 }
-    }
-
-    /// The files of an index's one segment in which terms, postings and positions are.
-    fn inverted_files(directory: RamDirectory) -> Vec<Vec<u8>> {
-        let index = Index::open(directory).unwrap();
-        let [segment] = index.searchable_segments().unwrap().try_into().unwrap();
-        inverted::FILES.map(|file| segment.open_read(file).unwrap().read_bytes().unwrap().to_vec()).into()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(40))]
-
-        #[test]
-        fn terms_and_postings_are_those_that_tantivy_writes(seeds in prop::collection::vec(any::<u64>(), 1..300)) {
-            let entries: Vec<ToIndex> = (100..).zip(&seeds).map(|(seq, seed)| to_index(seq, *seed)).collect();
-            let schema = schema::current();
-            let theirs = RamDirectory::create();
-            let mut writer = Index::builder()
-                .schema(schema.schema.clone())
-                .settings(schema::settings_in_given_order())
-                .tokenizers(schema::tokenizers())
-                .single_segment_index_writer(theirs.clone(), WRITER_BYTES)
-                .unwrap();
-            entries.iter().for_each(|entry| writer.add_document(schema::document(entry, &schema.fields)).unwrap());
-            let mut newest_first: Vec<DocId> = (0..entries.len() as DocId).collect();
-            newest_first.sort_by_key(|doc| {
-                let entry = &entries[*doc as usize].entry;
-                std::cmp::Reverse((entry.event.time.ms, entry.seq))
-            });
-            writer.finalize_with_doc_id_mapping(&DocIdMapping::new_permutation(newest_first).unwrap()).unwrap();
-
-            let ours = RamDirectory::create();
-            let events = entries.len();
-            write_documents(ours.clone(), entries.into_iter().map(Ok), events).unwrap();
-            prop_assert!(inverted_files(ours) == inverted_files(theirs));
         }
     }
 }
