@@ -8,6 +8,7 @@
 // floor 0
 pub mod clock;
 pub mod durable;
+pub mod hash;
 pub mod json;
 pub mod seq;
 pub mod uniform;

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
 use crate::durable::{self, Disk, Lock, LockError, read_small};
+use crate::hash::Sha256;
 use crate::tree::files::PUBLIC_KEY;
 use crate::tree::note::NOTE_BYTES_MAX;
 use crate::tree::proof::{parse_hashes, verify_consistency};

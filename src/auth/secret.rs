@@ -2,11 +2,10 @@
 
 use std::fmt::{self, Debug, Formatter};
 
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use crate::event::row::hex;
+use crate::hash::Mac;
 
 const MARK: &str = "annals_";
 /// Bytes of chance in a prefix and in a secret that we make.
@@ -68,11 +67,11 @@ impl KeyText {
 
     /// What is kept.
     pub fn hash(&self) -> KeyHash {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(HASH_LABEL).expect("HMAC takes keys of any length");
-        mac.update(self.prefix.as_bytes());
-        mac.update(b"_");
-        mac.update(self.secret.as_bytes());
-        KeyHash(mac.finalize().into_bytes().into())
+        let mut mac = Mac::new(HASH_LABEL);
+        mac.update(&self.prefix);
+        mac.update("_");
+        mac.update(&self.secret);
+        KeyHash(mac.finalize())
     }
 
     /// The whole text, to be handed out once.
@@ -110,8 +109,8 @@ impl KeyHash {
     }
 
     /// Over what the token of a viewer says. The hash is as secret as the file that holds it.
-    pub(super) fn viewer_mac(self, claims: &[u8]) -> Hmac<Sha256> {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
+    pub(super) fn viewer_mac(self, claims: &[u8]) -> Mac {
+        let mut mac = Mac::new(&self.0);
         mac.update(VIEWER_LABEL);
         mac.update(claims);
         mac

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use lru::LruCache;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 
 use super::caller::Caller;
 use crate::durable;
 use crate::event::row::hex;
+use crate::hash::Sha256;
 
 /// Sessions at a time; the one that was not used longest goes first.
 const SESSIONS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
@@ -116,7 +116,7 @@ impl Session {
 }
 
 fn id_of(text: &str) -> SessionId {
-    SessionId(Sha256::digest(text).into())
+    SessionId(Sha256::digest(text))
 }
 
 #[cfg(test)]

@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
-use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::Subject;
 use super::kept::Kept;
 use crate::durable::{self, Disk};
+use crate::hash::{KeySource, Mac};
 
 /// Bytes of a key, of this one and of a subject's.
 pub const KEY_BYTES: usize = 32;
@@ -116,8 +114,7 @@ impl Kek {
 
     fn new(key: &Secret, log_id: &[u8; 16]) -> Kek {
         let mut wrap = Secret::default();
-        let hkdf = Hkdf::<Sha256>::new(Some(log_id), &**key);
-        hkdf.expand(WRAP_INFO, &mut *wrap).expect("HKDF gives more than 32 bytes");
+        KeySource::new(log_id).draw(&**key, &[WRAP_INFO], &mut wrap);
         Kek { wrap: Kept::new(&wrap) }
     }
 
@@ -176,12 +173,12 @@ impl Kek {
 
 /// What stands for a subject in a keyring: without its naming key nobody can tell whose it is, not by trying names either.
 pub(super) fn tag(naming: &[u8; KEY_BYTES], subject: &Subject<'_>) -> [u8; 32] {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(naming).expect("HMAC takes keys of any length");
+    let mut mac = Mac::new(naming);
     for part in [subject.tenant, subject.kind, subject.id] {
-        mac.update(&(part.len() as u64).to_le_bytes());
-        mac.update(part.as_bytes());
+        mac.update((part.len() as u64).to_le_bytes());
+        mac.update(part);
     }
-    mac.finalize().into_bytes().into()
+    mac.finalize()
 }
 
 impl Debug for Kek {

@@ -16,11 +16,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hkdf::Hkdf;
 use parking_lot::{Mutex, RwLock};
-use sha2::Sha256;
 
 use crate::durable::{self, Disk, DiskFile, crash_point};
+use crate::hash::KeySource;
 use kek::{Kek, Secret};
 use kept::Kept;
 use live::LiveKeys;
@@ -83,6 +82,8 @@ pub struct Keyring {
     path: PathBuf,
     header: Header,
     kek: Kek,
+    /// Keys of parts are drawn from those of subjects.
+    parts: KeySource,
     /// Makes of a subject what stands for it. Drawn with the keyring and wrapped in its header, so that it stays when another key wraps.
     naming: Kept,
     /// Held to look up a key, to make one and to destroy one.
@@ -164,6 +165,7 @@ impl Keyring {
         Ok(Keyring {
             file,
             path,
+            parts: KeySource::new(&header.log_id),
             header,
             kek,
             naming: Kept::new(&naming),
@@ -425,9 +427,7 @@ impl Keyring {
             keys.extend_from_slice(&*key);
         }
         let mut part = Secret::default();
-        let info = [PART_INFO, &[kind]];
-        let hkdf = Hkdf::<Sha256>::new(Some(&self.header.log_id), &keys);
-        hkdf.expand_multi_info(&info, &mut *part).expect("HKDF gives more than 32 bytes");
+        self.parts.draw(&keys, &[PART_INFO, &[kind]], &mut part);
         Ok((!keys.is_empty()).then_some(part))
     }
 

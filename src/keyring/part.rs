@@ -9,11 +9,11 @@ use std::io;
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::kek::{NONCE_BYTES, Secret};
 use crate::durable;
+use crate::hash::Sha256;
 
 const SALT_BYTES: usize = 16;
 const HEAD_BYTES: usize = SALT_BYTES + 4;
@@ -74,7 +74,7 @@ pub fn seal(key: &Secret, place: &Place, json: &[u8]) -> io::Result<Sealed> {
     let payload = Payload { msg: &plaintext, aad: &bound(place) };
     let sealed = cipher(key).encrypt(&XNonce::from(nonce), payload);
     let ciphertext = sealed.map_err(|_| io::Error::other("a part is too long to be sealed"))?;
-    Ok(Sealed { nonce, ciphertext, digest: Sha256::digest(&*plaintext).into() })
+    Ok(Sealed { nonce, ciphertext, digest: Sha256::digest(&*plaintext) })
 }
 
 /// Opens a part; `None` if the key is another, it belongs elsewhere, or it is not what was sealed.
@@ -87,7 +87,7 @@ pub fn open(key: &Secret, place: &Place, nonce: &[u8; NONCE_BYTES], ciphertext: 
     if plaintext.len() % BLOCK_BYTES != 0 || padding.len() >= BLOCK_BYTES || padding.iter().any(|byte| *byte != 0) {
         return None;
     }
-    let (json_bytes, digest) = (json.len(), Sha256::digest(&*plaintext).into());
+    let (json_bytes, digest) = (json.len(), Sha256::digest(&*plaintext));
     Some(Opened { plaintext, json_bytes, digest })
 }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use crate::hash::Sha256;
 
 use super::commit::{COMMIT_BYTES, Commit};
 use super::dictionary;
@@ -403,7 +403,7 @@ pub fn mend(
         mended.batches.push((commit, events));
     }
     mended.end_at = mended.log.len();
-    mended.sha256 = Sha256::digest(&mended.log).into();
+    mended.sha256 = Sha256::digest(&mended.log);
     Ok(mended)
 }
 

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::commit::Commit;
@@ -28,6 +27,7 @@ use super::writer::{CreateError, Resume, SYNC_FAILED, State, Writer, create_segm
 use super::{Corrupt, OpenError, Opened, Options, Recovered, Start, TornTail, VisitError, Visitor, hex};
 use crate::clock;
 use crate::durable::{self, Disk, DiskFile, read_up_to, write_all};
+use crate::hash::Sha256;
 use crate::seq::Seq;
 
 /// Opens the log in the data directory `dir`, making an empty one if there is none. The caller holds the directory's LOCK.
@@ -821,7 +821,7 @@ fn read_tail(file: &dyn DiskFile, offset: u64) -> io::Result<Vec<u8>> {
 
 /// The root of a tree without leaves (RFC 6962): SHA-256 of nothing.
 fn empty_root() -> [u8; 32] {
-    Sha256::digest(b"").into()
+    Sha256::digest(b"")
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {

@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use crate::hash::Sha256;
 
 use super::commit::Commit;
 use super::frame::{self, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, FrameType};
@@ -237,7 +237,7 @@ impl BatchScan {
                     let payload = self.window.slice(&payload);
                     let seal =
                         seal::decode(payload).filter(|s| seal::table(payload, s.n).eq(self.starts.iter().copied()));
-                    let sha256: [u8; 32] = self.sha256.clone().finalize().into();
+                    let sha256 = self.sha256.clone().finalize();
                     let good = at == begin && head.seq == next;
                     let Some(seal) = seal.filter(|s| good && s.size == next && s.seal_at == at && s.sha256 == sha256)
                     else {

@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use crate::hash::Sha256;
 
 use super::blocks::Block;
 use super::commit::Commit;
@@ -138,7 +138,7 @@ impl SealedScan {
 
     fn end(&self) -> Result<Step, SealedError> {
         let footer = &self.sealed.footer;
-        let sha256: [u8; 32] = self.sha256.clone().finalize().into();
+        let sha256 = self.sha256.clone().finalize();
         let why = if self.seq != footer.end {
             "the COMMITs end before the segment does"
         } else if self.log_at != footer.log_bytes || self.excised != footer.excised {

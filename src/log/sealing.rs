@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sha2::Digest;
 use tracing::{info, warn};
 use zstd::bulk::Compressor;
 
@@ -202,7 +201,7 @@ impl Sealing<'_> {
         let root = root.ok_or_else(|| {
             self.damaged(scan.at, scan.seq, format!("it ends at event {}, expected {}", scan.seq, self.old.end))
         })?;
-        let sha256 = scan.sha256.finalize().into();
+        let sha256 = scan.sha256.finalize();
         packer.finish(scan.seq, root, sha256, scan.at).map_err(failed(temporary))
     }
 

@@ -11,20 +11,20 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::durable::faulty::{Call, FaultyDisk};
 use crate::durable::{Disk, OsDisk};
+use crate::hash::Sha256;
 
 type Root = [u8; 32];
 
 fn empty() -> Root {
-    Sha256::digest(b"").into()
+    Sha256::digest(b"")
 }
 
 fn grow(root: &Root, payload: &[u8]) -> Root {
-    Sha256::new_with_prefix(root).chain_update(payload).finalize().into()
+    Sha256::new_with_prefix(root).chain_update(payload).finalize()
 }
 
 fn root_of(events: &[Vec<u8>]) -> Root {

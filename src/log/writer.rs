@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::Options;
@@ -19,6 +18,7 @@ use super::seal;
 use super::segments::{Active, Offsets, OldSegment, Shared, segment_path};
 use crate::clock;
 use crate::durable::{self, Disk, DiskFile, write_all};
+use crate::hash::Sha256;
 use crate::seq::Seq;
 
 /// A start after a failed sync finds this file in `log/` and goes on in a new segment.
@@ -256,7 +256,7 @@ impl Writer {
     }
 
     fn seal(&mut self, root: &[u8; 32]) -> Result<(), AppendError> {
-        let sha256: [u8; 32] = self.sha256.clone().finalize().into();
+        let sha256 = self.sha256.clone().finalize();
         let payload = seal::encode(self.size, root, &sha256, &self.active.offsets.read().starts, self.end);
         self.buffer.clear();
         frame::write(&mut self.buffer, &self.header.salt, FrameType::Seal, 0, self.size, self.batch, &payload);

@@ -18,10 +18,10 @@ mod token;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 
 use crate::auth::Caller;
 use crate::clock;
+use crate::hash::Sha256;
 use crate::query::Env;
 use pending::{Begun, Pending};
 pub use pending::{SIGN_IN_MS, chance};

@@ -6,10 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lru::LruCache;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::durable;
+use crate::hash::Sha256;
 
 /// Whoever takes longer begins again, ms.
 pub const SIGN_IN_MS: u64 = 10 * 60 * 1000;
@@ -77,7 +77,7 @@ pub fn chance() -> io::Result<String> {
 }
 
 fn hash(text: &str) -> Hash {
-    Sha256::digest(text).into()
+    Sha256::digest(text)
 }
 
 impl Pending {

@@ -9,10 +9,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
 
 use crate::api::accepts;
 use crate::event::row::hex;
+use crate::hash::Sha256;
 
 /// Name, bytes and bytes packed with brotli of each file of `assets/`, sorted by name; `build.rs` makes them.
 static FILES: &[(&str, &[u8], &[u8])] = include!(concat!(env!("OUT_DIR"), "/page_assets.rs"));

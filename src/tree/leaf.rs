@@ -1,6 +1,6 @@
 //! The 66-byte leaf: what the tree commits to. It has no content; the content is bound by `commit`.
 
-use sha2::{Digest, Sha256};
+use crate::hash::Sha256;
 
 use super::merkle::{Hash, leaf_hash};
 
@@ -62,13 +62,13 @@ impl Leaf {
 
 /// `SHA256("annals/tenant/v1\0" ‖ tenant)[:16]`
 pub fn tenant_tag(tenant: &str) -> [u8; 16] {
-    let hash: Hash = Sha256::new_with_prefix(TENANT_DOMAIN).chain_update(tenant).finalize().into();
+    let hash = Sha256::new_with_prefix(TENANT_DOMAIN).chain_update(tenant).finalize();
     hash[..16].try_into().expect("the first half of 32 bytes")
 }
 
 /// `SHA256("annals/body/v1\0" ‖ salt ‖ body)`: binds the body without telling anything about it.
 pub fn commit(salt: &[u8; 16], body: &[u8]) -> [u8; 32] {
-    Sha256::new_with_prefix(BODY_DOMAIN).chain_update(salt).chain_update(body).finalize().into()
+    Sha256::new_with_prefix(BODY_DOMAIN).chain_update(salt).chain_update(body).finalize()
 }
 
 #[cfg(test)]
@@ -88,12 +88,12 @@ mod tests {
 
     #[test]
     fn tag_and_commitment_follow_their_definitions() {
-        let tag: [u8; 32] = Sha256::digest(b"annals/tenant/v1\0acme").into();
+        let tag = Sha256::digest(b"annals/tenant/v1\0acme");
         assert_eq!(tenant_tag("acme"), tag[..16]);
         let mut bytes = b"annals/body/v1\0".to_vec();
         bytes.extend_from_slice(&[3; 16]);
         bytes.extend_from_slice(b"{}");
-        let expected: [u8; 32] = Sha256::digest(&bytes).into();
+        let expected = Sha256::digest(&bytes);
         assert_eq!(commit(&[3; 16], b"{}"), expected);
     }
 }

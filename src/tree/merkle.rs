@@ -1,13 +1,13 @@
 //! The maths of RFC 6962: leaf and node hashes, and the frontier from which a growing tree's root follows.
 
-use sha2::{Digest, Sha256};
+use crate::hash::Sha256;
 
 /// A SHA-256 hash.
 pub type Hash = [u8; 32];
 
 /// `SHA256(00 ‖ leaf)`
 pub fn leaf_hash(leaf: &[u8]) -> Hash {
-    Sha256::new_with_prefix([0]).chain_update(leaf).finalize().into()
+    Sha256::new_with_prefix([0]).chain_update(leaf).finalize()
 }
 
 /// `SHA256(01 ‖ left ‖ right)`
@@ -15,12 +15,12 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
     let mut bytes = [1; 65];
     bytes[1..33].copy_from_slice(left);
     bytes[33..].copy_from_slice(right);
-    Sha256::digest(bytes).into()
+    Sha256::digest(bytes)
 }
 
 /// The root of a tree without leaves: SHA-256 of nothing.
 pub fn empty_root() -> Hash {
-    Sha256::digest(b"").into()
+    Sha256::digest(b"")
 }
 
 /// The roots of the full subtrees that make up a tree, largest first: all that is needed to add leaves.

@@ -9,7 +9,8 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signature as Ed25519, Signer as _, SigningKey, VerifyingKey};
-use sha2::{Digest, Sha256};
+
+use crate::hash::Sha256;
 
 /// A longer note is refused before it is looked at.
 pub const NOTE_BYTES_MAX: usize = 64 << 10;

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
+use crate::hash::Sha256;
 
 use super::report::{Finding, Place};
 use crate::event::erasures::Requested;
@@ -81,7 +81,7 @@ fn person(tenant: &str, kind: &str, id: &str) -> PersonHash {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }
-    let digest: [u8; 32] = hash.finalize().into();
+    let digest = hash.finalize();
     digest[..16].try_into().expect("16 of 32 bytes")
 }
 

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use super::excised::{self, Cut, Left};
 use crate::clock;
+use crate::hash::Sha256;
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
 use crate::tree::proof::{parse_hashes, verify_inclusion};

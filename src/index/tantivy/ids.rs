@@ -15,9 +15,9 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
 use xorf::{BinaryFuse16, Filter};
 
+use crate::hash::Sha256;
 use crate::seq::Seq;
 
 const MAGIC: &[u8; 8] = b"ANNIDS2\n";

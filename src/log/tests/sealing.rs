@@ -101,7 +101,7 @@ fn the_digest_is_the_one_of_the_file_that_was_appended() {
     let log = fs::read(world.path(0, "log")).unwrap();
     world.seal().unwrap().unwrap();
     let info = world.opened().reader.segments()[0].sealed.unwrap();
-    let digest: [u8; 32] = Sha256::digest(&log[..info.log_bytes as usize]).into();
+    let digest = Sha256::digest(&log[..info.log_bytes as usize]);
     assert_eq!(info.sha256, digest);
     assert_eq!(log[info.log_bytes as usize..][..4], *b"ALF1", "the SEAL follows");
     let mut bytes = world.opened().reader.sealed_bytes(Seq(0)).unwrap();
