@@ -17,8 +17,8 @@ use crate::tree::files::{NOTES, PUBLIC_KEY, REPLACED_KEYS};
 
 /// Bytes copied at a time.
 const CHUNK_BYTES: usize = 1 << 20;
-/// A sealed segment's footer: 152 bytes and 24 for each of its blocks, of which there are 16,384 at most.
-const FOOTER_LOOK_BYTES: u64 = 512 << 10;
+/// A sealed segment's footer: 152 bytes and 24 for each of its blocks, of which there are 32,768 at most by default.
+const FOOTER_LOOK_BYTES: u64 = 1 << 20;
 /// HEAD is two slots of 4 KiB.
 const HEAD_BYTES_MAX: u64 = 8 << 10;
 /// The largest of the small files: saved views may have so much.

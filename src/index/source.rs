@@ -2,7 +2,7 @@
 //! who may see what is about persons: it is asked once, of the source.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
@@ -72,6 +72,9 @@ pub struct Evidence {
     /// What the leaf commits to.
     pub content: Content,
 }
+
+/// Where a record is while its row is shown, which lends from it.
+type Place = OnceLock<Result<Stored, EngineError>>;
 
 /// A record whose payload is an event's: its own or, if its content was cut out, that of its stand-in.
 struct Stored {
@@ -144,11 +147,10 @@ impl Source {
         seqs: &[Seq],
         mut each: impl FnMut(Row<'_>) -> Result<bool, EngineError>,
     ) -> Result<(), EngineError> {
-        let read = |seq: &Seq| self.read(*seq);
-        let records: Vec<_> = seqs.par_iter().with_min_len(ROWS_PER_CORE_MIN).map(read).collect();
-        // Opening what is sealed costs as much as reading it.
-        let read = records.par_iter().with_min_len(ROWS_PER_CORE_MIN);
-        let rows: Vec<_> = read.map(|record| record.as_ref().ok().map(|record| self.row(record))).collect();
+        self.reader.announce(seqs);
+        let records: Vec<Place> = seqs.iter().map(|_| Place::new()).collect();
+        let places = seqs.par_iter().zip(&records).with_min_len(ROWS_PER_CORE_MIN);
+        let rows: Vec<_> = places.map(|(seq, place)| self.read_row(*seq, place)).collect();
         let mut unread = None;
         for (n, row) in rows.into_iter().enumerate() {
             let Some(row) = row else {
@@ -159,7 +161,7 @@ impl Source {
                 break;
             }
         }
-        match unread.and_then(|n| records.into_iter().nth(n)) {
+        match unread.and_then(|n| records.into_iter().nth(n)?.into_inner()) {
             Some(Err(error)) => Err(error),
             Some(Ok(_)) | None => Ok(()),
         }
@@ -193,6 +195,11 @@ impl Source {
 
     fn read(&self, seq: Seq) -> Result<Stored, EngineError> {
         Stored::of(self.reader.read(seq)?)
+    }
+
+    /// `None` if it cannot be read: why is in its place then.
+    fn read_row<'a>(&self, seq: Seq, place: &'a Place) -> Option<Result<Row<'a>, EngineError>> {
+        Some(self.row(place.get_or_init(|| self.read(seq)).as_ref().ok()?))
     }
 
     fn stored(&self, within: Within) -> impl Iterator<Item = Result<Stored, EngineError>> + Send + use<> {

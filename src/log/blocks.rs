@@ -76,6 +76,11 @@ impl Blocks {
         Ok(block)
     }
 
+    /// Whether it is here.
+    pub fn has(&self, key: Key) -> bool {
+        self.kept.lock().blocks.contains(&key)
+    }
+
     fn keep(&self, key: Key, block: &Arc<Block>) {
         let mut kept = self.kept.lock();
         kept.bytes += block.cost();

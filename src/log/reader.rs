@@ -129,6 +129,11 @@ impl Reader {
         Ok(())
     }
 
+    /// These records will be read soon, each by itself: those that the system has to get from the disk it gets all at once.
+    pub fn announce(&self, seqs: &[Seq]) {
+        seqs.iter().for_each(|seq| self.shared.announce(*seq));
+    }
+
     /// Records `from..to` in order, read in large pieces. Ends at what was durable when it was called.
     pub fn range(&self, from: Seq, to: Seq) -> Range {
         Range { reader: self.clone(), next: from, to: to.min(self.durable()), at: None, failed: false }

@@ -18,7 +18,7 @@ use super::frame::{FrameHeader, FrameType};
 use super::header::{Form, HEADER_BYTES, Header};
 use super::reader::{ReadError, Reader};
 use super::scan::{BatchScan, Step};
-use super::sealed::{BLOCK_BYTES_MAX, BLOCK_EVENTS_MAX, BlockEntry, Footer, SealedError, SealedFile, TILE_EVENTS};
+use super::sealed::{BLOCK_BYTES_MAX, BLOCK_EVENTS, BlockEntry, Footer, SealedError, SealedFile, TILE_EVENTS};
 use super::sealed_scan::SealedScan;
 use super::segments::{OldSegment, SealedInfo, SegmentInfo, Shared, sealed_path, segment_path, temporary_path};
 use super::{Corrupt, VisitError};
@@ -323,7 +323,7 @@ impl<'a> Packer<'a> {
     }
 
     pub fn add(&mut self, head: &FrameHeader, framed: &[u8]) -> io::Result<()> {
-        let is_full = self.raw_events == BLOCK_EVENTS_MAX
+        let is_full = self.raw_events == BLOCK_EVENTS
             || self.raw.len() + framed.len() > BLOCK_BYTES_MAX
             || head.seq.0.is_multiple_of(TILE_EVENTS);
         if is_full {

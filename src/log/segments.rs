@@ -289,6 +289,16 @@ impl Shared {
         self.blocks.get((first, n), || sealed.read_single(n)).map_err(|e| unread(e, first, seq))
     }
 
+    /// This event will be read soon. It is only a hint, and about sealed segments: what is newer the system still has.
+    pub fn announce(&self, seq: Seq) {
+        if let Ok(Located { place: Place::Sealed(sealed), .. }) = self.locate(seq)
+            && let Some(n) = sealed.block_of(seq)
+            && !self.blocks.has((sealed.footer.first, n))
+        {
+            sealed.announce(n, n + 1);
+        }
+    }
+
     fn old_file(&self, segment: &OldSegment) -> Result<Arc<OldFile>, ReadError> {
         {
             let mut files = self.old_files.lock();

@@ -62,6 +62,12 @@ impl Raw {
         self.chars.iter().any(|char| is(char, '*') || is(char, '?'))
     }
 
+    /// Which of its characters is the slash that an actor's type ends at. Within quotes it cannot be escaped.
+    pub fn type_border(&self) -> Option<usize> {
+        let is_border = |char: &Char| if self.shape == Shape::Quoted { char.c == '/' } else { is(char, '/') };
+        self.chars.iter().position(is_border)
+    }
+
     /// `*`: any value at all.
     pub fn is_star(&self) -> bool {
         self.shape == Shape::Bare && !self.chars.is_empty() && self.chars.iter().all(|char| is(char, '*'))

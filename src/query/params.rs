@@ -4,7 +4,7 @@
 
 use super::error::{ParamError, ParseError};
 use super::filter::{Filter, TimeRange};
-use super::lex::{Raw, Shape, is};
+use super::lex::{Raw, Shape};
 use super::origin::Origin;
 use super::parse::{Field, Reading, finish, parameter, read, refuse_nul};
 use super::{Env, Node, Query};
@@ -113,8 +113,7 @@ pub fn literal(text: &str) -> String {
 pub fn actor_literal(kind: &str, id: &str) -> String {
     let whole = format!("{kind}/{id}");
     let read = parameter(&whole, ACTOR_ESCAPABLE);
-    let border = read.chars.iter().position(|char| is(char, '/'));
-    if read.text() == whole && !read.has_wildcard() && border == Some(kind.chars().count()) {
+    if read.text() == whole && !read.has_wildcard() && read.type_border() == Some(kind.chars().count()) {
         return whole;
     }
     format!("{}/{}", escaped(kind, ACTOR_ESCAPABLE), escaped(id, ACTOR_ESCAPABLE))
@@ -168,7 +167,7 @@ mod tests {
         ] {
             assert_eq!(actor_literal(kind, id), expected);
             let read = parameter(expected, ACTOR_ESCAPABLE);
-            let border = read.chars.iter().position(|char| is(char, '/')).unwrap();
+            let border = read.type_border().unwrap();
             assert_eq!(
                 (text_of(&read.chars[..border]), text_of(&read.chars[border + 1..])),
                 (kind.to_owned(), id.to_owned())

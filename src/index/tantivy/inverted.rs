@@ -90,14 +90,29 @@ struct Posting {
 /// The terms of a bucket, each with its documents in order.
 struct Dealt {
     keys: Vec<u8>,
+    key_ends: Vec<usize>,
     postings: Vec<Posting>,
-    /// For each term, where its key and where its postings end.
-    ends: Vec<(usize, usize)>,
+    posting_ends: Vec<usize>,
 }
 
-/// A term by its bucket and its number there.
-type TermId = (usize, usize);
+/// A term as it is written.
+struct Term<'a> {
+    /// The first bytes of its key, by which most are told apart: these are at hand.
+    first: u128,
+    key: &'a [u8],
+    postings: &'a [Posting],
+}
 
+impl Term<'_> {
+    fn field(&self) -> Field {
+        Field::from_field_id((self.first >> (u128::BITS - 8 * FIELD_BYTES as u32)) as u32)
+    }
+}
+
+/// A key begins with its field.
+const FIELD_BYTES: usize = 2;
+/// So many terms are asked of the memory at a time: about as many as it looks for at once.
+const ASKED_FOR: usize = 16;
 const BUCKETS: usize = 256;
 /// So many occurrences, with their keys about 14 MB, are worked off at a time: about 2,000 in a bucket.
 const FRESH_MAX: usize = 512 << 10;
@@ -178,21 +193,23 @@ impl<S: BuildHasher> Inverted<S> {
     /// What the directory says.
     pub fn write(self, segment: &Segment, places: &[DocId]) -> Result<(), TantivyError> {
         let dealt: Vec<Dealt> = self.buckets.into_iter().map(|bucket| bucket.deal(places)).collect();
-        let mut in_order = in_order(&dealt).into_iter().peekable();
+        let terms = in_order(&dealt);
         let mut serializer = InvertedIndexSerializer::open(segment)?;
-        for (field_id, of_field) in (0..).zip(&self.fields).filter(|(_, of_field)| of_field.occurrences > 0) {
-            let field = Field::from_field_id(field_id);
-            let prefix = field_prefix(field);
-            let mut into = serializer.new_field(field, of_field.occurrences, None)?;
-            let mut positions = Vec::new();
-            let is_of_it = |&(bucket, term): &TermId| dealt[bucket].key(term).starts_with(&prefix);
-            while let Some((bucket, term)) = in_order.next_if(is_of_it) {
-                let key = &dealt[bucket].key(term)[prefix.len()..];
-                let postings = dealt[bucket].postings(term);
-                if of_field.has_positions {
-                    write_positions(&mut into, key, postings, &mut positions)?;
-                } else {
-                    write_documents(&mut into, key, postings)?;
+        let mut positions = Vec::new();
+        for terms in terms.chunk_by(|a, b| a.field() == b.field()) {
+            let field = terms[0].field();
+            let OfField { occurrences, has_positions, .. } = self.fields[field.field_id() as usize];
+            let mut into = serializer.new_field(field, occurrences, None)?;
+            for terms in terms.chunks(ASKED_FOR) {
+                // They lie anywhere. Asked for together, they come together.
+                let asked = terms.iter().fold(0, |asked, term| asked ^ u32::from(term.key[0]) ^ term.postings[0].doc);
+                std::hint::black_box(asked);
+                for Term { key, postings, .. } in terms {
+                    let bytes = &key[FIELD_BYTES..];
+                    match has_positions {
+                        true => write_positions(&mut into, bytes, postings, &mut positions)?,
+                        false => write_documents(&mut into, bytes, postings)?,
+                    }
                 }
             }
             into.close()?;
@@ -255,34 +272,25 @@ impl Bucket {
                 postings.sort_by_key(|posting| posting.doc);
             }
         }
-        Dealt { keys, postings, ends: key_ends.into_iter().zip(posting_ends).collect() }
+        Dealt { keys, key_ends, postings, posting_ends }
     }
 }
 
 impl Dealt {
-    fn key(&self, term: usize) -> &[u8] {
-        &self.keys[self.starts(term).0..self.ends[term].0]
-    }
-
-    fn postings(&self, term: usize) -> &[Posting] {
-        &self.postings[self.starts(term).1..self.ends[term].1]
-    }
-
-    fn starts(&self, term: usize) -> (usize, usize) {
-        term.checked_sub(1).map_or((0, 0), |before| self.ends[before])
+    fn terms(&self) -> impl Iterator<Item = Term<'_>> {
+        (0..self.key_ends.len()).map(|term| {
+            let key = &self.keys[range(&self.key_ends, term)];
+            Term { first: first_bytes(key), key, postings: &self.postings[range(&self.posting_ends, term)] }
+        })
     }
 }
 
 /// By field, then by bytes.
-fn in_order(dealt: &[Dealt]) -> Vec<TermId> {
-    let key = |&(bucket, term): &TermId| dealt[bucket].key(term);
-    // Most are told apart by their first bytes, and those are at hand.
-    let mut terms = Vec::with_capacity(dealt.iter().map(|bucket| bucket.ends.len()).sum());
-    for (bucket, terms_of) in dealt.iter().enumerate() {
-        terms.extend((0..terms_of.ends.len()).map(|term| (first_bytes(terms_of.key(term)), (bucket, term))));
-    }
-    terms.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(&a.1).cmp(key(&b.1))));
-    terms.into_iter().map(|(_, term)| term).collect()
+fn in_order(dealt: &[Dealt]) -> Vec<Term<'_>> {
+    let mut terms = Vec::with_capacity(dealt.iter().map(|bucket| bucket.key_ends.len()).sum());
+    terms.extend(dealt.iter().flat_map(Dealt::terms));
+    terms.sort_unstable_by(|a, b| a.first.cmp(&b.first).then_with(|| a.key.cmp(b.key)));
+    terms
 }
 
 /// Where the nth of some things is that stand behind one another.
@@ -297,7 +305,7 @@ fn spread(hash: u32) -> u64 {
 }
 
 /// Sorts as the number of the field does.
-fn field_prefix(field: Field) -> [u8; 2] {
+fn field_prefix(field: Field) -> [u8; FIELD_BYTES] {
     u16::try_from(field.field_id()).expect("a schema has a few dozen fields").to_be_bytes()
 }
 

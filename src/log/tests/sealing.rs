@@ -214,8 +214,29 @@ fn who_reads_backwards_has_announced_what_comes_next() {
     world.open();
     let reader = world.opened().reader.clone();
     (0..end).rev().step_by(7).for_each(|seq| drop(reader.read(Seq(seq)).unwrap()));
-    // Five stretches: the one before each but for the first two.
-    assert_eq!(disk.announced(), 3);
+    // Ten stretches: the one before each but for the first two.
+    assert_eq!(disk.announced(), 8);
+    world.open();
+    let reader = world.opened().reader.clone();
+    (0..end).rev().step_by(2_048).for_each(|seq| drop(reader.read(Seq(seq)).unwrap()));
+    assert_eq!(disk.announced(), 8, "who wants single ones is not given all between them");
+}
+
+#[test]
+fn what_will_be_read_is_announced_unless_it_is_here() {
+    let disk = FaultyDisk::new(5);
+    let mut world = World::on(Arc::new(disk.clone()), Path::new("/data"));
+    world.open();
+    (0..4).for_each(|i| world.append(&batch(300, 20, i)).unwrap());
+    world.seal_all();
+    let reader = world.opened().reader.clone();
+    let (sealed, all) = (reader.sealed().0, reader.durable().0);
+    assert!((100..all).contains(&sealed), "{sealed} of {all}");
+    reader.read(Seq(40)).unwrap();
+    let before = disk.announced();
+    // One that is here, one beside it, one that is not, one that is not sealed yet, and one that is not there.
+    reader.announce(&[40, 41, 90, sealed, all].map(Seq));
+    assert_eq!(disk.announced() - before, 1);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::{EachMatch, Filter, Match};
 use crate::query::error::ParseError;
-use crate::query::lex::{Char, Raw, Shape, is};
+use crate::query::lex::{Raw, Shape, is};
 use crate::query::parse::Reading;
 use crate::query::pattern::Pattern;
 use crate::query::print;
@@ -55,10 +55,7 @@ fn typed(raw: &Raw, reading: &Reading<'_>) -> Result<Option<(String, Pattern)>, 
     if !matches!(raw.shape, Shape::Bare | Shape::Quoted) {
         return Ok(None);
     }
-    let is_border = |char: &Char| if raw.shape == Shape::Quoted { char.c == '/' } else { is(char, '/') };
-    let Some(slash) = raw.chars.iter().position(is_border) else {
-        return Ok(None);
-    };
+    let Some(slash) = raw.type_border() else { return Ok(None) };
     let (kind, id) = (&raw.chars[..slash], &raw.chars[slash + 1..]);
     if kind.is_empty() || id.is_empty() || kind.iter().any(|char| is(char, '*') || is(char, '?')) {
         return Ok(None);
