@@ -10,8 +10,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::hash::Sha256;
-
 use super::commit::{COMMIT_BYTES, Commit};
 use super::dictionary;
 use super::frame::{self, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, FrameType};
@@ -23,6 +21,7 @@ use super::sealing::{Packer, SEAL_LEVEL};
 use super::segment_scan::SegmentScan;
 use super::{Corrupt, VisitError};
 use crate::durable::{Disk, DiskFile, read_up_to, write_all};
+use crate::hash::Sha256;
 use crate::seq::Seq;
 
 /// A file of a segment, by its name.

@@ -131,7 +131,7 @@ impl Reader {
 
     /// These records will be read soon, each by itself: those that the system has to get from the disk it gets all at once.
     pub fn announce(&self, seqs: &[Seq]) {
-        seqs.iter().for_each(|seq| self.shared.announce(*seq));
+        self.shared.announce(seqs);
     }
 
     /// Records `from..to` in order, read in large pieces. Ends at what was durable when it was called.

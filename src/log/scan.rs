@@ -5,13 +5,12 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::hash::Sha256;
-
 use super::commit::Commit;
 use super::frame::{self, FRAME_HEADER_BYTES, FRAME_MAGIC, FrameHeader, FrameType};
 use super::header::{Form, HEADER_BYTES, Header};
 use super::seal;
 use crate::durable::{DiskFile, read_up_to};
+use crate::hash::Sha256;
 use crate::seq::Seq;
 
 /// Files are read in pieces of this many bytes.

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -44,10 +44,7 @@ const FOOTER_BYTES_MAX: u64 = 256 << 20;
 /// What is announced at a time: 2,048 events, a few hundred KB; a fast export takes 10 ms for them.
 const STRETCH_BLOCKS: usize = 256;
 /// Who has read so many blocks of a stretch goes through the log; who has read fewer wants single ones.
-const STRETCH_READS_MIN: u64 = 64;
-/// A file has fewer stretches than this many bits can tell apart.
-const STRETCH_BITS: u32 = 32;
-const STRETCH_MASK: u64 = (1 << STRETCH_BITS) - 1;
+const STRETCH_READS_MIN: usize = 64;
 /// Decompressors that nobody uses now: each has a workspace of 160 KB, and to get that anew for every block costs much of
 /// reading it. Held to take one or to put one back.
 static IDLE: Mutex<Vec<DCtx<'static>>> = Mutex::new(Vec::new());
@@ -215,8 +212,10 @@ pub(super) struct SealedFile {
     footer_at: u64,
     /// Read with the first block: a start opens every file, and needs none of them.
     dictionary: OnceLock<Option<DecoderDictionary<'static>>>,
-    /// In which stretch of [`STRETCH_BLOCKS`] the last single read was, and above [`STRETCH_BITS`] how many there were in it.
-    last_stretch: AtomicU64,
+    /// Where the last single read was, in stretches of [`STRETCH_BLOCKS`].
+    last_stretch: AtomicUsize,
+    /// How many there were in it.
+    stretch_reads: AtomicUsize,
 }
 
 impl fmt::Debug for SealedFile {
@@ -254,8 +253,8 @@ impl SealedFile {
         if header.first_seq != first {
             return Err(flaw(40, "the header's first_seq is not the file's name"));
         }
-        let (dictionary, last_stretch) = (OnceLock::new(), AtomicU64::new(STRETCH_MASK));
-        Ok(SealedFile { file, header, footer, bytes, footer_at, dictionary, last_stretch })
+        let (dictionary, last_stretch, stretch_reads) = (OnceLock::new(), usize::MAX.into(), 0.into());
+        Ok(SealedFile { file, header, footer, bytes, footer_at, dictionary, last_stretch, stretch_reads })
     }
 
     /// What the blocks were compressed with.
@@ -293,18 +292,15 @@ impl SealedFile {
     /// of the newest first does, has the stretch before the one at hand announced.
     pub fn read_single(&self, n: usize) -> Result<Block, SealedError> {
         let stretch = n / STRETCH_BLOCKS;
-        // Who comes in between may go uncounted.
-        let last = self.last_stretch.load(Ordering::Relaxed);
-        let (last, reads) = (last & STRETCH_MASK, last >> STRETCH_BITS);
-        let reads = if last == stretch as u64 {
-            reads + 1
+        let last = self.last_stretch.swap(stretch, Ordering::Relaxed);
+        if last == stretch {
+            self.stretch_reads.fetch_add(1, Ordering::Relaxed);
         } else {
-            if last == stretch as u64 + 1 && stretch > 0 && reads >= STRETCH_READS_MIN {
+            let reads = self.stretch_reads.swap(1, Ordering::Relaxed);
+            if last == stretch + 1 && stretch > 0 && reads >= STRETCH_READS_MIN {
                 self.announce((stretch - 1) * STRETCH_BLOCKS, stretch * STRETCH_BLOCKS);
             }
-            1
-        };
-        self.last_stretch.store(reads << STRETCH_BITS | stretch as u64, Ordering::Relaxed);
+        }
         self.read_block(n)
     }
 

@@ -7,14 +7,13 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::hash::Sha256;
-
 use super::blocks::Block;
 use super::commit::Commit;
 use super::frame::{self, FRAME_HEADER_BYTES, FrameHeader, FrameType};
 use super::header::{Form, HEADER_BYTES};
 use super::scan::Step;
 use super::sealed::{Flaw, SealedError, SealedFile};
+use crate::hash::Sha256;
 use crate::seq::Seq;
 
 pub(super) struct SealedScan {

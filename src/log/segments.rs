@@ -289,13 +289,17 @@ impl Shared {
         self.blocks.get((first, n), || sealed.read_single(n)).map_err(|e| unread(e, first, seq))
     }
 
-    /// This event will be read soon. It is only a hint, and about sealed segments: what is newer the system still has.
-    pub fn announce(&self, seq: Seq) {
-        if let Ok(Located { place: Place::Sealed(sealed), .. }) = self.locate(seq)
-            && let Some(n) = sealed.block_of(seq)
-            && !self.blocks.has((sealed.footer.first, n))
-        {
-            sealed.announce(n, n + 1);
+    /// These events will be read soon. It is only a hint, and about sealed segments: what is newer the system still has. Neighbours
+    /// are in one block, which is announced once.
+    pub fn announce(&self, seqs: &[Seq]) {
+        let mut last = None;
+        for seq in seqs {
+            let Ok(Located { place: Place::Sealed(sealed), .. }) = self.locate(*seq) else { continue };
+            let Some(n) = sealed.block_of(*seq) else { continue };
+            let key = (sealed.footer.first, n);
+            if last.replace(key) != Some(key) && !self.blocks.has(key) {
+                sealed.announce(n, n + 1);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header::{CONNECTION, EXPECT};
 use axum::http::{HeaderValue, Request, Version};
 use axum::response::Response;
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 
 /// As much is read of what nobody wants, bytes; a new connection costs about as much.
-const REST_BYTES_MAX: u64 = 64 << 10;
+const REST_BYTES_MAX: usize = 64 << 10;
 /// For so long. An answer waits for it.
 const REST_TIME: Duration = Duration::from_millis(500);
 
@@ -43,29 +43,15 @@ impl Rest {
 
     /// The answer, once the connection can go on, or saying that it does not.
     pub async fn before(self, mut response: Response) -> Response {
-        let Some(mut body) = self.body.lock().take() else { return response };
+        let Some(body) = self.body.lock().take() else { return response };
         let is_read = !self.is_held_back
-            && body.size_hint().lower() <= REST_BYTES_MAX
-            && timeout(REST_TIME, read(&mut body)).await.unwrap_or(false);
+            && body.size_hint().lower() <= REST_BYTES_MAX as u64
+            && matches!(timeout(REST_TIME, to_bytes(body, REST_BYTES_MAX)).await, Ok(Ok(_)));
         if !is_read {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
-}
-
-/// Whether it came to its end.
-async fn read(body: &mut Body) -> bool {
-    let mut left = REST_BYTES_MAX;
-    while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
-        let Ok(frame) = frame else { return false };
-        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match left.checked_sub(bytes) {
-            Some(rest) => left = rest,
-            None => return false,
-        }
-    }
-    true
 }
 
 /// A body that is given back by whoever drops it.

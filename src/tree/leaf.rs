@@ -1,8 +1,7 @@
 //! The 66-byte leaf: what the tree commits to. It has no content; the content is bound by `commit`.
 
-use crate::hash::Sha256;
-
 use super::merkle::{Hash, leaf_hash};
+use crate::hash::Sha256;
 
 /// A leaf's size in bytes.
 pub const LEAF_BYTES: usize = 66;

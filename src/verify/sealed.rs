@@ -6,11 +6,10 @@
 
 use std::collections::HashMap;
 
-use crate::hash::Sha256;
-
 use super::report::{Finding, Place};
 use crate::event::erasures::Requested;
 use crate::event::{Event, Kind, PartKind, Seen, SeenParts};
+use crate::hash::Sha256;
 use crate::keyring::KeyState;
 use crate::log::Payload;
 use crate::seq::Seq;

@@ -234,8 +234,8 @@ fn what_will_be_read_is_announced_unless_it_is_here() {
     assert!((100..all).contains(&sealed), "{sealed} of {all}");
     reader.read(Seq(40)).unwrap();
     let before = disk.announced();
-    // One that is here, one beside it, one that is not, one that is not sealed yet, and one that is not there.
-    reader.announce(&[40, 41, 90, sealed, all].map(Seq));
+    // One that is here, one beside it, one that is not, one beside that, one that is not sealed yet, and one that is not there.
+    reader.announce(&[40, 41, 90, 91, sealed, all].map(Seq));
     assert_eq!(disk.announced() - before, 1);
 }
 
