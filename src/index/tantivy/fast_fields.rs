@@ -6,11 +6,27 @@ use std::net::Ipv6Addr;
 use ::tantivy::columnar::{ColumnType, ColumnarWriter};
 use ::tantivy::directory::TerminatingWrite;
 use ::tantivy::index::{Segment, SegmentComponent};
-use ::tantivy::schema::{Facet, Field, FieldType, Schema};
+use ::tantivy::schema::{Facet, Field, FieldEntry, FieldType, Schema};
 use ::tantivy::{DateTime, DocId, TantivyError};
 
 /// The file that is written here.
 pub const FILE: SegmentComponent = SegmentComponent::FastFields;
+
+/// The columns of such documents: each is there, whether a document has a value in it or not.
+pub fn columns(schema: &Schema) -> Vec<(String, ColumnType)> {
+    let fields = schema.fields().map(|(_, entry)| entry).filter(|entry| entry.is_fast());
+    fields.map(|entry| (entry.name().to_owned(), column_type(entry))).collect()
+}
+
+fn column_type(entry: &FieldEntry) -> ColumnType {
+    match entry.field_type() {
+        FieldType::Str(_) | FieldType::Facet(_) => ColumnType::Str,
+        FieldType::Date(_) => ColumnType::DateTime,
+        FieldType::U64(_) => ColumnType::U64,
+        FieldType::IpAddr(_) => ColumnType::IpAddr,
+        other => unreachable!("the schema has no column of {other:?}"),
+    }
+}
 
 /// A value of each document in each of some fields.
 pub struct FastFields {
@@ -25,18 +41,11 @@ impl FastFields {
     /// Of documents with this schema.
     pub fn new(schema: &Schema) -> FastFields {
         let mut writer = ColumnarWriter::default();
-        let column = |(_, entry): (Field, &::tantivy::schema::FieldEntry)| {
-            let of = match entry.field_type() {
-                FieldType::Str(_) | FieldType::Facet(_) => ColumnType::Str,
-                FieldType::Date(_) => ColumnType::DateTime,
-                FieldType::U64(_) => ColumnType::U64,
-                FieldType::IpAddr(_) => ColumnType::IpAddr,
-                other => unreachable!("the schema has no column of {other:?}"),
-            };
+        let column = |(_, entry): (Field, &FieldEntry)| {
             let is_facet = matches!(entry.field_type(), FieldType::Facet(_));
             entry.is_fast().then(|| {
                 // One without a value is there as well.
-                writer.record_column_type(entry.name(), of, is_facet);
+                writer.record_column_type(entry.name(), column_type(entry), is_facet);
                 entry.name().to_owned()
             })
         };

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use ::tantivy::index::{Segment, SegmentComponent};
 use ::tantivy::postings::{FieldSerializer, InvertedIndexSerializer};
-use ::tantivy::schema::{Facet, Field, IndexRecordOption, Schema};
+use ::tantivy::schema::{Facet, Field, FieldEntry, IndexRecordOption, Schema};
 use ::tantivy::{DocId, TantivyError};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -26,6 +26,11 @@ const BETWEEN_LEVELS: u8 = 0;
 /// The files that are written here.
 pub const FILES: [SegmentComponent; 3] =
     [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions];
+
+/// Whether it is kept where in a document a term of this field stands.
+pub fn has_positions(field: &FieldEntry) -> bool {
+    field.field_type().index_record_option() == Some(IndexRecordOption::WithFreqsAndPositions)
+}
 
 /// What documents are found by.
 pub struct Inverted<S = DefaultHashBuilder> {
@@ -114,20 +119,26 @@ const FIELD_BYTES: usize = 2;
 /// So many terms are asked of the memory at a time: about as many as it looks for at once.
 const ASKED_FOR: usize = 16;
 const BUCKETS: usize = 256;
+/// A document has about so many: a generated event 92.
+const OCCURRENCES: usize = 96;
 /// So many occurrences, with their keys about 14 MB, are worked off at a time: about 2,000 in a bucket.
 const FRESH_MAX: usize = 512 << 10;
 
 impl Inverted {
-    /// Of documents with this schema.
-    pub fn new(schema: &Schema) -> Inverted {
-        Inverted::hashed_by(DefaultHashBuilder::default(), FRESH_MAX, schema)
+    /// Of about so many documents with this schema.
+    pub fn new(schema: &Schema, about: usize) -> Inverted {
+        let mut inverted = Inverted::hashed_by(DefaultHashBuilder::default(), FRESH_MAX, schema);
+        for bucket in &mut inverted.buckets {
+            bucket.occurrences.reserve(about * OCCURRENCES / BUCKETS);
+        }
+        inverted
     }
 }
 
 impl<S: BuildHasher> Inverted<S> {
     fn hashed_by(hasher: S, fresh_max: usize, schema: &Schema) -> Inverted<S> {
         let fields = schema.fields().map(|(_, entry)| OfField {
-            has_positions: entry.field_type().index_record_option() == Some(IndexRecordOption::WithFreqsAndPositions),
+            has_positions: has_positions(entry),
             occurrences: 0,
             next_position: 0,
         });
@@ -318,7 +329,7 @@ fn first_bytes(key: &[u8]) -> u128 {
 }
 
 /// How often a term is in documents matters to ranking only, which nobody does: there are no field norms.
-const DOC_FREQ_FOR_RANKING: u32 = 0;
+pub const DOC_FREQ_FOR_RANKING: u32 = 0;
 
 fn write_documents(into: &mut FieldSerializer<'_>, term: &[u8], postings: &[Posting]) -> Result<(), TantivyError> {
     into.new_term(term, DOC_FREQ_FOR_RANKING, false)?;
@@ -396,7 +407,7 @@ mod tests {
         ) {
             let schema = &schema::current().schema;
             let crowded = Inverted::hashed_by(BuildHasherDefault::<Crowding>::default(), fresh_max, schema);
-            prop_assert!(written(crowded, &documents) == written(Inverted::new(schema), &documents));
+            prop_assert!(written(crowded, &documents) == written(Inverted::new(schema, documents.len()), &documents));
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod hot;
 pub mod ids;
 mod inverted;
 mod lower;
+mod merge;
 pub mod piece;
 pub mod schema;
 mod segment;

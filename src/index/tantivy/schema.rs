@@ -145,9 +145,9 @@ pub fn settings() -> IndexSettings {
     }
 }
 
-/// The same order, given document by document when the index is finished: equal times are then in order as well.
+/// Documents stand in the order in which they are written: newest first, by whoever writes them, and of one time the highest seq first.
 pub fn settings_in_given_order() -> IndexSettings {
-    IndexSettings { sort_by_field: None, manual_doc_id_mapping: true, ..settings() }
+    IndexSettings { sort_by_field: None, ..settings() }
 }
 
 /// The tokenizers that the schema names.

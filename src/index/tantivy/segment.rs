@@ -1,12 +1,11 @@
 //! One segment of entries that come from the log, written as Tantivy would write it, byte for byte, but faster: what documents are
-//! found by by [`Inverted`], their columns by [`FastFields`]. The rest, which is what says that there is a segment, is Tantivy's:
-//! it is given documents without anything in them.
+//! found by by [`Inverted`], their columns by [`FastFields`]. The rest, which is what says that there is a segment, is Tantivy's
+//! ([`shell`]).
 
 use std::net::Ipv6Addr;
 
-use ::tantivy::indexer::DocIdMapping;
 use ::tantivy::schema::{Facet, Field};
-use ::tantivy::{Directory, DocId, Index, TantivyDocument, TantivyError};
+use ::tantivy::{Directory, DocId, Index, Segment, TantivyDocument, TantivyError};
 
 use crate::index::source::ToIndex;
 use crate::index::tantivy::fast_fields::{self, FastFields};
@@ -16,6 +15,26 @@ use crate::index::{EngineError, Hit, Order};
 
 /// For what Tantivy itself collects, which is nothing. It grows as needed.
 const WRITER_BYTES: usize = 1 << 20;
+
+/// A segment of so many documents without anything in them. It lacks [`inverted::FILES`] and [`fast_fields::FILE`].
+///
+/// # Errors
+/// What the directory says.
+pub fn shell(into: impl Into<Box<dyn Directory>>, docs: DocId) -> Result<Segment, TantivyError> {
+    let mut writer = Index::builder()
+        .schema(schema::current().schema.clone())
+        .settings(schema::settings_in_given_order())
+        .tokenizers(schema::tokenizers())
+        .single_segment_index_writer(into, WRITER_BYTES)?;
+    (0..docs).try_for_each(|_| writer.add_document(TantivyDocument::new()))?;
+    let index = writer.finalize()?;
+    let segment = index.searchable_segments()?.pop().expect("a segment was written");
+    for file in inverted::FILES.into_iter().chain([fast_fields::FILE]) {
+        let removed = index.directory().delete(&segment.relative_path(file));
+        removed.map_err(|e| TantivyError::InternalError(e.to_string()))?;
+    }
+    Ok(segment)
+}
 
 /// An entry in two.
 struct Halves {
@@ -61,12 +80,8 @@ pub fn write(
     about: usize,
 ) -> Result<(), EngineError> {
     let schema = schema::current();
-    let mut writer = Index::builder()
-        .schema(schema.schema.clone())
-        .settings(schema::settings_in_given_order())
-        .tokenizers(schema::tokenizers())
-        .single_segment_index_writer(into, WRITER_BYTES)?;
-    let mut halves = Halves { inverted: Inverted::new(&schema.schema), fast_fields: FastFields::new(&schema.schema) };
+    let (inverted, fast_fields) = (Inverted::new(&schema.schema, about), FastFields::new(&schema.schema));
+    let mut halves = Halves { inverted, fast_fields };
     let mut ranks = Vec::with_capacity(about);
     for (doc, to_index) in (0..).zip(entries) {
         let to_index = to_index?;
@@ -75,28 +90,21 @@ pub fn write(
         schema::describe(&mut halves, &to_index, &schema.fields);
         halves.inverted.end_document();
         halves.fast_fields.end_document();
-        writer.add_document(TantivyDocument::new())?;
     }
     ranks.sort_unstable();
-    let newest_first: Vec<DocId> = ranks.into_iter().map(|(_, doc)| doc).collect();
-    let mut places = vec![0; newest_first.len()];
-    (0..).zip(&newest_first).for_each(|(place, doc)| places[*doc as usize] = place);
-    let index = writer.finalize_with_doc_id_mapping(&DocIdMapping::new_permutation(newest_first)?)?;
-    let segments = index.searchable_segments()?;
-    // Without documents there is none.
-    let Some(segment) = segments.first() else { return Ok(()) };
-    for file in inverted::FILES.into_iter().chain([fast_fields::FILE]) {
-        let removed = index.directory().delete(&segment.relative_path(file));
-        removed.map_err(|e| TantivyError::InternalError(e.to_string()))?;
-    }
-    halves.inverted.write(segment, &places)?;
-    halves.fast_fields.write(segment, &places)?;
+    let mut places = vec![0; ranks.len()];
+    (0..).zip(ranks).for_each(|(place, (_, doc))| places[doc as usize] = place);
+    let segment = shell(into, places.len() as DocId)?;
+    halves.inverted.write(&segment, &places)?;
+    halves.fast_fields.write(&segment, &places)?;
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use ::tantivy::IndexSettings;
     use ::tantivy::directory::RamDirectory;
+    use ::tantivy::indexer::DocIdMapping;
     use proptest::prelude::*;
 
     use super::*;
@@ -105,7 +113,8 @@ mod tests {
     use crate::query::samples::events::imported;
     use crate::seq::Seq;
 
-    fn to_index(seq: u64, seed: u64) -> ToIndex {
+    /// An entry, the same for the same numbers.
+    pub fn to_index(seq: u64, seed: u64) -> ToIndex {
         let intake = Intake {
             now_ms: 1_795_181_527_412,
             tenant: "default",
@@ -114,7 +123,9 @@ mod tests {
             subject_types: None,
         };
         let draft = validate(&imported(seed), &intake).unwrap_or_else(|faults| panic!("{faults:?}"));
-        let event = Event::from_body(&draft.body).unwrap();
+        let mut event = Event::from_body(&draft.body).unwrap();
+        // Drawn, if it had none.
+        event.id = format!("e{seq}");
         let sealed = |part: PartKind| SealedPart { part, keys: vec![seed % 7, seq], event: event.clone() };
         // Some have parts that were sealed, whatever they are of.
         let sealed =
@@ -142,7 +153,7 @@ mod tests {
             let theirs = RamDirectory::create();
             let mut writer = Index::builder()
                 .schema(schema.schema.clone())
-                .settings(schema::settings_in_given_order())
+                .settings(IndexSettings { manual_doc_id_mapping: true, ..schema::settings_in_given_order() })
                 .tokenizers(schema::tokenizers())
                 .single_segment_index_writer(theirs.clone(), WRITER_BYTES)
                 .unwrap();

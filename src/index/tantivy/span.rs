@@ -17,7 +17,6 @@ use std::sync::atomic::AtomicBool;
 
 use ::tantivy::directory::{MmapDirectory, OwnedBytes};
 use ::tantivy::fastfield::{AliveBitSet, write_alive_bitset};
-use ::tantivy::indexer::merge_filtered_segments;
 use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +25,7 @@ use crate::event::Entry;
 use crate::index::source::{Source, ToIndex};
 use crate::index::tantivy::hot::FrozenHot;
 use crate::index::tantivy::ids::{self, IdFile};
+use crate::index::tantivy::merge::{self, Part};
 use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::stoppable::Stoppable;
 use crate::index::tantivy::{schema, segment};
@@ -227,7 +227,7 @@ fn id_of(entry: &Entry) -> (u64, Seq) {
 pub fn build_from_hot(place: Place<'_>, hot: &FrozenHot) -> Result<Span, SpanError> {
     let within = hot.run;
     let temporary = Temporary::new(place, within)?;
-    merge_segments(&whole(&hot.segments), temporary.open()?)?;
+    merge_segments(whole(hot.segments.clone())?, temporary.open()?)?;
     let mut ids = hot.ids.clone();
     ids.sort_unstable();
     let FrozenHot { body_bytes, erased_through, .. } = *hot;
@@ -257,7 +257,7 @@ pub fn merge(place: Place<'_>, spans: &[Arc<Span>], is_stopping: &Arc<AtomicBool
     for span in spans {
         segments.extend(segments_in(&span.dir)?);
     }
-    merge_segments(&whole(&segments), Stoppable::new(temporary.open()?, is_stopping.clone()))?;
+    merge_segments(whole(segments)?, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let generation = spans.iter().map(|span| span.summary.generation).max().unwrap_or(0);
     let body_bytes = spans.iter().map(|span| span.summary.body_bytes).sum();
     // What is still in one of them is in the whole.
@@ -291,16 +291,17 @@ pub fn purge(
             fresh_ids.extend(to_index.as_ref().ok().map(|ToIndex { entry, .. }| id_of(entry)));
         });
         segment::write(part.open()?, documents, seqs.len())?;
-        merged.extend(whole(&segments_in(&part.dir)?));
+        merged.extend(whole(segments_in(&part.dir)?)?);
         // Removed when they are merged.
         fresh.push(part);
     }
     crash_point("purge.documents");
     if again.len() < span.piece.reader.max_doc() as usize {
-        let left = alive(&left).map_err(at(&span.dir))?;
-        merged.extend(segments_in(&span.dir)?.into_iter().map(|segment| (segment, Some(left.clone()))));
+        for segment in segments_in(&span.dir)? {
+            merged.push(Part::only(segment, alive(&left).map_err(at(&span.dir))?).map_err(tantivy_error)?);
+        }
     }
-    merge_segments(&merged, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
+    merge_segments(merged, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let contents = Contents { within: span.summary.run(), generation: generation + 1, body_bytes, erased_through };
     crash_point("purge.merged");
     fresh_ids.sort_unstable();
@@ -363,17 +364,12 @@ fn alive(docs: &BitSet) -> io::Result<AliveBitSet> {
     Ok(AliveBitSet::open(OwnedBytes::new(bytes)))
 }
 
-/// A segment, and what is to be kept of it if not all is.
-type Kept = (Segment, Option<AliveBitSet>);
-
-fn whole(segments: &[Segment]) -> Vec<Kept> {
-    segments.iter().map(|segment| (segment.clone(), None)).collect()
+fn whole(segments: Vec<Segment>) -> Result<Vec<Part>, SpanError> {
+    segments.into_iter().map(Part::whole).collect::<Result<_, _>>().map_err(tantivy_error)
 }
 
-fn merge_segments(kept: &[Kept], into: impl Into<Box<dyn Directory>>) -> Result<(), SpanError> {
-    let (segments, left): (Vec<Segment>, Vec<Option<AliveBitSet>>) = kept.iter().cloned().unzip();
-    let merged = merge_filtered_segments(&segments, schema::settings(), left, into);
-    merged.map(drop).map_err(tantivy_error)
+fn merge_segments(parts: Vec<Part>, into: impl Into<Box<dyn Directory>>) -> Result<(), SpanError> {
+    merge::write(parts, into).map_err(tantivy_error)
 }
 
 /// What a new span holds, as its maker knows it.

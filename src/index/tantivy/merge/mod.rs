@@ -1,0 +1,88 @@
+//! Several segments as one. What documents are found by comes out as if all of them had been collected anew, byte for byte, but it is
+//! copied, list by list, and no document is read again. Columns are merged by Tantivy.
+//!
+//! Tantivy's own merge of lists opens a cursor of a few KiB for each, and nearly every list has one document. Here such a list is a
+//! few bytes that are read as they lie there.
+
+mod places;
+mod terms;
+#[cfg(test)]
+mod tests;
+
+use ::tantivy::columnar::{ColumnarReader, MergeRowOrder, ShuffleMergeOrder, StackMergeOrder, merge_columnar};
+use ::tantivy::directory::TerminatingWrite;
+use ::tantivy::fastfield::AliveBitSet;
+use ::tantivy::index::SegmentComponent;
+use ::tantivy::{Directory, Segment, SegmentReader, TantivyError};
+
+use crate::index::tantivy::fast_fields;
+use crate::index::tantivy::piece::Columns;
+use crate::index::tantivy::segment::shell;
+use places::Places;
+
+/// Longer lists are not collected, but read beside each other.
+const COLLECTED_MAX: u32 = 65_536;
+
+/// A segment, and what is to be kept of it if not all is.
+pub struct Part {
+    segment: Segment,
+    reader: SegmentReader,
+    columns: Columns,
+    left: Option<AliveBitSet>,
+}
+
+impl Part {
+    /// All of a segment.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn whole(segment: Segment) -> Result<Part, TantivyError> {
+        let reader = SegmentReader::open(&segment)?;
+        let columns = Columns::open(&reader)?;
+        Ok(Part { segment, reader, columns, left: None })
+    }
+
+    /// Only these documents of it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn only(segment: Segment, left: AliveBitSet) -> Result<Part, TantivyError> {
+        Ok(Part { left: Some(left), ..Part::whole(segment)? })
+    }
+}
+
+/// Writes the segment that these are together, newest first.
+///
+/// # Errors
+/// When one of them cannot be read, or what the directory says.
+pub fn write(parts: Vec<Part>, into: impl Into<Box<dyn Directory>>) -> Result<(), TantivyError> {
+    write_collecting(parts, into, COLLECTED_MAX)
+}
+
+/// The same that collects lists of up to so many documents.
+fn write_collecting(
+    mut parts: Vec<Part>,
+    into: impl Into<Box<dyn Directory>>,
+    collected_max: u32,
+) -> Result<(), TantivyError> {
+    let places = Places::of(&mut parts);
+    let segment = shell(into, places.docs())?;
+    terms::write(&parts, &places, &segment, collected_max)?;
+    write_columns(&parts, places, &segment)
+}
+
+fn write_columns(parts: &[Part], places: Places, segment: &Segment) -> Result<(), TantivyError> {
+    let open = |part: &Part| Ok(ColumnarReader::open(part.segment.open_read(SegmentComponent::FastFields)?)?);
+    let readers = parts.iter().map(open).collect::<Result<Vec<_>, TantivyError>>()?;
+    let readers: Vec<&ColumnarReader> = readers.iter().collect();
+    let order = match places.is_stacked() {
+        true => MergeRowOrder::Stack(StackMergeOrder::stack(&readers)),
+        false => MergeRowOrder::Shuffled(ShuffleMergeOrder {
+            new_row_id_to_old_row_id: places.into_from(),
+            alive_bitsets: parts.iter().map(|part| part.left.as_ref().map(|left| left.bitset().clone())).collect(),
+        }),
+    };
+    let mut into = segment.open_write(fast_fields::FILE)?;
+    merge_columnar(&readers, &fast_fields::columns(&segment.schema()), order, &mut into)?;
+    Ok(into.terminate()?)
+}
