@@ -1,5 +1,5 @@
-//! A directory that refuses to be written to once the store stops: merging two million events takes a while, Tantivy
-//! cannot be asked to give up, and what it has begun is worth nothing without its end.
+//! A directory that refuses to be written to once the store stops: merging millions of events takes a while, nobody in it
+//! is asked to give up, and what it has begun is worth nothing without its end.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

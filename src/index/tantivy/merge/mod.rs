@@ -1,5 +1,5 @@
-//! Several segments as one. What documents are found by comes out as if all of them had been collected anew, byte for byte, but it is
-//! copied, list by list, and no document is read again. Columns are merged by Tantivy.
+//! Several segments as one. What documents are found by comes out as if all of them had been collected anew, byte for byte if none is left
+//! out, but it is copied, list by list, and no document is read again. Columns are merged by Tantivy.
 //!
 //! Tantivy's own merge of lists opens a cursor of a few KiB for each, and nearly every list has one document. Here such a list is a
 //! few bytes that are read as they lie there.
@@ -13,15 +13,23 @@ use ::tantivy::columnar::{ColumnarReader, MergeRowOrder, ShuffleMergeOrder, Stac
 use ::tantivy::directory::TerminatingWrite;
 use ::tantivy::fastfield::AliveBitSet;
 use ::tantivy::index::SegmentComponent;
-use ::tantivy::{Directory, Segment, SegmentReader, TantivyError};
+use ::tantivy::{Directory, DocId, Segment, SegmentReader, TantivyError};
 
 use crate::index::tantivy::fast_fields;
 use crate::index::tantivy::piece::Columns;
 use crate::index::tantivy::segment::shell;
 use places::Places;
 
-/// Longer lists are not collected, but read beside each other.
-const COLLECTED_MAX: u32 = 65_536;
+/// Where a merge goes another way, lest it take memory for each document.
+#[derive(Clone, Copy)]
+struct MergeLimits {
+    /// Lists of more documents are not collected, but read beside each other.
+    collected_max: u32,
+    /// A segment of more documents is not put in order within one time. The hot index has fewer.
+    put_in_order_max: DocId,
+}
+
+const LIMITS: MergeLimits = MergeLimits { collected_max: 65_536, put_in_order_max: 65_536 };
 
 /// A segment, and what is to be kept of it if not all is.
 pub struct Part {
@@ -56,18 +64,17 @@ impl Part {
 /// # Errors
 /// When one of them cannot be read, or what the directory says.
 pub fn write(parts: Vec<Part>, into: impl Into<Box<dyn Directory>>) -> Result<(), TantivyError> {
-    write_collecting(parts, into, COLLECTED_MAX)
+    write_within(parts, into, LIMITS)
 }
 
-/// The same that collects lists of up to so many documents.
-fn write_collecting(
+fn write_within(
     mut parts: Vec<Part>,
     into: impl Into<Box<dyn Directory>>,
-    collected_max: u32,
+    limits: MergeLimits,
 ) -> Result<(), TantivyError> {
-    let places = Places::of(&mut parts);
+    let places = Places::of(&mut parts, limits);
     let segment = shell(into, places.docs())?;
-    terms::write(&parts, &places, &segment, collected_max)?;
+    terms::write(&parts, &places, &segment, limits)?;
     write_columns(&parts, places, &segment)
 }
 

@@ -1,7 +1,7 @@
 //! The terms of several segments as those of one.
 //!
-//! Lists of few documents are collected and put in order, which they mostly are already. Long ones are read beside each other, so that a
-//! term of every document takes no more memory than another.
+//! Short lists are collected and put in order, which they mostly are already. Long ones are read beside each other, so that a term of
+//! every document takes no more memory than another. Only of the hot index, whose order is another, they are collected too: it is small.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,22 +15,24 @@ use ::tantivy::schema::{Field, IndexRecordOption};
 use ::tantivy::termdict::TermStreamer;
 use ::tantivy::{DocId, DocSet, Segment, TERMINATED, TantivyError};
 
-use super::Part;
 use super::places::{NOWHERE, OfPart, Places};
+use super::{MergeLimits, Part};
 use crate::index::tantivy::inverted::{DOC_FREQ_FOR_RANKING, has_positions};
 
 /// A list of fewer documents is plain numbers; from here on it is in blocks (Tantivy's `COMPRESSION_BLOCK_SIZE`).
 const BLOCK_DOCS: u32 = 128;
+/// A term that stands in more places, in bytes of its positions, is not collected either: it would take some thirty times as much.
+const POSITIONS_BYTES_MAX: usize = 1 << 20;
 /// The postings of a field begin with the number of its occurrences.
 const HEAD_BYTES: usize = 8;
 /// No blocks: what `positions` of fewer than 128 begin with.
 const NO_BLOCKS: u8 = 0x80;
 
-/// Writes what the documents of `segment` are found by. Lists of more than `collected_max` documents are not collected if that can be helped.
+/// Writes what the documents of `segment` are found by.
 ///
 /// # Errors
 /// When a part cannot be read, or what the directory says.
-pub fn write(parts: &[Part], places: &Places, segment: &Segment, collected_max: u32) -> Result<(), TantivyError> {
+pub fn write(parts: &[Part], places: &Places, segment: &Segment, limits: MergeLimits) -> Result<(), TantivyError> {
     let files = parts.iter().map(Files::open).collect::<Result<Vec<_>, _>>()?;
     let mut serializer = InvertedIndexSerializer::open(segment)?;
     for (field, entry) in segment.schema().fields().filter(|(_, entry)| entry.is_indexed()) {
@@ -41,7 +43,7 @@ pub fn write(parts: &[Part], places: &Places, segment: &Segment, collected_max: 
         }
         let occurrences = sources.iter().map(|source| source.inverted.total_num_tokens()).sum();
         let into = serializer.new_field(field, occurrences, None)?;
-        Merge { into, has_positions: has_positions(entry), collected_max, list: List::default() }.run(&sources)?;
+        Merge { into, has_positions: has_positions(entry), limits, list: List::default() }.run(&sources)?;
     }
     serializer.close()?;
     Ok(())
@@ -95,7 +97,7 @@ impl<'a> Source<'a> {
 struct Merge<'a> {
     into: FieldSerializer<'a>,
     has_positions: bool,
-    collected_max: u32,
+    limits: MergeLimits,
     list: List,
 }
 
@@ -106,7 +108,9 @@ impl Merge<'_> {
         let mut lists = Vec::new();
         while let Some(term) = terms.next(&mut lists) {
             let docs = lists.iter().fold(0_u32, |docs, (_, info)| docs.saturating_add(info.doc_freq));
-            match docs > self.collected_max && lists.iter().all(|(n, _)| sources[*n].places.is_rising) {
+            let positions: usize = lists.iter().map(|(_, info)| info.positions_range.len()).sum();
+            let is_long = docs > self.limits.collected_max || positions > POSITIONS_BYTES_MAX;
+            match is_long && lists.iter().all(|(n, _)| sources[*n].places.is_rising) {
                 true => self.side_by_side(term, sources, &lists)?,
                 false => self.collected(term, sources, &lists)?,
             }
@@ -255,7 +259,8 @@ impl List {
                 extend_with_deltas(&mut self.deltas, &self.absolute);
             }
             let count = (self.deltas.len() - first) as u32;
-            self.postings.push(Posting { doc: cursor.place, first: first as u32, count });
+            let first = u32::try_from(first).map_err(|_| damaged("a term stands in too many places"))?;
+            self.postings.push(Posting { doc: cursor.place, first, count });
             cursor.postings.advance();
             cursor.settle()?;
         }

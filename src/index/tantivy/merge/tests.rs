@@ -7,7 +7,7 @@ use ::tantivy::schema::Field;
 use ::tantivy::{BitSet, DocId, DocSet, Index, Segment, SegmentReader, TERMINATED};
 use proptest::prelude::*;
 
-use super::{COLLECTED_MAX, Part, write_collecting};
+use super::{LIMITS, MergeLimits, Part, write_within};
 use crate::index::source::ToIndex;
 use crate::index::tantivy::hot::Hot;
 use crate::index::tantivy::inverted;
@@ -36,9 +36,9 @@ fn hot(made: &[Made]) -> Vec<Segment> {
     hot.freeze().unwrap().segments
 }
 
-fn merged(parts: Vec<Part>, collected_max: u32) -> Segment {
+fn merged(parts: Vec<Part>, limits: MergeLimits) -> Segment {
     let directory = RamDirectory::create();
-    write_collecting(parts, directory.clone(), collected_max).unwrap();
+    write_within(parts, directory.clone(), limits).unwrap();
     only_segment(directory)
 }
 
@@ -110,7 +110,7 @@ proptest! {
     fn what_is_merged_is_what_all_entries_give_at_once(
         seeds in prop::collection::vec(0..12_u64, 1..400),
         cuts in prop::collection::vec((0.0..1.0, any::<bool>()), 0..6),
-        collected_max in prop::sample::select(vec![0, 10, 100, COLLECTED_MAX]),
+        collected_max in prop::sample::select(vec![0, 10, 100, LIMITS.collected_max]),
     ) {
         let made: Vec<Made> = (100..).zip(seeds).collect();
         let mut cuts: Vec<(usize, bool)> =
@@ -127,7 +127,7 @@ proptest! {
             }
             from = to;
         }
-        let (merged, built) = (merged(parts, collected_max), built(&made));
+        let (merged, built) = (merged(parts, MergeLimits { collected_max, ..LIMITS }), built(&made));
         prop_assert!(inverted_files(&merged) == inverted_files(&built));
         prop_assert_eq!(columns(&merged), columns(&built));
     }
@@ -136,7 +136,7 @@ proptest! {
     fn what_is_left_out_is_in_nothing(
         seeds in prop::collection::vec((0..12_u64, any::<bool>()), 1..300),
         cut in 0.0..1.0,
-        collected_max in prop::sample::select(vec![0, 10, 100, COLLECTED_MAX]),
+        collected_max in prop::sample::select(vec![0, 10, 100, LIMITS.collected_max]),
     ) {
         let made: Vec<(Made, bool)> =
             (100..).zip(seeds).map(|(seq, (seed, is_left))| ((seq, seed), is_left)).collect();
@@ -159,9 +159,36 @@ proptest! {
         }
         let left: Vec<Made> = made.iter().filter(|(_, is_left)| *is_left).map(|(made, _)| *made).collect();
         prop_assume!(!left.is_empty());
-        let (merged, built) = (merged(parts, collected_max), built(&left));
+        let (merged, built) = (merged(parts, MergeLimits { collected_max, ..LIMITS }), built(&left));
         // Not to the byte: a field may be left of which there is no term, and how many occurrences it had is not counted again.
         prop_assert!(terms(&merged) == terms(&built));
         prop_assert_eq!(columns(&merged), columns(&built));
+    }
+
+    #[test]
+    fn what_keeps_its_order_within_one_time_is_all_there(
+        seeds in prop::collection::vec(0..12_u64, 1..300),
+        cut in 0.0..1.0,
+    ) {
+        let made: Vec<Made> = (100..).zip(seeds).collect();
+        let (before, after) = made.split_at((cut * made.len() as f64) as usize);
+        let runs = [before, after].into_iter().filter(|run| !run.is_empty());
+        let parts = runs.flat_map(hot).map(whole).collect();
+        let (merged, built) = (merged(parts, MergeLimits { collected_max: 0, put_in_order_max: 0 }), built(&made));
+        let times = |segment: &Segment| columns(segment).iter().map(|(time, ..)| *time).collect::<Vec<_>>();
+        prop_assert_eq!(times(&merged), times(&built));
+        let [ours, theirs] = [&merged, &built].map(|segment| {
+            let mut columns = columns(segment);
+            let seqs: Vec<u64> = columns.iter().map(|(_, seq, _)| *seq).collect();
+            let mut terms = terms(segment);
+            for (.., documents) in &mut terms {
+                // Named by what stays the same.
+                documents.iter_mut().for_each(|(doc, _)| *doc = seqs[*doc as usize] as DocId);
+                documents.sort_unstable();
+            }
+            columns.sort_unstable();
+            (columns, terms)
+        });
+        prop_assert!(ours == theirs);
     }
 }
