@@ -1,6 +1,6 @@
-//! Question: what does it cost to make one span of several, beside Tantivy's own merge of the same, and beside building it from the log?
+//! Question: what does it cost to make one span of several, beside Tantivy's own merge of the same?
 //! Data: seven spans of 32,768 generated events, contacts sealed, as the server cut them; in turns, `RUNS` runs, one thread.
-//! Target: cheaper than both, since the store merges each event two or three times.
+//! Target: cheaper than that, since the store merges each event two or three times.
 
 mod common;
 
