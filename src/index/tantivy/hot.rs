@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ::tantivy::index::SegmentId;
-use ::tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, Segment};
+use ::tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy};
 
 use crate::index::source::ToIndex;
 use crate::index::tantivy::ids;
@@ -104,11 +104,10 @@ impl Hot {
     pub fn freeze(&mut self) -> Result<FrozenHot, EngineError> {
         self.commit()?;
         let (from, to) = self.run();
-        let segments = self.writer.index().searchable_segments()?;
         let ids = std::mem::take(&mut self.ids);
         let run = Within { from, to };
         let Hot { body_bytes, erased_through, .. } = *self;
-        Ok(FrozenHot { run, pieces: self.pieces(), segments, ids, body_bytes, erased_through })
+        Ok(FrozenHot { run, pieces: self.pieces(), ids, body_bytes, erased_through })
     }
 
     /// What was asked to be erased below this seq is not in it.
@@ -136,10 +135,8 @@ impl Hot {
 pub struct FrozenHot {
     /// The run it holds.
     pub run: Within,
-    /// For searches.
+    /// For searches and for the merge.
     pub pieces: Vec<Arc<Piece>>,
-    /// For the merge.
-    pub segments: Vec<Segment>,
     /// The hash of every event's id, in the order of the log.
     pub ids: Vec<(u64, Seq)>,
     /// Bytes of the bodies it holds.

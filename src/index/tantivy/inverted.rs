@@ -331,6 +331,12 @@ fn first_bytes(key: &[u8]) -> u128 {
 /// How often a term is in documents matters to ranking only, which nobody does: there are no field norms.
 pub const DOC_FREQ_FOR_RANKING: u32 = 0;
 
+/// Each position in a document as it is written: from the one before it.
+pub fn extend_with_deltas(deltas: &mut Vec<u32>, positions: impl Iterator<Item = u32>) {
+    let mut before = 0;
+    deltas.extend(positions.map(|position| position - std::mem::replace(&mut before, position)));
+}
+
 fn write_documents(into: &mut FieldSerializer<'_>, term: &[u8], postings: &[Posting]) -> Result<(), TantivyError> {
     into.new_term(term, DOC_FREQ_FOR_RANKING, false)?;
     for in_doc in postings.chunk_by(|a, b| a.doc == b.doc) {
@@ -348,10 +354,7 @@ fn write_positions(
     into.new_term(term, DOC_FREQ_FOR_RANKING, true)?;
     for in_doc in postings.chunk_by(|a, b| a.doc == b.doc) {
         deltas.clear();
-        let mut before = 0;
-        for Posting { position, .. } in in_doc {
-            deltas.push(position - std::mem::replace(&mut before, *position));
-        }
+        extend_with_deltas(deltas, in_doc.iter().map(|posting| posting.position));
         into.write_doc(in_doc[0].doc, deltas.len() as u32, deltas);
     }
     Ok(into.close_term()?)

@@ -15,9 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ::tantivy::directory::{MmapDirectory, OwnedBytes};
-use ::tantivy::fastfield::{AliveBitSet, write_alive_bitset};
-use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, Segment};
+use ::tantivy::directory::MmapDirectory;
+use ::tantivy::{BitSet, Directory, DocId, Index, ReloadPolicy, SegmentReader};
 use serde::{Deserialize, Serialize};
 
 use crate::durable::{Disk, crash_point};
@@ -227,7 +226,7 @@ fn id_of(entry: &Entry) -> (u64, Seq) {
 pub fn build_from_hot(place: Place<'_>, hot: &FrozenHot) -> Result<Span, SpanError> {
     let within = hot.run;
     let temporary = Temporary::new(place, within)?;
-    merge_segments(whole(hot.segments.clone())?, temporary.open()?)?;
+    merge_segments(whole(hot.pieces.iter().map(|piece| &piece.reader))?, temporary.open()?)?;
     let mut ids = hot.ids.clone();
     ids.sort_unstable();
     let FrozenHot { body_bytes, erased_through, .. } = *hot;
@@ -253,11 +252,8 @@ pub fn merge(place: Place<'_>, spans: &[Arc<Span>], is_stopping: &Arc<AtomicBool
     };
     let within = Within { from: first.summary.first, to: last.summary.last.plus(1) };
     let temporary = Temporary::new(place, within)?;
-    let mut segments = Vec::with_capacity(spans.len());
-    for span in spans {
-        segments.extend(segments_in(&span.dir)?);
-    }
-    merge_segments(whole(segments)?, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
+    let parts = whole(spans.iter().map(|span| &span.piece.reader))?;
+    merge_segments(parts, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let generation = spans.iter().map(|span| span.summary.generation).max().unwrap_or(0);
     let body_bytes = spans.iter().map(|span| span.summary.body_bytes).sum();
     // What is still in one of them is in the whole.
@@ -291,15 +287,14 @@ pub fn purge(
             fresh_ids.extend(to_index.as_ref().ok().map(|ToIndex { entry, .. }| id_of(entry)));
         });
         segment::write(part.open()?, documents, seqs.len())?;
-        merged.extend(whole(segments_in(&part.dir)?)?);
+        let made = open_index(&part.dir).map_err(tantivy_error)?;
+        merged.extend(whole(made.searcher().segment_readers())?);
         // Removed when they are merged.
         fresh.push(part);
     }
     crash_point("purge.documents");
     if again.len() < span.piece.reader.max_doc() as usize {
-        for segment in segments_in(&span.dir)? {
-            merged.push(Part::only(segment, alive(&left).map_err(at(&span.dir))?).map_err(tantivy_error)?);
-        }
+        merged.push(Part::only(span.piece.reader.clone(), &left).map_err(tantivy_error)?);
     }
     merge_segments(merged, Stoppable::new(temporary.open()?, is_stopping.clone()))?;
     let contents = Contents { within: span.summary.run(), generation: generation + 1, body_bytes, erased_through };
@@ -358,14 +353,8 @@ pub fn bytes_needed(index_dir: &Path, seqs: &[Seq]) -> Result<u64, SpanError> {
     Ok(most)
 }
 
-fn alive(docs: &BitSet) -> io::Result<AliveBitSet> {
-    let mut bytes = Vec::new();
-    write_alive_bitset(docs, &mut bytes)?;
-    Ok(AliveBitSet::open(OwnedBytes::new(bytes)))
-}
-
-fn whole(segments: Vec<Segment>) -> Result<Vec<Part>, SpanError> {
-    segments.into_iter().map(Part::whole).collect::<Result<_, _>>().map_err(tantivy_error)
+fn whole<'a>(readers: impl IntoIterator<Item = &'a SegmentReader>) -> Result<Vec<Part>, SpanError> {
+    readers.into_iter().cloned().map(Part::whole).collect::<Result<_, _>>().map_err(tantivy_error)
 }
 
 fn merge_segments(parts: Vec<Part>, into: impl Into<Box<dyn Directory>>) -> Result<(), SpanError> {
@@ -608,11 +597,6 @@ pub fn gaps(spans: &[Arc<Span>], end: Seq) -> Vec<Within> {
         gaps.push(Within { from: next, to: end });
     }
     gaps
-}
-
-fn segments_in(dir: &Path) -> Result<Vec<Segment>, SpanError> {
-    let index = Index::open(MmapDirectory::open(dir).map_err(|e| tantivy_error(e.into()))?);
-    index.and_then(|index| index.searchable_segments()).map_err(tantivy_error)
 }
 
 fn open_index(dir: &Path) -> ::tantivy::Result<::tantivy::IndexReader> {

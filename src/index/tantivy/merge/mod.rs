@@ -10,10 +10,10 @@ mod terms;
 mod tests;
 
 use ::tantivy::columnar::{ColumnarReader, MergeRowOrder, ShuffleMergeOrder, StackMergeOrder, merge_columnar};
-use ::tantivy::directory::TerminatingWrite;
-use ::tantivy::fastfield::AliveBitSet;
+use ::tantivy::directory::{OwnedBytes, TerminatingWrite};
+use ::tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use ::tantivy::index::SegmentComponent;
-use ::tantivy::{Directory, DocId, Segment, SegmentReader, TantivyError};
+use ::tantivy::{BitSet, Directory, DocId, Segment, SegmentReader, TantivyError};
 
 use crate::index::tantivy::fast_fields;
 use crate::index::tantivy::piece::Columns;
@@ -33,7 +33,6 @@ const LIMITS: MergeLimits = MergeLimits { collected_max: 65_536, put_in_order_ma
 
 /// A segment, and what is to be kept of it if not all is.
 pub struct Part {
-    segment: Segment,
     reader: SegmentReader,
     columns: Columns,
     left: Option<AliveBitSet>,
@@ -44,18 +43,20 @@ impl Part {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn whole(segment: Segment) -> Result<Part, TantivyError> {
-        let reader = SegmentReader::open(&segment)?;
+    pub fn whole(reader: SegmentReader) -> Result<Part, TantivyError> {
         let columns = Columns::open(&reader)?;
-        Ok(Part { segment, reader, columns, left: None })
+        Ok(Part { reader, columns, left: None })
     }
 
     /// Only these documents of it.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn only(segment: Segment, left: AliveBitSet) -> Result<Part, TantivyError> {
-        Ok(Part { left: Some(left), ..Part::whole(segment)? })
+    pub fn only(reader: SegmentReader, left: &BitSet) -> Result<Part, TantivyError> {
+        let mut bytes = Vec::new();
+        write_alive_bitset(left, &mut bytes)?;
+        let left = AliveBitSet::open(OwnedBytes::new(bytes));
+        Ok(Part { left: Some(left), ..Part::whole(reader)? })
     }
 }
 
@@ -79,7 +80,7 @@ fn write_within(
 }
 
 fn write_columns(parts: &[Part], places: Places, segment: &Segment) -> Result<(), TantivyError> {
-    let open = |part: &Part| Ok(ColumnarReader::open(part.segment.open_read(SegmentComponent::FastFields)?)?);
+    let open = |part: &Part| Ok(ColumnarReader::open(part.reader.open_read(SegmentComponent::FastFields)?)?);
     let readers = parts.iter().map(open).collect::<Result<Vec<_>, TantivyError>>()?;
     let readers: Vec<&ColumnarReader> = readers.iter().collect();
     let order = match places.is_stacked() {

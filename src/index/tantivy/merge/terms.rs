@@ -17,7 +17,7 @@ use ::tantivy::{DocId, DocSet, Segment, TERMINATED, TantivyError};
 
 use super::places::{NOWHERE, OfPart, Places};
 use super::{MergeLimits, Part};
-use crate::index::tantivy::inverted::{DOC_FREQ_FOR_RANKING, has_positions};
+use crate::index::tantivy::inverted::{DOC_FREQ_FOR_RANKING, extend_with_deltas, has_positions};
 
 /// A list of fewer documents is plain numbers; from here on it is in blocks (Tantivy's `COMPRESSION_BLOCK_SIZE`).
 const BLOCK_DOCS: u32 = 128;
@@ -57,7 +57,7 @@ struct Files {
 
 impl Files {
     fn open(part: &Part) -> Result<Files, TantivyError> {
-        let open = |file| Ok::<_, TantivyError>(CompositeFile::open(&part.segment.open_read(file)?)?);
+        let open = |file| Ok::<_, TantivyError>(CompositeFile::open(&part.reader.open_read(file)?)?);
         Ok(Files { postings: open(SegmentComponent::Postings)?, positions: open(SegmentComponent::Positions)? })
     }
 }
@@ -129,6 +129,7 @@ impl Merge<'_> {
             self.list.read(&sources[*n], info, self.has_positions)?;
         }
         let List { postings, deltas, .. } = &mut self.list;
+        postings.retain(|posting| posting.doc != NOWHERE);
         if postings.is_empty() {
             return Ok(());
         }
@@ -165,7 +166,7 @@ impl Merge<'_> {
                 if self.has_positions {
                     deltas.clear();
                     cursor.postings.positions(absolute);
-                    extend_with_deltas(deltas, absolute);
+                    extend_with_deltas(deltas, absolute.iter().copied());
                 }
                 self.into.write_doc(cursor.place, deltas.len() as u32, deltas);
                 cursor.postings.advance();
@@ -206,7 +207,7 @@ impl List {
         self.deltas.clear();
     }
 
-    /// Adds the documents of one segment.
+    /// Adds the documents of one segment; those that are left out may be nowhere.
     fn read(&mut self, source: &Source<'_>, info: &TermInfo, has_positions: bool) -> Result<(), TantivyError> {
         if info.doc_freq >= BLOCK_DOCS {
             return self.read_blocks(source, info, has_positions);
@@ -227,7 +228,6 @@ impl List {
             }
             self.read_deltas(source, info, first as usize - before)?;
         }
-        self.postings.retain(|posting| posting.doc != NOWHERE);
         Ok(())
     }
 
@@ -256,7 +256,7 @@ impl List {
             let first = self.deltas.len();
             if has_positions {
                 cursor.postings.positions(&mut self.absolute);
-                extend_with_deltas(&mut self.deltas, &self.absolute);
+                extend_with_deltas(&mut self.deltas, self.absolute.iter().copied());
             }
             let count = (self.deltas.len() - first) as u32;
             let first = u32::try_from(first).map_err(|_| damaged("a term stands in too many places"))?;
@@ -266,11 +266,6 @@ impl List {
         }
         Ok(())
     }
-}
-
-fn extend_with_deltas(deltas: &mut Vec<u32>, positions: &[u32]) {
-    let mut before = 0;
-    deltas.extend(positions.iter().map(|position| position - std::mem::replace(&mut before, *position)));
 }
 
 /// A long list as it is read.

@@ -1,7 +1,6 @@
 //! Segments that are merged beside one that was written of all their entries at once.
 
 use ::tantivy::directory::RamDirectory;
-use ::tantivy::fastfield::{AliveBitSet, write_alive_bitset};
 use ::tantivy::postings::Postings;
 use ::tantivy::schema::Field;
 use ::tantivy::{BitSet, DocId, DocSet, Index, Segment, SegmentReader, TERMINATED};
@@ -30,10 +29,10 @@ fn built(made: &[Made]) -> Segment {
 }
 
 /// The segments of a hot index over these, where what has one time stands in any order.
-fn hot(made: &[Made]) -> Vec<Segment> {
+fn hot(made: &[Made]) -> Vec<Part> {
     let mut hot = Hot::new(Seq(made[0].0), Seq::ZERO).unwrap();
     entries(made).iter().for_each(|entry| hot.add(entry).unwrap());
-    hot.freeze().unwrap().segments
+    hot.freeze().unwrap().pieces.iter().map(|piece| Part::whole(piece.reader.clone()).unwrap()).collect()
 }
 
 fn merged(parts: Vec<Part>, limits: MergeLimits) -> Segment {
@@ -47,8 +46,8 @@ fn only_segment(directory: RamDirectory) -> Segment {
     segment
 }
 
-fn whole(segment: Segment) -> Part {
-    Part::whole(segment).unwrap()
+fn whole(segment: &Segment) -> Part {
+    Part::whole(SegmentReader::open(segment).unwrap()).unwrap()
 }
 
 fn inverted_files(segment: &Segment) -> Vec<Vec<u8>> {
@@ -84,7 +83,7 @@ fn terms(segment: &Segment) -> Vec<Found> {
 
 /// What a search reads of the columns, document by document.
 fn columns(segment: &Segment) -> Vec<(i64, u64, Vec<String>)> {
-    let piece = Piece::open(Part::whole(segment.clone()).unwrap().reader).unwrap().unwrap();
+    let piece = Piece::open(SegmentReader::open(segment).unwrap()).unwrap().unwrap();
     let names = ["actor", "action", "target_type", "tenant", "outcome", "source"];
     let strings = names.map(|name| piece.str_column(name).unwrap().unwrap());
     let of = |doc: DocId| {
@@ -122,8 +121,8 @@ proptest! {
             let run = &made[from..to];
             match (run.is_empty(), is_hot) {
                 (true, _) => {}
-                (false, true) => parts.extend(hot(run).into_iter().map(whole)),
-                (false, false) => parts.push(whole(built(run))),
+                (false, true) => parts.extend(hot(run)),
+                (false, false) => parts.push(whole(&built(run))),
             }
             from = to;
         }
@@ -144,7 +143,7 @@ proptest! {
         let (before, after) = made.split_at((cut * made.len() as f64) as usize);
         for run in [before, after].into_iter().filter(|run| !run.is_empty()) {
             let segment = built(&run.iter().map(|(made, _)| *made).collect::<Vec<_>>());
-            let all = Part::whole(segment.clone()).unwrap();
+            let all = whole(&segment);
             let mut left = BitSet::with_max_value(all.reader.max_doc());
             for doc in 0..all.reader.max_doc() {
                 let seq = all.columns.hit(doc).seq.0;
@@ -152,10 +151,7 @@ proptest! {
                     left.insert(doc);
                 }
             }
-            let mut bytes = Vec::new();
-            write_alive_bitset(&left, &mut bytes).unwrap();
-            let left = AliveBitSet::open(::tantivy::directory::OwnedBytes::new(bytes));
-            parts.push(Part::only(segment, left).unwrap());
+            parts.push(Part::only(all.reader, &left).unwrap());
         }
         let left: Vec<Made> = made.iter().filter(|(_, is_left)| *is_left).map(|(made, _)| *made).collect();
         prop_assume!(!left.is_empty());
@@ -173,7 +169,7 @@ proptest! {
         let made: Vec<Made> = (100..).zip(seeds).collect();
         let (before, after) = made.split_at((cut * made.len() as f64) as usize);
         let runs = [before, after].into_iter().filter(|run| !run.is_empty());
-        let parts = runs.flat_map(hot).map(whole).collect();
+        let parts = runs.flat_map(hot).collect();
         let (merged, built) = (merged(parts, MergeLimits { collected_max: 0, put_in_order_max: 0 }), built(&made));
         let times = |segment: &Segment| columns(segment).iter().map(|(time, ..)| *time).collect::<Vec<_>>();
         prop_assert_eq!(times(&merged), times(&built));
