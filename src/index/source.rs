@@ -228,23 +228,20 @@ impl Source {
     }
 
     fn indexed(&self, stored: &Stored) -> Result<ToIndex, EngineError> {
-        let clear = Source { personal: Personal::Hidden, ..self.clone() };
-        // Nothing is found by its hash, and the log's frames have checksums of their own.
-        let row = clear.row_hashed(stored, |_, _| Hash::default())?;
-        let record = &stored.record;
-        let (entry, body_len) = (row.entry()?, row.body.len());
+        let (record, payload) = (&stored.record, stored.payload()?);
+        let seq = record.seq;
+        let event = Event::from_body(body_of(seq, &payload)?).map_err(|e| broken(seq, e))?;
         let mut sealed = Vec::new();
-        if !entry.event.sealed.is_empty()
+        if !event.sealed.is_empty()
             && let Some(vault) = &self.vault
         {
-            let payload = stored.payload()?;
             for kind in PartKind::ALL {
-                let mut alone = entry.event.without_personal();
+                let mut alone = event.without_personal();
                 alone.sealed.retain(|digest| digest.kind == kind);
                 if alone.sealed.is_empty() {
                     continue;
                 }
-                let seen = vault.open(&mut alone, payload.salt, payload.parts).map_err(|e| broken(record.seq, e))?;
+                let seen = vault.open(&mut alone, payload.salt, payload.parts).map_err(|e| broken(seq, e))?;
                 if seen.get(kind) == Some(Seen::Open) {
                     let of_kind = payload.parts.iter().filter(|part| part.kind == kind.as_byte());
                     let keys = of_kind.flat_map(|part| part.keys()).collect();
@@ -252,8 +249,11 @@ impl Source {
                 }
             }
         }
-        let bytes = if sealed.is_empty() { body_len } else { record.payload.len() };
-        Ok(ToIndex { entry, sealed, bytes })
+        let bytes = if sealed.is_empty() { payload.body.len() } else { record.payload.len() };
+        let (received_ms, kind) = (payload.received_ms, kind_of(seq, &payload)?);
+        // Nothing is found by its hash, and the log's frames have checksums of their own.
+        let (hash, parts) = (Hash::default(), SeenParts::default());
+        Ok(ToIndex { entry: Entry { seq, received_ms, kind, hash, event, parts }, sealed, bytes })
     }
 
     /// The rows of a range, in order, as bytes.
@@ -332,7 +332,7 @@ pub struct SealedPart {
 
 /// An entry as an index takes it.
 pub struct ToIndex {
-    /// As everybody sees it, without its hash.
+    /// As everybody sees it, without its hash and without what became of its parts.
     pub entry: Entry,
     /// What is sealed of it and can be opened.
     pub sealed: Vec<SealedPart>,
@@ -342,19 +342,10 @@ pub struct ToIndex {
 
 impl Source {
     fn row<'a>(&self, stored: &'a Stored) -> Result<Row<'a>, EngineError> {
-        self.row_hashed(stored, |payload, tenant| tree::leaf_hash(&verify::leaf(payload, tenant).encode()))
-    }
-
-    fn row_hashed<'a>(
-        &self,
-        stored: &'a Stored,
-        leaf: impl FnOnce(&Payload<'_>, &str) -> Hash,
-    ) -> Result<Row<'a>, EngineError> {
         let (seq, payload) = (stored.record.seq, stored.payload()?);
-        let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
-        let kind = Kind::from_byte(payload.kind).ok_or_else(|| broken(seq, "unknown kind"))?;
+        let (body, kind) = (body_of(seq, &payload)?, kind_of(seq, &payload)?);
         let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
-        let hash = stored.left.unwrap_or_else(|| leaf(&payload, &head.tenant));
+        let hash = stored.left.unwrap_or_else(|| tree::leaf_hash(&verify::leaf(&payload, &head.tenant).encode()));
         let (body, parts) = self.shown(seq, &payload, body)?;
         let key_max = payload.parts.iter().flat_map(|part| part.keys()).max().unwrap_or(0);
         let (received_ms, is_stand_in) = (payload.received_ms, stored.left.is_some());
@@ -410,9 +401,16 @@ pub fn leaf_hash_of(seq: Seq, payload: &[u8]) -> Result<Hash, EngineError> {
 }
 
 fn leaf(seq: Seq, payload: &Payload<'_>) -> Result<Leaf, EngineError> {
-    let body = std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))?;
-    let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
+    let head = BodyHead::read(body_of(seq, payload)?).map_err(|e| broken(seq, e))?;
     Ok(verify::leaf(payload, &head.tenant))
+}
+
+fn body_of<'a>(seq: Seq, payload: &Payload<'a>) -> Result<&'a str, EngineError> {
+    std::str::from_utf8(payload.body).map_err(|e| broken(seq, e))
+}
+
+fn kind_of(seq: Seq, payload: &Payload<'_>) -> Result<Kind, EngineError> {
+    Kind::from_byte(payload.kind).ok_or_else(|| broken(seq, "unknown kind"))
 }
 
 fn broken(seq: Seq, why: impl ToString) -> EngineError {

@@ -5,21 +5,18 @@ use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use super::Subject;
+use super::aead::{self, NONCE_BYTES, TAG_BYTES};
 use super::kept::Kept;
 use crate::durable::{self, Disk};
 use crate::hash::{KeySource, Mac};
 
 /// Bytes of a key, of this one and of a subject's.
 pub const KEY_BYTES: usize = 32;
-/// Bytes of a nonce of XChaCha20-Poly1305: long enough to be drawn.
-pub const NONCE_BYTES: usize = 24;
 /// Bytes of a wrapped key: itself and a tag.
-pub const WRAPPED_BYTES: usize = KEY_BYTES + 16;
+pub const WRAPPED_BYTES: usize = KEY_BYTES + TAG_BYTES;
 /// A file has 64 digits and a line end.
 const FILE_BYTES_MAX: u64 = 1_024;
 /// What the subkey is for.
@@ -143,9 +140,10 @@ impl Kek {
         key: &[u8; KEY_BYTES],
         place: &[u8],
     ) -> io::Result<([u8; NONCE_BYTES], [u8; WRAPPED_BYTES])> {
-        let nonce = durable::random::<NONCE_BYTES>()?;
-        let payload = Payload { msg: key, aad: place };
-        let wrapped = self.cipher().encrypt(&XNonce::from(nonce), payload).expect("32 bytes are not too many");
+        let nonce = durable::random()?;
+        let mut wrapped = Vec::with_capacity(WRAPPED_BYTES);
+        wrapped.extend_from_slice(key);
+        aead::seal(&self.wrap, &nonce, place, &mut wrapped).expect("32 bytes are not too many");
         Ok((nonce, wrapped.try_into().expect("a tag has 16 bytes")))
     }
 
@@ -156,18 +154,14 @@ impl Kek {
         wrapped: &[u8; WRAPPED_BYTES],
         place: &[u8],
     ) -> Option<Secret> {
-        let payload = Payload { msg: wrapped, aad: place };
-        let opened = Zeroizing::new(self.cipher().decrypt(&XNonce::from(*nonce), payload).ok()?);
-        Some(Zeroizing::new(opened.as_slice().try_into().ok()?))
+        let mut bytes = Zeroizing::new(*wrapped);
+        let opened: &[u8] = aead::open(&self.wrap, nonce, place, &mut *bytes)?;
+        Some(Zeroizing::new(opened.try_into().ok()?))
     }
 
     /// Whether it is never swapped.
     pub(super) fn is_locked(&self) -> bool {
         self.wrap.is_locked()
-    }
-
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(&Key::from(*self.wrap))
     }
 }
 

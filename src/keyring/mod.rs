@@ -5,6 +5,7 @@
 //! erased key is overwritten where it stood and does not come back; the file alone opens nothing and names nobody; no
 //! secret is printed, and of those that stay in memory none is swapped, as far as the system lets us.
 
+mod aead;
 pub mod kek;
 mod kept;
 mod live;

@@ -7,11 +7,10 @@
 
 use std::io;
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use super::kek::{NONCE_BYTES, Secret};
+use super::aead::{self, NONCE_BYTES, TAG_BYTES};
+use super::kek::Secret;
 use crate::durable;
 use crate::hash::Sha256;
 
@@ -65,34 +64,36 @@ impl Opened {
 pub fn seal(key: &Secret, place: &Place, json: &[u8]) -> io::Result<Sealed> {
     let len = u32::try_from(json.len()).map_err(io::Error::other)?;
     let padded = (HEAD_BYTES + json.len()).next_multiple_of(BLOCK_BYTES);
-    let mut plaintext = Zeroizing::new(Vec::with_capacity(padded));
-    plaintext.extend_from_slice(&durable::random::<SALT_BYTES>()?);
-    plaintext.extend_from_slice(&len.to_le_bytes());
-    plaintext.extend_from_slice(json);
-    plaintext.resize(padded, 0);
-    let nonce = durable::random::<NONCE_BYTES>()?;
-    let payload = Payload { msg: &plaintext, aad: &bound(place) };
-    let sealed = cipher(key).encrypt(&XNonce::from(nonce), payload);
-    let ciphertext = sealed.map_err(|_| io::Error::other("a part is too long to be sealed"))?;
-    Ok(Sealed { nonce, ciphertext, digest: Sha256::digest(&*plaintext) })
+    let drawn = durable::random::<{ SALT_BYTES + NONCE_BYTES }>()?;
+    let (salt, nonce) = drawn.split_first_chunk::<SALT_BYTES>().expect("it has both");
+    let nonce = nonce.try_into().expect("it has both");
+    let mut bytes = Zeroizing::new(Vec::with_capacity(padded + TAG_BYTES));
+    bytes.extend_from_slice(salt);
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(json);
+    bytes.resize(padded, 0);
+    let digest = Sha256::digest(&*bytes);
+    let sealed = aead::seal(key, &nonce, &bound(place), &mut bytes);
+    sealed.ok_or_else(|| io::Error::other("a part is too long to be sealed"))?;
+    Ok(Sealed { nonce, ciphertext: std::mem::take(&mut *bytes), digest })
 }
 
 /// Opens a part; `None` if the key is another, it belongs elsewhere, or it is not what was sealed.
 pub fn open(key: &Secret, place: &Place, nonce: &[u8; NONCE_BYTES], ciphertext: &[u8]) -> Option<Opened> {
-    let payload = Payload { msg: ciphertext, aad: &bound(place) };
-    let plaintext = Zeroizing::new(cipher(key).decrypt(&XNonce::from(*nonce), payload).ok()?);
+    let mut plaintext = Zeroizing::new(ciphertext.to_vec());
+    let opened_bytes = aead::open(key, nonce, &bound(place), &mut plaintext)?.len();
+    plaintext.truncate(opened_bytes);
     let rest = plaintext.get(SALT_BYTES..)?;
     let (len, rest) = rest.split_first_chunk()?;
     let (json, padding) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-    if plaintext.len() % BLOCK_BYTES != 0 || padding.len() >= BLOCK_BYTES || padding.iter().any(|byte| *byte != 0) {
+    if !plaintext.len().is_multiple_of(BLOCK_BYTES)
+        || padding.len() >= BLOCK_BYTES
+        || padding.iter().any(|byte| *byte != 0)
+    {
         return None;
     }
     let (json_bytes, digest) = (json.len(), Sha256::digest(&*plaintext));
     Some(Opened { plaintext, json_bytes, digest })
-}
-
-fn cipher(key: &Secret) -> XChaCha20Poly1305 {
-    XChaCha20Poly1305::new(&Key::from(**key))
 }
 
 fn bound(place: &Place) -> [u8; 33] {

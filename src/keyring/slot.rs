@@ -11,7 +11,8 @@
 //! A slot lies within a sector of 512 bytes, so a write of it is there or not (`log/FORMAT.md`, what we assume of disks). An
 //! erased one has zeros for subject, nonce and key: nothing is left that tells of anybody.
 
-use super::kek::{NONCE_BYTES, WRAPPED_BYTES};
+use super::aead::NONCE_BYTES;
+use super::kek::WRAPPED_BYTES;
 
 /// Bytes of a slot.
 pub const SLOT_BYTES: usize = 128;

@@ -250,7 +250,7 @@ fn target_values(event: &Event, each: &mut dyn FnMut(&str, &[Shown<'_>])) {
         each(&text::fold_value(id), &[shown_id]);
         if let Some(kind) = kind_of(object) {
             let shown_kind = Shown { at: &at.member("type"), text: kind };
-            each(&text::fold_value(&format!("{kind}/{id}")), &[shown_kind, shown_id]);
+            each(&text::fold_value(&[kind, "/", id].concat()), &[shown_kind, shown_id]);
         }
     }
 }

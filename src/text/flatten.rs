@@ -48,7 +48,9 @@ fn walk(value: &Json, at: &Trail<'_>, path: &mut String, each: &mut dyn FnMut(&s
 
 fn push_folded(key: &str, path: &mut String) {
     if key.is_ascii() {
-        path.extend(key.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
+        let start = path.len();
+        path.push_str(key);
+        path[start..].make_ascii_lowercase();
     } else {
         path.push_str(&fold(key));
     }

@@ -87,15 +87,21 @@ fn each_run(text: &str, each: &mut dyn FnMut(usize, &str, bool)) {
         let mut end = after;
         let mut next = after;
         while next < bytes.len() {
-            if IS_JOINER[bytes[next] as usize] {
-                next += 1;
-                continue;
+            match OF_BYTE[bytes[next] as usize] {
+                OfByte::Joiner => next += 1,
+                OfByte::Word => {
+                    next += 1;
+                    end = next;
+                }
+                OfByte::Other => break,
+                OfByte::NotAscii => match word_char(text, next) {
+                    (len, true) => {
+                        next += len;
+                        end = next;
+                    }
+                    (_, false) => break,
+                },
             }
-            let Some(after) = word_char(text, next) else {
-                break;
-            };
-            next = after;
-            end = after;
         }
         each(start, &text[start..end], start > 0 && bytes[start - 1] == b'+');
         at = next;
@@ -106,22 +112,23 @@ fn each_run(text: &str, each: &mut dyn FnMut(usize, &str, bool)) {
 fn next_word_char(text: &str, mut at: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
     while at < bytes.len() {
-        if let Some(after) = word_char(text, at) {
-            return Some((at, after));
+        let (len, is_word) = match OF_BYTE[bytes[at] as usize] {
+            OfByte::Word => (1, true),
+            OfByte::Joiner | OfByte::Other => (1, false),
+            OfByte::NotAscii => word_char(text, at),
+        };
+        if is_word {
+            return Some((at, at + len));
         }
-        at += if bytes[at] < 0x80 { 1 } else { text[at..].chars().next().map_or(1, char::len_utf8) };
+        at += len;
     }
     None
 }
 
-/// The end of the word character at `at`, if there is one.
-fn word_char(text: &str, at: usize) -> Option<usize> {
-    let byte = text.as_bytes()[at];
-    if byte < 0x80 {
-        return byte.is_ascii_alphanumeric().then_some(at + 1);
-    }
-    let char = text[at..].chars().next()?;
-    (char.is_alphanumeric() || is_combining_mark(char)).then(|| at + char.len_utf8())
+/// The bytes of the character at `at`, and whether it is one of a word.
+fn word_char(text: &str, at: usize) -> (usize, bool) {
+    let char = text[at..].chars().next();
+    char.map_or((1, false), |char| (char.len_utf8(), char.is_alphanumeric() || is_combining_mark(char)))
 }
 
 /// The parts of one run, each with its first byte there.
@@ -129,7 +136,7 @@ fn each_part(run: &str, each: &mut dyn FnMut(usize, &str)) {
     let bytes = run.as_bytes();
     let mut start = 0;
     while start < bytes.len() {
-        if IS_JOINER[bytes[start] as usize] {
+        if is_joiner(bytes[start]) {
             start += 1;
             continue;
         }
@@ -138,7 +145,7 @@ fn each_part(run: &str, each: &mut dyn FnMut(usize, &str)) {
             start += UUID_BYTES;
             continue;
         }
-        let piece_len = bytes[start..].iter().position(|&byte| IS_JOINER[byte as usize]);
+        let piece_len = bytes[start..].iter().position(|byte| is_joiner(*byte));
         let end = piece_len.map_or(bytes.len(), |len| start + len);
         let piece = &run[start..end];
         if piece.is_ascii() {
@@ -151,7 +158,7 @@ fn each_part(run: &str, each: &mut dyn FnMut(usize, &str)) {
 }
 
 fn has_joiner(run: &str) -> bool {
-    run.bytes().any(|byte| IS_JOINER[byte as usize])
+    run.bytes().any(is_joiner)
 }
 
 /// Whether a whole UUID (8-4-4-4-12 hexadecimal digits) begins at `start` and ends at the border of a part.
@@ -159,7 +166,7 @@ fn is_uuid_at(bytes: &[u8], start: usize) -> bool {
     let Some(candidate) = bytes.get(start..start + UUID_BYTES) else {
         return false;
     };
-    let ends_at_border = bytes.get(start + UUID_BYTES).is_none_or(|&byte| IS_JOINER[byte as usize]);
+    let ends_at_border = bytes.get(start + UUID_BYTES).is_none_or(|byte| is_joiner(*byte));
     ends_at_border
         && candidate[8] == b'-'
         && candidate.iter().enumerate().all(|(at, byte)| match at {
@@ -220,13 +227,32 @@ fn special_latin(char: char) -> Option<&'static str> {
     })
 }
 
-const IS_JOINER: [bool; 256] = {
-    let mut table = [false; 256];
-    let joiners = b"@.-_:/+'\\";
-    let mut index = 0;
-    while index < joiners.len() {
-        table[joiners[index] as usize] = true;
-        index += 1;
+fn is_joiner(byte: u8) -> bool {
+    OF_BYTE[byte as usize] == OfByte::Joiner
+}
+
+/// What a byte is to words.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OfByte {
+    Word,
+    Joiner,
+    Other,
+    /// The character that it is of says it.
+    NotAscii,
+}
+
+/// Looked up: every byte of a text is asked for at least once.
+const OF_BYTE: [OfByte; 256] = {
+    let mut table = [OfByte::Other; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = match byte as u8 {
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => OfByte::Word,
+            b'@' | b'.' | b'-' | b'_' | b':' | b'/' | b'+' | b'\'' | b'\\' => OfByte::Joiner,
+            0x80.. => OfByte::NotAscii,
+            _ => OfByte::Other,
+        };
+        byte += 1;
     }
     table
 };

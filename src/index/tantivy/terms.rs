@@ -39,22 +39,22 @@ pub fn change_values(event: &Event, each: &mut dyn FnMut(&str)) {
 
 /// "This field changed." The parts may be text or patterns.
 pub fn change_field(field: &str) -> String {
-    format!("f{field}")
+    ["f", field].concat()
 }
 
 /// "This field had this value."
 pub fn change_before(field: &str, before: &str) -> String {
-    format!("b{field}\0{before}")
+    ["b", field, "\0", before].concat()
 }
 
 /// "This field got this value."
 pub fn change_after(field: &str, after: &str) -> String {
-    format!("a{field}\0{after}")
+    ["a", field, "\0", after].concat()
 }
 
 /// "This field went from this value to that."
 pub fn change_both(field: &str, before: &str, after: &str) -> String {
-    format!("c{field}\0{before}\0{after}")
+    ["c", field, "\0", before, "\0", after].concat()
 }
 
 /// The terms of one event's detail.
@@ -75,7 +75,7 @@ pub fn detail_terms(event: &Event, each: &mut dyn FnMut(&str)) {
 
 /// "This text stands at this path."
 pub fn detail_text(path: &str, value: &str) -> String {
-    format!("{path}\0s{value}")
+    [path, "\0s", value].concat()
 }
 
 /// "This number stands at this path": hex keeps the order of the key.
@@ -90,7 +90,7 @@ pub fn detail_number(path: &str, key: &[u8; 10]) -> String {
 
 /// What every number at this path begins with.
 pub fn detail_number_prefix(path: &str) -> String {
-    format!("{path}\0n")
+    [path, "\0n"].concat()
 }
 
 fn cut(path: &str) -> &str {
