@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each bench uses its own part of this")]
 
+pub mod quiet;
 pub mod turns;
 
 use std::io::{BufRead, BufReader};
@@ -42,6 +43,8 @@ pub struct Server {
     /// From exec until `/readyz` said 200.
     pub ready_after: Duration,
     own: Option<tempfile::TempDir>,
+    /// When it was started.
+    since: quiet::Ticks,
 }
 
 /// How many events to use: `ANNALS_BENCH_EVENTS`, 1,000,000 by default.
@@ -184,7 +187,8 @@ impl Server {
         stdout.read_line(&mut line).expect("the server's first line");
         let url = line.trim().strip_prefix("listening on ").expect("the server's address").to_owned();
         thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        let mut server = Server { child, url, dir, agent: new_agent(), key: None, ready_after: Duration::ZERO, own };
+        let (agent, since) = (new_agent(), quiet::Ticks::now());
+        let mut server = Server { child, url, dir, agent, key: None, ready_after: Duration::ZERO, own, since };
         while server.agent.get(format!("{}/readyz", server.url)).call().map_or(true, |answer| answer.status() != 200) {
             thread::sleep(Duration::from_millis(2));
         }
@@ -331,6 +335,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.since.complain();
         // Politely, so that a kept directory is clean. A server that does not end is killed.
         let pid = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|status| status.success());
