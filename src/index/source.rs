@@ -15,7 +15,7 @@ use crate::log::{Excised, FrameType, Parts, ReadError, Reader, Record};
 use crate::privacy::{Plaintext, Vault};
 use crate::seq::Seq;
 use crate::tree::leaf::LEAF_BYTES;
-use crate::tree::{self, Hash, Leaf};
+use crate::tree::{Hash, Leaf};
 use crate::verify;
 
 /// To wake another core costs about as much as reading one sealed row.
@@ -345,7 +345,7 @@ impl Source {
         let (seq, payload) = (stored.record.seq, stored.payload()?);
         let (body, kind) = (body_of(seq, &payload)?, kind_of(seq, &payload)?);
         let head = BodyHead::read(body).map_err(|e| broken(seq, e))?;
-        let hash = stored.left.unwrap_or_else(|| tree::leaf_hash(&verify::leaf(&payload, &head.tenant).encode()));
+        let hash = stored.left.unwrap_or_else(|| verify::leaf(&payload, &head.tenant).hash());
         let (body, parts) = self.shown(seq, &payload, body)?;
         let key_max = payload.parts.iter().flat_map(|part| part.keys()).max().unwrap_or(0);
         let (received_ms, is_stand_in) = (payload.received_ms, stored.left.is_some());

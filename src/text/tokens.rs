@@ -87,20 +87,13 @@ fn each_run(text: &str, each: &mut dyn FnMut(usize, &str, bool)) {
         let mut end = after;
         let mut next = after;
         while next < bytes.len() {
-            match OF_BYTE[bytes[next] as usize] {
-                OfByte::Joiner => next += 1,
-                OfByte::Word => {
-                    next += 1;
+            match char_at(text, next) {
+                (len, OfChar::Word) => {
+                    next += len;
                     end = next;
                 }
-                OfByte::Other => break,
-                OfByte::NotAscii => match word_char(text, next) {
-                    (len, true) => {
-                        next += len;
-                        end = next;
-                    }
-                    (_, false) => break,
-                },
+                (len, OfChar::Joiner) => next += len,
+                (_, OfChar::Other) => break,
             }
         }
         each(start, &text[start..end], start > 0 && bytes[start - 1] == b'+');
@@ -110,14 +103,9 @@ fn each_run(text: &str, each: &mut dyn FnMut(usize, &str, bool)) {
 
 /// The first word character at or after `at`: its start and its end.
 fn next_word_char(text: &str, mut at: usize) -> Option<(usize, usize)> {
-    let bytes = text.as_bytes();
-    while at < bytes.len() {
-        let (len, is_word) = match OF_BYTE[bytes[at] as usize] {
-            OfByte::Word => (1, true),
-            OfByte::Joiner | OfByte::Other => (1, false),
-            OfByte::NotAscii => word_char(text, at),
-        };
-        if is_word {
+    while at < text.len() {
+        let (len, what) = char_at(text, at);
+        if what == OfChar::Word {
             return Some((at, at + len));
         }
         at += len;
@@ -125,10 +113,15 @@ fn next_word_char(text: &str, mut at: usize) -> Option<(usize, usize)> {
     None
 }
 
-/// The bytes of the character at `at`, and whether it is one of a word.
-fn word_char(text: &str, at: usize) -> (usize, bool) {
-    let char = text[at..].chars().next();
-    char.map_or((1, false), |char| (char.len_utf8(), char.is_alphanumeric() || is_combining_mark(char)))
+/// The bytes of the character at `at`, and what it is to words.
+fn char_at(text: &str, at: usize) -> (usize, OfChar) {
+    if let Some(what) = OF_ASCII.get(text.as_bytes()[at] as usize) {
+        return (1, *what);
+    }
+    match text[at..].chars().next() {
+        Some(char) if char.is_alphanumeric() || is_combining_mark(char) => (char.len_utf8(), OfChar::Word),
+        char => (char.map_or(1, char::len_utf8), OfChar::Other),
+    }
 }
 
 /// The parts of one run, each with its first byte there.
@@ -228,29 +221,26 @@ fn special_latin(char: char) -> Option<&'static str> {
 }
 
 fn is_joiner(byte: u8) -> bool {
-    OF_BYTE[byte as usize] == OfByte::Joiner
+    OF_ASCII.get(byte as usize) == Some(&OfChar::Joiner)
 }
 
-/// What a byte is to words.
+/// What a character is to words.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum OfByte {
+enum OfChar {
     Word,
     Joiner,
     Other,
-    /// The character that it is of says it.
-    NotAscii,
 }
 
 /// Looked up: every byte of a text is asked for at least once.
-const OF_BYTE: [OfByte; 256] = {
-    let mut table = [OfByte::Other; 256];
+const OF_ASCII: [OfChar; 128] = {
+    let mut table = [OfChar::Other; 128];
     let mut byte = 0;
     while byte < table.len() {
         table[byte] = match byte as u8 {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => OfByte::Word,
-            b'@' | b'.' | b'-' | b'_' | b':' | b'/' | b'+' | b'\'' | b'\\' => OfByte::Joiner,
-            0x80.. => OfByte::NotAscii,
-            _ => OfByte::Other,
+            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => OfChar::Word,
+            b'@' | b'.' | b'-' | b'_' | b':' | b'/' | b'+' | b'\'' | b'\\' => OfChar::Joiner,
+            _ => OfChar::Other,
         };
         byte += 1;
     }
