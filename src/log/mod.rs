@@ -6,6 +6,7 @@
 //! The bytes are drawn in FORMAT.md. What an event's body says, how roots are computed and when to roll or sign is left
 //! to the rooms above; they check roots during recovery through the [`Visitor`].
 
+mod ahead;
 mod blocks;
 mod commit;
 mod cut_out;

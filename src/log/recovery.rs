@@ -473,7 +473,7 @@ impl Recovery {
         let opened = SegmentScan::open(Arc::clone(&found.file), first, found.sealed.is_some(), None);
         // It was whole when the segments were found, a moment ago.
         let (_, scan) = opened.map_err(at(&path))??;
-        Ok(scan)
+        scan.read_ahead().map_err(at(&path))
     }
 
     /// Goes through one segment to its end, its torn tail or its corruption.
@@ -534,7 +534,9 @@ impl Recovery {
     ) -> io::Result<Option<String>> {
         let scan = match scan {
             SegmentScan::Log(scan) => scan,
-            SegmentScan::Sealed(_) => return Ok(Some("the segment was whole when it was sealed".to_owned())),
+            SegmentScan::Sealed(_) | SegmentScan::Ahead(_) => {
+                return Ok(Some("the segment was whole when it was sealed".to_owned()));
+            }
         };
         if let Some(head) = head.filter(|h| scan.seq < h.size) {
             return Ok(Some(format!("HEAD speaks of {} events", head.size)));
@@ -633,7 +635,7 @@ impl Recovery {
         let path = segment_path(&self.log_dir, last.header.first_seq);
         let mut scan = match scanned.scan {
             SegmentScan::Log(scan) => Some(scan),
-            SegmentScan::Sealed(_) => None,
+            SegmentScan::Sealed(_) | SegmentScan::Ahead(_) => None,
         };
         let mut active = None;
         if let Some(scan) = &mut scan {

@@ -35,11 +35,36 @@ pub(super) struct SealedScan {
     /// Of the `.log` before `log_at`.
     sha256: Sha256,
     excised: u32,
-    /// The batch's frames as they lie in the `.log`, its COMMIT behind them.
+    batch_at_hand: Batch,
+}
+
+/// The events of a batch.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Its frames as they lie in the `.log`, its COMMIT behind them.
     frames: Vec<u8>,
     events: Vec<(FrameHeader, Range<usize>)>,
-    /// Where the last batch began.
-    begin: (u64, Seq),
+    /// Where it begins.
+    pub begin: (u64, Seq),
+}
+
+impl Batch {
+    /// Each event and its payload.
+    pub fn events(&self) -> impl Iterator<Item = (&FrameHeader, &[u8])> {
+        self.events.iter().map(|(head, payload)| (head, &self.frames[payload.clone()]))
+    }
+
+    fn begin(&mut self, at: u64, first: Seq) {
+        self.frames.clear();
+        self.events.clear();
+        self.begin = (at, first);
+    }
+
+    fn push(&mut self, head: FrameHeader, framed: &[u8]) {
+        let payload = self.frames.len() + FRAME_HEADER_BYTES;
+        self.events.push((head, payload..payload + head.payload_len as usize));
+        self.frames.extend_from_slice(framed);
+    }
 }
 
 impl SealedScan {
@@ -58,9 +83,7 @@ impl SealedScan {
             prev_commit_offset: 0,
             sha256: Sha256::new_with_prefix(sealed.header.encode(Form::Log)),
             excised: 0,
-            frames: Vec::new(),
-            events: Vec::new(),
-            begin: (at, first),
+            batch_at_hand: Batch { begin: (at, first), ..Batch::default() },
             sealed,
         }
     }
@@ -84,37 +107,41 @@ impl SealedScan {
             return self.end();
         };
         let (first, end) = (self.seq, self.sealed.footer.end);
-        self.begin = (self.at, first);
-        self.frames.clear();
-        self.events.clear();
+        self.batch_at_hand.begin(self.at, first);
         if commit.first_seq != first || commit.size <= first || commit.size > end {
             return Err(self.misfit(first));
         }
         for seq in (first.0..commit.size.0).map(Seq) {
             self.take_event(seq)?;
         }
-        if !commit.closes(first, commit.size, self.frames.len() as u64, self.prev_commit_offset) {
+        let frames = &mut self.batch_at_hand.frames;
+        if !commit.closes(first, commit.size, frames.len() as u64, self.prev_commit_offset) {
             return Err(self.misfit(first));
         }
         let salt = &self.sealed.header.salt;
-        self.prev_commit_offset = self.log_at + self.frames.len() as u64;
-        frame::write(&mut self.frames, salt, FrameType::Commit, 0, commit.size, self.batch, &commit.encode());
-        self.sha256.update(&self.frames);
-        self.log_at += self.frames.len() as u64;
+        self.prev_commit_offset = self.log_at + frames.len() as u64;
+        frame::write(frames, salt, FrameType::Commit, 0, commit.size, self.batch, &commit.encode());
+        self.sha256.update(&frames);
+        self.log_at += frames.len() as u64;
         self.batch += 1;
         self.seq = commit.size;
         self.at = self.block_at(commit.size);
-        Ok(Step::Batch { at: self.begin.0, commit })
+        Ok(Step::Batch { at: self.batch_at_hand.begin.0, commit })
     }
 
-    /// The events of the batch that the last step answered.
-    pub fn events(&self) -> impl Iterator<Item = (&FrameHeader, &[u8])> {
-        self.events.iter().map(|(head, payload)| (head, &self.frames[payload.clone()]))
+    /// The batch that the last step answered.
+    pub fn batch(&self) -> &Batch {
+        &self.batch_at_hand
+    }
+
+    /// The same, to keep; the next one goes into `spare`.
+    pub fn swap_batch(&mut self, spare: &mut Batch) {
+        std::mem::swap(&mut self.batch_at_hand, spare);
     }
 
     /// Takes the batch of the last step back, for a caller that found its root wrong. Only to stop there.
     pub fn undo_batch(&mut self) {
-        (self.at, self.seq) = self.begin;
+        (self.at, self.seq) = self.batch_at_hand.begin;
     }
 
     fn take_event(&mut self, seq: Seq) -> Result<(), SealedError> {
@@ -129,9 +156,7 @@ impl SealedScan {
             return Err(SealedError::Flaw(Flaw { at, seq, why: "a frame of another batch" }));
         }
         self.excised += u32::from(head.frame_type == FrameType::Excised);
-        let payload = self.frames.len() + FRAME_HEADER_BYTES;
-        self.events.push((*head, payload..payload + head.payload_len as usize));
-        self.frames.extend_from_slice(framed);
+        self.batch_at_hand.push(*head, framed);
         Ok(())
     }
 

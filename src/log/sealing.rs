@@ -235,7 +235,7 @@ impl Sealing<'_> {
             self.go_on()?;
             match scan.step().map_err(failed(temporary))? {
                 Step::Batch { .. } => {
-                    for (head, payload) in scan.events() {
+                    for (head, payload) in scan.batch().events() {
                         match is_the_leaf(head.seq, head.frame_type, payload) {
                             Ok(()) => {}
                             Err(VisitError::Failed(source)) => {

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::Corrupt;
+use super::ahead::Ahead;
 use super::frame::FrameHeader;
 use super::header::{Form, HEADER_BYTES, Header};
 use super::scan::{BatchScan, Step};
@@ -19,6 +20,8 @@ const FIRST_SEQ_AT: u64 = 40;
 pub(super) enum SegmentScan {
     Log(BatchScan),
     Sealed(SealedScan),
+    /// A `.seg` as well.
+    Ahead(Ahead),
 }
 
 impl SegmentScan {
@@ -56,10 +59,19 @@ impl SegmentScan {
         Ok(Ok((header, scan)))
     }
 
+    /// The same in a thread of its own, which is a batch ahead, if there is much to do for each: for a `.log` there is not.
+    pub fn read_ahead(self) -> io::Result<SegmentScan> {
+        match self {
+            SegmentScan::Sealed(scan) => Ahead::new(scan).map(SegmentScan::Ahead),
+            scan @ (SegmentScan::Log(_) | SegmentScan::Ahead(_)) => Ok(scan),
+        }
+    }
+
     pub fn step(&mut self) -> io::Result<Step> {
         match self {
             SegmentScan::Log(scan) => scan.step(),
             SegmentScan::Sealed(scan) => scan.step(),
+            SegmentScan::Ahead(scan) => scan.step(),
         }
     }
 
@@ -68,6 +80,7 @@ impl SegmentScan {
         match self {
             SegmentScan::Log(scan) => scan.at,
             SegmentScan::Sealed(scan) => scan.at,
+            SegmentScan::Ahead(scan) => scan.at,
         }
     }
 
@@ -76,6 +89,7 @@ impl SegmentScan {
         match self {
             SegmentScan::Log(scan) => scan.seq,
             SegmentScan::Sealed(scan) => scan.seq,
+            SegmentScan::Ahead(scan) => scan.seq,
         }
     }
 
@@ -83,7 +97,8 @@ impl SegmentScan {
     pub fn each_event<E>(&self, mut each: impl FnMut(&FrameHeader, &[u8]) -> Result<(), E>) -> Result<(), E> {
         match self {
             SegmentScan::Log(scan) => scan.events().try_for_each(|(head, payload)| each(head, payload)),
-            SegmentScan::Sealed(scan) => scan.events().try_for_each(|(head, payload)| each(head, payload)),
+            SegmentScan::Sealed(scan) => scan.batch().events().try_for_each(|(head, payload)| each(head, payload)),
+            SegmentScan::Ahead(scan) => scan.batch().events().try_for_each(|(head, payload)| each(head, payload)),
         }
     }
 
@@ -91,6 +106,7 @@ impl SegmentScan {
         match self {
             SegmentScan::Log(scan) => scan.undo_batch(),
             SegmentScan::Sealed(scan) => scan.undo_batch(),
+            SegmentScan::Ahead(scan) => scan.undo_batch(),
         }
     }
 }
