@@ -198,7 +198,12 @@ impl Server {
 
     /// Appends `n` events from several clients and waits until all are searchable.
     pub fn load(&self, n: u64) -> Load {
-        let batches = Mutex::new(batches(n, 1));
+        self.load_batches(batches(n, 1))
+    }
+
+    /// The same with these requests of NDJSON.
+    pub fn load_batches(&self, batches: impl Iterator<Item = String> + Send) -> Load {
+        let batches = Mutex::new(batches);
         let cpu_before = self.cpu_seconds();
         let began = Instant::now();
         let bytes: usize = thread::scope(|scope| {
