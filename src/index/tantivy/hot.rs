@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ::tantivy::directory::error::OpenReadError;
 use ::tantivy::index::SegmentId;
-use ::tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy};
+use ::tantivy::indexer::NoMergePolicy;
+use ::tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError};
 
 use crate::index::source::ToIndex;
 use crate::index::tantivy::ids;
+use crate::index::tantivy::merge::Part;
 use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::schema::{self, IndexSchema};
 use crate::index::{EngineError, Within};
@@ -15,6 +18,9 @@ use crate::seq::Seq;
 
 /// Memory for documents not committed yet, bytes. Tantivy wants at least 15 MB; a tick's events need far less.
 const WRITER_BYTES: usize = 32 << 20;
+
+/// A merge that ends meanwhile takes the files of what it merged away. It begins again so often; fewer merges can be on their way.
+const OPENED_AGAIN_MAX: usize = 64;
 
 /// An index in memory over the run `first..next`.
 pub struct Hot {
@@ -74,8 +80,13 @@ impl Hot {
             return Ok(());
         }
         self.writer.commit()?;
-        self.reader.reload()?;
+        self.reload()?;
         self.is_dirty = false;
+        Ok(())
+    }
+
+    fn reload(&mut self) -> Result<(), EngineError> {
+        self.reader.reload()?;
         let mut pieces = HashMap::new();
         for segment in self.reader.searcher().segment_readers() {
             let id = segment.segment_id();
@@ -102,12 +113,30 @@ impl Hot {
 
     /// Ends it: what was added is searchable, and can be merged into a span. If that fails, nothing has been taken out.
     pub fn freeze(&mut self) -> Result<FrozenHot, EngineError> {
+        // No other merge begins. Those on their way may still end.
+        self.writer.set_merge_policy(Box::new(NoMergePolicy));
         self.commit()?;
+        let parts = self.open_parts()?;
         let (from, to) = self.run();
         let ids = std::mem::take(&mut self.ids);
         let run = Within { from, to };
         let Hot { body_bytes, erased_through, .. } = *self;
-        Ok(FrozenHot { run, pieces: self.pieces(), ids, body_bytes, erased_through })
+        Ok(FrozenHot { run, pieces: self.pieces(), parts, ids, body_bytes, erased_through })
+    }
+
+    /// Opens all that a merge will read. What is searchable may have been merged since, and its files be gone.
+    fn open_parts(&mut self) -> Result<Vec<Part>, EngineError> {
+        let mut tries = 0;
+        loop {
+            self.reload()?;
+            let parts = self.pieces.values().map(|piece| Part::whole(piece.reader.clone())).collect();
+            match parts {
+                Err(TantivyError::OpenReadError(OpenReadError::FileDoesNotExist(_))) if tries < OPENED_AGAIN_MAX => {
+                    tries += 1;
+                }
+                parts => return Ok(parts?),
+            }
+        }
     }
 
     /// What was asked to be erased below this seq is not in it.
@@ -135,12 +164,46 @@ impl Hot {
 pub struct FrozenHot {
     /// The run it holds.
     pub run: Within,
-    /// For searches and for the merge.
+    /// For searches.
     pub pieces: Vec<Arc<Piece>>,
+    /// The same for the merge.
+    pub parts: Vec<Part>,
     /// The hash of every event's id, in the order of the log.
     pub ids: Vec<(u64, Seq)>,
     /// Bytes of the bodies it holds.
     pub body_bytes: u64,
     /// What was asked to be erased below this seq is not in it.
     pub erased_through: Seq,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ::tantivy::directory::RamDirectory;
+
+    use super::*;
+    use crate::index::tantivy::merge;
+    use crate::index::tantivy::segment::tests::to_index;
+
+    #[test]
+    fn what_tantivy_merged_and_removed_meanwhile_is_no_hindrance() {
+        let mut hot = Hot::new(Seq(0), Seq::ZERO).unwrap();
+        // Until Tantivy merges in the background what a commit left, so that what is searched is what was there before.
+        let is_merged = |hot: &Hot| {
+            std::thread::sleep(Duration::from_millis(20));
+            hot.reader.searcher().index().searchable_segment_ids().unwrap().len() < hot.pieces.len()
+        };
+        for n in 0.. {
+            assert!(n < 500, "Tantivy merges nothing");
+            hot.add(&to_index(n, n)).unwrap();
+            hot.commit().unwrap();
+            if is_merged(&hot) {
+                break;
+            }
+        }
+        let frozen = hot.freeze().unwrap();
+        merge::write(frozen.parts.clone(), RamDirectory::create()).unwrap();
+        assert_eq!(frozen.pieces.iter().map(|piece| u64::from(piece.reader.max_doc())).sum::<u64>(), hot.len());
+    }
 }

@@ -226,7 +226,7 @@ fn id_of(entry: &Entry) -> (u64, Seq) {
 pub fn build_from_hot(place: Place<'_>, hot: &FrozenHot) -> Result<Span, SpanError> {
     let within = hot.run;
     let temporary = Temporary::new(place, within)?;
-    merge_segments(whole(hot.pieces.iter().map(|piece| &piece.reader))?, temporary.open()?)?;
+    merge_segments(hot.parts.clone(), temporary.open()?)?;
     let mut ids = hot.ids.clone();
     ids.sort_unstable();
     let FrozenHot { body_bytes, erased_through, .. } = *hot;

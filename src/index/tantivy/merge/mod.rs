@@ -19,6 +19,7 @@ use crate::index::tantivy::fast_fields;
 use crate::index::tantivy::piece::Columns;
 use crate::index::tantivy::segment::shell;
 use places::Places;
+use terms::Lists;
 
 /// Where a merge goes another way, lest it take memory for each document.
 #[derive(Clone, Copy)]
@@ -31,10 +32,13 @@ struct MergeLimits {
 
 const LIMITS: MergeLimits = MergeLimits { collected_max: 65_536, put_in_order_max: 65_536 };
 
-/// A segment, and what is to be kept of it if not all is.
+/// A segment, and what is to be kept of it if not all is. All that a merge reads is open: a hot index may remove the files.
+#[derive(Clone)]
 pub struct Part {
     reader: SegmentReader,
     columns: Columns,
+    columnar: ColumnarReader,
+    lists: Lists,
     left: Option<AliveBitSet>,
 }
 
@@ -45,7 +49,9 @@ impl Part {
     /// When it cannot be read.
     pub fn whole(reader: SegmentReader) -> Result<Part, TantivyError> {
         let columns = Columns::open(&reader)?;
-        Ok(Part { reader, columns, left: None })
+        let columnar = ColumnarReader::open(reader.open_read(SegmentComponent::FastFields)?)?;
+        let lists = Lists::open(&reader)?;
+        Ok(Part { reader, columns, columnar, lists, left: None })
     }
 
     /// Only these documents of it.
@@ -80,9 +86,7 @@ fn write_within(
 }
 
 fn write_columns(parts: &[Part], places: Places, segment: &Segment) -> Result<(), TantivyError> {
-    let open = |part: &Part| Ok(ColumnarReader::open(part.reader.open_read(SegmentComponent::FastFields)?)?);
-    let readers = parts.iter().map(open).collect::<Result<Vec<_>, TantivyError>>()?;
-    let readers: Vec<&ColumnarReader> = readers.iter().collect();
+    let readers: Vec<&ColumnarReader> = parts.iter().map(|part| &part.columnar).collect();
     let order = match places.is_stacked() {
         true => MergeRowOrder::Stack(StackMergeOrder::stack(&readers)),
         false => MergeRowOrder::Shuffled(ShuffleMergeOrder {

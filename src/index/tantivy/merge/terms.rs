@@ -13,7 +13,7 @@ use ::tantivy::positions::PositionReader;
 use ::tantivy::postings::{FieldSerializer, InvertedIndexSerializer, Postings, SegmentPostings, TermInfo};
 use ::tantivy::schema::{Field, IndexRecordOption};
 use ::tantivy::termdict::TermStreamer;
-use ::tantivy::{DocId, DocSet, Segment, TERMINATED, TantivyError};
+use ::tantivy::{DocId, DocSet, Segment, SegmentReader, TERMINATED, TantivyError};
 
 use super::places::{NOWHERE, OfPart, Places};
 use super::{MergeLimits, Part};
@@ -33,11 +33,10 @@ const NO_BLOCKS: u8 = 0x80;
 /// # Errors
 /// When a part cannot be read, or what the directory says.
 pub fn write(parts: &[Part], places: &Places, segment: &Segment, limits: MergeLimits) -> Result<(), TantivyError> {
-    let files = parts.iter().map(Files::open).collect::<Result<Vec<_>, _>>()?;
     let mut serializer = InvertedIndexSerializer::open(segment)?;
     for (field, entry) in segment.schema().fields().filter(|(_, entry)| entry.is_indexed()) {
-        let source = |((part, files), places)| Source::open(part, files, field, places);
-        let sources = parts.iter().zip(&files).zip(places.parts()).map(source).collect::<Result<Vec<_>, _>>()?;
+        let source = |(part, places)| Source::open(part, field, places);
+        let sources = parts.iter().zip(places.parts()).map(source).collect::<Result<Vec<_>, _>>()?;
         if sources.iter().all(|source| source.inverted.terms().num_terms() == 0) {
             continue;
         }
@@ -50,15 +49,20 @@ pub fn write(parts: &[Part], places: &Places, segment: &Segment, limits: MergeLi
 }
 
 /// Where a segment's lists are.
-struct Files {
+#[derive(Clone)]
+pub struct Lists {
     postings: CompositeFile,
     positions: CompositeFile,
 }
 
-impl Files {
-    fn open(part: &Part) -> Result<Files, TantivyError> {
-        let open = |file| Ok::<_, TantivyError>(CompositeFile::open(&part.reader.open_read(file)?)?);
-        Ok(Files { postings: open(SegmentComponent::Postings)?, positions: open(SegmentComponent::Positions)? })
+impl Lists {
+    /// Those of this segment.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn open(reader: &SegmentReader) -> Result<Lists, TantivyError> {
+        let open = |file| Ok::<_, TantivyError>(CompositeFile::open(&reader.open_read(file)?)?);
+        Ok(Lists { postings: open(SegmentComponent::Postings)?, positions: open(SegmentComponent::Positions)? })
     }
 }
 
@@ -71,15 +75,15 @@ struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    fn open(part: &Part, files: &Files, field: Field, places: &'a OfPart) -> Result<Source<'a>, TantivyError> {
+    fn open(part: &Part, field: Field, places: &'a OfPart) -> Result<Source<'a>, TantivyError> {
         let bytes = |file: &CompositeFile, head| match file.open_read(field) {
             Some(slice) => slice.slice_from(head).read_bytes(),
             None => Ok(OwnedBytes::empty()),
         };
         Ok(Source {
             inverted: part.reader.inverted_index(field)?,
-            postings: bytes(&files.postings, HEAD_BYTES)?,
-            positions: bytes(&files.positions, 0)?,
+            postings: bytes(&part.lists.postings, HEAD_BYTES)?,
+            positions: bytes(&part.lists.positions, 0)?,
             places,
         })
     }

@@ -32,7 +32,7 @@ fn built(made: &[Made]) -> Segment {
 fn hot(made: &[Made]) -> Vec<Part> {
     let mut hot = Hot::new(Seq(made[0].0), Seq::ZERO).unwrap();
     entries(made).iter().for_each(|entry| hot.add(entry).unwrap());
-    hot.freeze().unwrap().pieces.iter().map(|piece| Part::whole(piece.reader.clone()).unwrap()).collect()
+    hot.freeze().unwrap().parts
 }
 
 fn merged(parts: Vec<Part>, limits: MergeLimits) -> Segment {
