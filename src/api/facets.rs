@@ -12,7 +12,7 @@ use super::{App, ENGINES, EngineChoice, ask, json, own};
 use crate::index::{Engine, FacetValue, Within};
 use crate::query::{FacetField, Query};
 use crate::store::Answers;
-use crate::wire::{self, FacetAnswer, Histogram, Step};
+use crate::wire::{self, FacetAnswer, Histogram, HistogramError, Step};
 
 /// Values of one facet, at most.
 const TOP_MAX: usize = 10_000;
@@ -46,7 +46,20 @@ pub async fn facets(app: App, uri: Uri) -> Result<Response, ApiError> {
                 Some(find) => {
                     let mut named = names.name_found(facet.field, &all, find, |_| None, within)?;
                     let found: HashSet<&FacetValue> = named.iter().map(|value| &value.value).collect();
-                    all.retain(|(value, _)| found.contains(value));
+                    match facet.field {
+                        // A category counts all of its own: that is what choosing it gives.
+                        FacetField::Action => {
+                            let category =
+                                |value: &FacetValue| answers.catalogue.category_of(&value.value).into_owned();
+                            let found: HashSet<String> = found.into_iter().map(category).collect();
+                            all.retain(|(value, _)| found.contains(&category(value)));
+                        }
+                        FacetField::Actor
+                        | FacetField::TargetType
+                        | FacetField::Tenant
+                        | FacetField::Outcome
+                        | FacetField::Source => all.retain(|(value, _)| found.contains(value)),
+                    }
                     named.truncate(top.unwrap_or(default));
                     named
                 }
@@ -93,7 +106,11 @@ fn histogram(
         return Ok(Histogram { step: "auto", edges: vec![0], counts: vec![] });
     };
     let (first, last) = (from.unwrap_or(oldest), to.map_or(newest, |to| to - 1));
-    let mut histogram = Histogram::over(step, tz, first, last)?;
+    let mut histogram = match Histogram::over(step, tz, first, last) {
+        // Who asks from the year 1500 on, and leaves the step to us, sees where there is something.
+        Err(HistogramError::TooManyBuckets) if step == Step::Auto => Histogram::over(step, tz, oldest, newest)?,
+        histogram => histogram?,
+    };
     histogram.counts = answers.engine.histogram(query, within, &histogram.edges)?;
     Ok(histogram)
 }

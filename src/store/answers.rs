@@ -331,8 +331,8 @@ pub fn by_category<'a>(
     for action in named {
         let name = action.value.value.as_str();
         let is_ambiguous = (bare.contains(name) && is_name(name)) || name.ends_with(['.', ':']);
-        // Wildcards in a name are only themselves between quotes.
-        let is_plain = action.choice == action.spelling && !is_ambiguous;
+        // Wildcards in a name are only themselves between quotes, and so are quotes.
+        let is_plain = action.choice == action.spelling && !is_ambiguous && !name.starts_with('"');
         let choice = if is_plain { action.spelling.clone() } else { format!("\"{}\"", action.choice) };
         if let Some(category) = categories.get_mut(&catalogue.category_of(name)) {
             category.actions.push((choice, action));

@@ -75,6 +75,20 @@ pub fn query_tokens(word: &str) -> Vec<String> {
     parts
 }
 
+/// Whether a word is of a script without spaces, in which each character is a part by itself whatever follows it: Chinese or Thai,
+/// but not Katakana, whose runs stay whole. Then whatever begins with the word has its parts as well.
+pub fn is_unspaced(word: &str) -> bool {
+    let folded = fold(word);
+    let mut parts_bytes = 0;
+    for part in query_tokens(word) {
+        parts_bytes += part.len();
+        if part.is_ascii() || part.repeat(2).split_word_bounds().count() != 2 {
+            return false;
+        }
+    }
+    parts_bytes == folded.len() && !folded.is_empty()
+}
+
 /// Runs of `text`, each with its first byte there, and whether a `+` stood directly before.
 fn each_run(text: &str, each: &mut dyn FnMut(usize, &str, bool)) {
     let bytes = text.as_bytes();
@@ -252,6 +266,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn scripts_without_spaces_are_told_from_others() {
+        let unspaced = ["東", "東京都", "停止しました", "สวัสดี", "สวัส"];
+        let others = ["", "-", "マヤ", "しマ", "서울", "नम", "東京2", "東京tower", "東-京", "東 京", "a", "ab", "café"];
+        assert!(unspaced.iter().all(|word| is_unspaced(word)));
+        assert_eq!(others.iter().find(|word| is_unspaced(word)), None);
+    }
 
     fn shown(value: &str) -> String {
         let mut shown = Vec::new();

@@ -1,6 +1,8 @@
 //! The time axis: which steps a histogram may have, and where its buckets begin in a time zone.
 
-use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, Duration, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Timelike, Utc,
+};
 use chrono_tz::Tz;
 
 use super::{array, put};
@@ -10,6 +12,7 @@ use crate::clock::rfc3339_ms;
 pub const BUCKETS_MAX: usize = 400;
 /// `auto` chooses the smallest step that gives no more buckets than this.
 const BUCKETS_AUTO: i64 = 100;
+const DAY_MS: i64 = 86_400_000;
 
 /// The width of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,21 +87,14 @@ impl Histogram {
                 _ => *candidate == step,
             })
             .unwrap_or(&STEPS[12]);
-        let mut edges = vec![];
-        let mut start = floor(step, local(tz, first_ms));
-        loop {
-            let edge = instant(tz, start);
-            // A clock that goes back may give two local times one instant.
-            if edges.last().is_none_or(|last| *last < edge) {
-                edges.push(edge);
-            }
-            if edge > last_ms {
-                break;
-            }
+        let mut edge = beginning(step, tz, first_ms);
+        let mut edges = vec![edge];
+        while edge <= last_ms {
             if edges.len() > BUCKETS_MAX {
                 return Err(HistogramError::TooManyBuckets);
             }
-            start = next(step, start);
+            edge = following(step, tz, edge);
+            edges.push(edge);
         }
         let counts = vec![0; edges.len() - 1];
         Ok(Histogram { step: word, edges, counts })
@@ -122,11 +118,52 @@ fn local(tz: Tz, ms: i64) -> NaiveDateTime {
     utc.with_timezone(&tz).naive_local()
 }
 
-fn instant(tz: Tz, local: NaiveDateTime) -> i64 {
-    // A local time that the clock skips stands for the first one behind the gap.
-    let found = (0..=24)
-        .find_map(|half_hours| tz.from_local_datetime(&(local + Duration::minutes(30 * half_hours))).earliest());
-    found.map_or_else(|| local.and_utc().timestamp_millis(), |time| time.timestamp_millis())
+/// Where the bucket begins that this instant is in.
+fn beginning(step: Step, tz: Tz, ms: i64) -> i64 {
+    let (first, again) = instants(tz, floor(step, local(tz, ms)));
+    // An hour that is repeated has its minutes twice; a day has one beginning.
+    again.filter(|again| matches!(step, Step::Minutes(_)) && *again <= ms).unwrap_or(first)
+}
+
+/// Where the next one begins.
+fn following(step: Step, tz: Tz, edge: i64) -> i64 {
+    let now = local(tz, edge);
+    let wanted = next(step, floor(step, now));
+    if let Step::Minutes(_) = step {
+        // The clock may go back meanwhile, or forward: where it then shows a beginning there is one.
+        let by_then = edge + (wanted - now).num_milliseconds();
+        let shown = local(tz, by_then);
+        if floor(step, shown) == shown {
+            return by_then;
+        }
+    }
+    let (first, again) = instants(tz, wanted);
+    // Time goes on, whatever a clock shows.
+    [Some(first), again].into_iter().flatten().find(|then| *then > edge).unwrap_or(edge + DAY_MS)
+}
+
+/// When a local time is, and when it is again if the clock goes back over it.
+fn instants(tz: Tz, wanted: NaiveDateTime) -> (i64, Option<i64>) {
+    match tz.from_local_datetime(&wanted) {
+        MappedLocalTime::Single(time) => (time.timestamp_millis(), None),
+        MappedLocalTime::Ambiguous(time, again) => (time.timestamp_millis(), Some(again.timestamp_millis())),
+        MappedLocalTime::None => (behind_gap(tz, wanted), None),
+    }
+}
+
+/// A local time that the clock skips stands for the first one behind the gap: of an hour, or of a day (Samoa, 2011-12-30).
+fn behind_gap(tz: Tz, wanted: NaiveDateTime) -> i64 {
+    let as_utc = wanted.and_utc().timestamp_millis();
+    // No zone is further away from UTC, before the gap or behind it.
+    let (mut before, mut behind) = (as_utc - 2 * DAY_MS, as_utc + 2 * DAY_MS);
+    while behind - before > 1 {
+        let middle = before + (behind - before) / 2;
+        match local(tz, middle) < wanted {
+            true => before = middle,
+            false => behind = middle,
+        }
+    }
+    behind
 }
 
 fn floor(step: Step, time: NaiveDateTime) -> NaiveDateTime {
@@ -156,6 +193,8 @@ fn next(step: Step, time: NaiveDateTime) -> NaiveDateTime {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn ms(text: &str) -> i64 {
@@ -191,6 +230,60 @@ mod tests {
             ms("2026-03-29T12:00:00Z"),
         );
         assert_eq!(beirut.unwrap().counts.len(), 2);
+    }
+
+    fn steps(step: Step, tz: Tz, from: &str, to: &str) -> Vec<String> {
+        Histogram::over(step, tz, ms(from), ms(to)).unwrap().edges.into_iter().map(rfc3339_ms).collect()
+    }
+
+    #[test]
+    fn an_hour_that_the_clock_repeats_has_its_buckets_twice() {
+        // Europe/Berlin went back from 03:00 to 02:00 on 2024-10-27, at 01:00 UTC.
+        let tz = chrono_tz::Europe::Berlin;
+        let hours = steps(Step::Minutes(60), tz, "2024-10-26T23:30:00Z", "2024-10-27T02:30:00Z");
+        let expected = ["2024-10-26T23", "2024-10-27T00", "2024-10-27T01", "2024-10-27T02", "2024-10-27T03"];
+        assert_eq!(hours, expected.map(|hour| format!("{hour}:00:00.000Z")));
+        for minutes in [1, 5, 10, 30] {
+            // It begins in the second pass, or in the first, or before.
+            for from in ["2024-10-27T01:20:00Z", "2024-10-27T00:20:00Z", "2024-10-26T23:20:00Z"] {
+                let to = ms(from) + 5_400_000;
+                let edges = Histogram::over(Step::Minutes(minutes), tz, ms(from), to).unwrap().edges;
+                assert!(edges[0] <= ms(from) && ms(from) < edges[1], "{minutes} from {from}");
+                assert!(edges[edges.len() - 2] <= to && to < edges[edges.len() - 1], "{minutes} from {from}");
+                assert!(edges.windows(2).all(|edge| edge[1] - edge[0] == 60_000 * minutes), "{minutes} from {from}");
+            }
+        }
+        // A day is one bucket, of 25 hours.
+        let days = steps(Step::Days(1), tz, "2024-10-27T00:30:00Z", "2024-10-27T01:30:00Z");
+        assert_eq!(days, ["2024-10-26T22:00:00.000Z", "2024-10-27T23:00:00.000Z"]);
+    }
+
+    #[test]
+    fn a_day_that_a_zone_skips_has_no_bucket() {
+        // Samoa had no 2011-12-30.
+        let tz = chrono_tz::Pacific::Apia;
+        let edges = steps(Step::Days(1), tz, "2011-12-29T12:00:00Z", "2011-12-30T12:00:00Z");
+        let expected = ["2011-12-29", "2011-12-30", "2011-12-31"].map(|day| format!("{day}T10:00:00.000Z"));
+        assert_eq!(edges, expected);
+        let half_days = steps(Step::Minutes(720), tz, "2011-12-29T12:00:00Z", "2011-12-30T12:00:00Z");
+        let expected = ["29T10", "29T22", "30T10", "30T22"].map(|hour| format!("2011-12-{hour}:00:00.000Z"));
+        assert_eq!(half_days, expected);
+    }
+
+    proptest! {
+        #[test]
+        fn buckets_of_any_zone_lie_behind_one_another_and_hold_the_range(
+            zone in prop::sample::select(chrono_tz::TZ_VARIANTS.to_vec()),
+            (_, step, ms) in prop::sample::select(STEPS.to_vec()),
+            from in -4_000_000_000_000..4_000_000_000_000_i64,
+            steps in 0.0..300.0,
+        ) {
+            let to = from + (ms as f64 * steps) as i64;
+            let edges = Histogram::over(step, zone, from, to).unwrap().edges;
+            prop_assert!(edges.is_sorted_by(|edge, next| edge < next), "{edges:?}");
+            prop_assert!(edges[0] <= from && from < edges[1], "{edges:?}");
+            prop_assert!(edges[edges.len() - 2] <= to && to < edges[edges.len() - 1], "{edges:?}");
+        }
     }
 
     #[test]

@@ -111,6 +111,26 @@ fn a_facet_value_chooses_what_was_counted_also_where_slashes_and_stars_are_part_
     }
 }
 
+/// Also where only some of a category were asked for, and for names that look like something else.
+#[test]
+fn what_stands_beside_a_node_of_a_found_tree_is_its_total() {
+    let world = World::start();
+    let actions = ["login", "login", "bucket_listed", "bucket.made", "bucket.emptied", "contact.viewed", "\"bucket\""];
+    let lines = actions.map(|action| serde_json::json!({"actor": "system", "action": action}).to_string());
+    world.load(lines.iter().map(String::as_str));
+    let tree = &world.facets("action", &[("find", "bucket")])["facets"]["action"]["tree"];
+    let mut nodes = 0;
+    for category in tree.as_array().expect("categories") {
+        for node in std::iter::once(category).chain(category["actions"].as_array().expect("actions")) {
+            let chosen = world.get_json("/v1/events", &[("action", node["value"].as_str().expect("a value"))]);
+            assert_eq!(chosen["total"], node["count"], "{node}");
+            nodes += 1;
+        }
+    }
+    // `bucket` with two, and `other` with two of its four.
+    assert_eq!((nodes, tree[0]["count"].as_u64(), tree[0]["others"].as_u64()), (6, Some(4), Some(2)), "{tree}");
+}
+
 /// Goes through the tree whatever the names of its levels: what has a count and nothing below is an action.
 fn leaves(tree: &Value, found: &mut Vec<(String, u64)>) {
     match tree {

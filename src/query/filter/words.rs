@@ -11,7 +11,7 @@ use levenshtein_automata::{DFA, Distance, LevenshteinAutomatonBuilder, SINK_STAT
 
 use super::{EachMatch, Filter, Match};
 use crate::query::error::{ParseError, code};
-use crate::query::lex::{Raw, Shape, is, text_of};
+use crate::query::lex::{Char, Raw, Shape, is, text_of};
 use crate::query::limits::PHRASE_TOKENS_MAX;
 use crate::query::parse::Reading;
 use crate::query::pattern::{RegexPattern, WildPattern};
@@ -73,7 +73,10 @@ impl Words {
                 Words::Phrase { tokens: tokens(&text, raw)?, text: text::fold(&text).into_owned() }
             }
             Shape::Regex => Words::Regex(RegexPattern::read(raw, reading)?),
-            Shape::Bare | Shape::Bracket if raw.has_wildcard() => Words::Wildcard(WildPattern::read(raw, reading)?),
+            Shape::Bare | Shape::Bracket if raw.has_wildcard() => match unspaced(raw) {
+                Some(text) => Words::Word { tokens: tokens(&text, raw)?, text: text::fold(&text).into_owned() },
+                None => Words::Wildcard(WildPattern::read(raw, reading)?),
+            },
             Shape::Bare | Shape::Bracket => match fuzzy(raw)? {
                 Some((word, distance)) => Words::Fuzzy(Fuzzy::read(&word, distance, reading)?),
                 None => {
@@ -100,6 +103,18 @@ impl Words {
             Words::Regex(pattern) => each_like(&|token| pattern.is_match(token)),
         }
     }
+}
+
+/// What stands between stars, if it is of a script in which each character is a token: there no token begins like several of them, and
+/// the characters themselves are what `東京*` is meant to find.
+fn unspaced(raw: &Raw) -> Option<String> {
+    let is_star = |char: &Char| is(char, '*');
+    let from = raw.chars.iter().position(|char| !is_star(char))?;
+    let to = raw.chars.iter().rposition(|char| !is_star(char))?;
+    let inner = &raw.chars[from..=to];
+    let has_wildcard = inner.iter().any(|char| is(char, '*') || is(char, '?'));
+    let text = text_of(inner);
+    (!has_wildcard && inner.len() > 1 && text::is_unspaced(&text)).then_some(text)
 }
 
 fn tokens(text: &str, raw: &Raw) -> Result<Vec<String>, ParseError> {
