@@ -18,10 +18,9 @@ fn main() {
     println!("bytes per byte of JSON             log  index   tree   together  target   keyring");
     match real_events() {
         Some(lines) => {
-            let events = lines.lines().count();
+            let events = lines.lines().count().to_string();
             // One segment for all of them: with the event that `measure` sends behind them it is finished.
-            let settings = [("ANNALS_SEGMENT_EVENTS", events.to_string())];
-            let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+            let settings = [("ANNALS_SEGMENT_EVENTS", events.as_str())];
             measure(&format!("{events} real ones"), &settings, in_batches(&lines).into_iter());
         }
         None => println!("NOT MEASURED: the real events are not there"),

@@ -139,7 +139,7 @@ fn following(step: Step, tz: Tz, edge: i64) -> i64 {
     }
     let (first, again) = instants(tz, wanted);
     // Time goes on, whatever a clock shows.
-    [Some(first), again].into_iter().flatten().find(|then| *then > edge).unwrap_or(edge + DAY_MS)
+    std::iter::once(first).chain(again).find(|then| *then > edge).unwrap_or(edge + DAY_MS)
 }
 
 /// When a local time is, and when it is again if the clock goes back over it.

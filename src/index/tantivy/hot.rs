@@ -128,11 +128,11 @@ impl Hot {
     fn open_parts(&mut self) -> Result<Vec<Part>, EngineError> {
         let mut tries = 0;
         loop {
-            self.reload()?;
             let parts = self.pieces.values().map(|piece| Part::whole(piece.reader.clone())).collect();
             match parts {
                 Err(TantivyError::OpenReadError(OpenReadError::FileDoesNotExist(_))) if tries < OPENED_AGAIN_MAX => {
                     tries += 1;
+                    self.reload()?;
                 }
                 parts => return Ok(parts?),
             }

@@ -74,15 +74,12 @@ impl Words {
             }
             Shape::Regex => Words::Regex(RegexPattern::read(raw, reading)?),
             Shape::Bare | Shape::Bracket if raw.has_wildcard() => match unspaced(raw) {
-                Some(text) => Words::Word { tokens: tokens(&text, raw)?, text: text::fold(&text).into_owned() },
+                Some(text) => word(&text, raw)?,
                 None => Words::Wildcard(WildPattern::read(raw, reading)?),
             },
             Shape::Bare | Shape::Bracket => match fuzzy(raw)? {
                 Some((word, distance)) => Words::Fuzzy(Fuzzy::read(&word, distance, reading)?),
-                None => {
-                    let text = raw.text();
-                    Words::Word { tokens: tokens(&text, raw)?, text: text::fold(&text).into_owned() }
-                }
+                None => word(&raw.text(), raw)?,
             },
         };
         Ok(Filter::Words(words))
@@ -115,6 +112,10 @@ fn unspaced(raw: &Raw) -> Option<String> {
     let has_wildcard = inner.iter().any(|char| is(char, '*') || is(char, '?'));
     let text = text_of(inner);
     (!has_wildcard && inner.len() > 1 && text::is_unspaced(&text)).then_some(text)
+}
+
+fn word(text: &str, raw: &Raw) -> Result<Words, ParseError> {
+    Ok(Words::Word { tokens: tokens(text, raw)?, text: text::fold(text).into_owned() })
 }
 
 fn tokens(text: &str, raw: &Raw) -> Result<Vec<String>, ParseError> {
