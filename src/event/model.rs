@@ -166,11 +166,11 @@ impl Event {
     }
 }
 
-/// What an action is about: the part before the first `.` or `:`; `other` for an action without either.
+/// What an action is about: the part before the first `.` or `:`; `other` if there is none, or nothing before it.
 pub fn noun(action: &str) -> &str {
     match action.find(['.', ':']) {
-        Some(end) => &action[..end],
-        None => "other",
+        Some(end) if end > 0 => &action[..end],
+        _ => "other",
     }
 }
 
@@ -231,7 +231,8 @@ mod tests {
             ("iam:CreateUser", "iam"),
             ("s3:Get.Object", "s3"),
             ("ConsoleLogin", "other"),
-            (".odd", ""),
+            (".odd", "other"),
+            (":", "other"),
         ] {
             assert_eq!(noun(action), expected, "{action}");
         }

@@ -736,6 +736,9 @@ const DAMAGES: &[Damage] = &[
     Damage::Flipped("summary.json", 50),
     Damage::Flipped("summary.json", 350),
     Damage::Flipped("summary.json", 800),
+    Damage::Truncated("terms.filter", 0),
+    Damage::Truncated("terms.filter", 900),
+    Damage::Deleted("terms.filter"),
     Damage::Deleted("ids"),
     Damage::Deleted("summary.json"),
     Damage::Deleted("meta.json"),
@@ -757,7 +760,7 @@ impl Damage {
             Damage::OtherSchema => {
                 let path = file("summary.json").unwrap();
                 let text = fs::read_to_string(&path).unwrap();
-                let other = text.replace("\"schema_version\": 2", "\"schema_version\": 999");
+                let other = text.replace("\"schema_version\": 3", "\"schema_version\": 999");
                 assert_ne!(text, other);
                 fs::write(path, other).unwrap();
             }

@@ -115,20 +115,33 @@ fn a_facet_value_chooses_what_was_counted_also_where_slashes_and_stars_are_part_
 #[test]
 fn what_stands_beside_a_node_of_a_found_tree_is_its_total() {
     let world = World::start();
-    let actions = ["login", "login", "bucket_listed", "bucket.made", "bucket.emptied", "contact.viewed", "\"bucket\""];
+    let actions = [
+        "login",
+        "login",
+        "bucket_listed",
+        "bucket.made",
+        "bucket.emptied",
+        "contact.viewed",
+        "\"bucket\"",
+        ".odd",
+        ":odd.2",
+    ];
     let lines = actions.map(|action| serde_json::json!({"actor": "system", "action": action}).to_string());
     world.load(lines.iter().map(String::as_str));
-    let tree = &world.facets("action", &[("find", "bucket")])["facets"]["action"]["tree"];
-    let mut nodes = 0;
-    for category in tree.as_array().expect("categories") {
-        for node in std::iter::once(category).chain(category["actions"].as_array().expect("actions")) {
-            let chosen = world.get_json("/v1/events", &[("action", node["value"].as_str().expect("a value"))]);
-            assert_eq!(chosen["total"], node["count"], "{node}");
-            nodes += 1;
+    // `other` with two of its six and `bucket` with two; then all of `other`, `bucket`, and `contact` with one.
+    for (parameters, expected) in [(&[("find", "bucket")][..], (6, 4)), (&[], (11, 0))] {
+        let tree = &world.facets("action", parameters)["facets"]["action"]["tree"];
+        let mut nodes = 0;
+        for category in tree.as_array().expect("categories") {
+            for node in std::iter::once(category).chain(category["actions"].as_array().expect("actions")) {
+                let chosen = world.get_json("/v1/events", &[("action", node["value"].as_str().expect("a value"))]);
+                assert_eq!(chosen["total"], node["count"], "{node}");
+                nodes += 1;
+            }
         }
+        assert_eq!((&tree[0]["value"], &tree[0]["count"]), (&"other".into(), &6.into()), "{tree}");
+        assert_eq!((nodes, tree[0]["others"].as_u64()), (expected.0, Some(expected.1)), "{tree}");
     }
-    // `bucket` with two, and `other` with two of its four.
-    assert_eq!((nodes, tree[0]["count"].as_u64(), tree[0]["others"].as_u64()), (6, Some(4), Some(2)), "{tree}");
 }
 
 /// Goes through the tree whatever the names of its levels: what has a count and nothing below is an action.

@@ -15,6 +15,7 @@ use ::tantivy::schema::{Facet, Field, FieldEntry, IndexRecordOption, Schema};
 use ::tantivy::{DocId, TantivyError};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use crate::index::tantivy::term_filter::FilterWriter;
 use crate::text;
 
 /// Between the last word of a value and the first of the next, so that no phrase reaches across.
@@ -206,17 +207,20 @@ impl<S: BuildHasher> Inverted<S> {
         let dealt: Vec<Dealt> = self.buckets.into_iter().map(|bucket| bucket.deal(places)).collect();
         let terms = in_order(&dealt);
         let mut serializer = InvertedIndexSerializer::open(segment)?;
+        let mut filters = FilterWriter::create(segment)?;
         let mut positions = Vec::new();
         for terms in terms.chunk_by(|a, b| a.field() == b.field()) {
             let field = terms[0].field();
             let OfField { occurrences, has_positions, .. } = self.fields[field.field_id() as usize];
             let mut into = serializer.new_field(field, occurrences, None)?;
+            filters.begin_field(terms.len());
             for terms in terms.chunks(ASKED_FOR) {
                 // They lie anywhere. Asked for together, they come together.
                 let asked = terms.iter().fold(0, |asked, term| asked ^ u32::from(term.key[0]) ^ term.postings[0].doc);
                 std::hint::black_box(asked);
                 for Term { key, postings, .. } in terms {
                     let bytes = &key[FIELD_BYTES..];
+                    filters.add(bytes);
                     match has_positions {
                         true => write_positions(&mut into, bytes, postings, &mut positions)?,
                         false => write_documents(&mut into, bytes, postings)?,
@@ -224,8 +228,10 @@ impl<S: BuildHasher> Inverted<S> {
                 }
             }
             into.close()?;
+            filters.end_field(field)?;
         }
         serializer.close()?;
+        filters.close()?;
         Ok(())
     }
 }

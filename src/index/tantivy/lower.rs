@@ -16,6 +16,7 @@ use crate::event::noun;
 use crate::index::tantivy::docset::{Excluded, SeqRange, TimeRange};
 use crate::index::tantivy::erased::{BySegment, IsErased};
 use crate::index::tantivy::schema::{IndexSchema, value_fields};
+use crate::index::tantivy::term_filter::{FiltersBySegment, IfThere};
 use crate::index::tantivy::term_scan::{TermScan, Watch};
 use crate::index::tantivy::terms;
 use crate::index::{EngineError, Patience};
@@ -36,9 +37,10 @@ pub fn lower(
     received_at: &ReceivedAt<'_>,
     patience: &Arc<Patience>,
     sealed: Option<BySegment>,
+    filters: &FiltersBySegment,
 ) -> Result<Box<dyn Query>, EngineError> {
     let sealed = sealed.as_ref();
-    Lower { schema, received_at, patience, sealed, is_hidden: false, filter: "".into() }.node(node)
+    Lower { schema, received_at, patience, sealed, filters, is_hidden: false, filter: "".into() }.node(node)
 }
 
 /// What is said in the place of a filter that the caller did not write.
@@ -50,6 +52,8 @@ struct Lower<'a> {
     patience: &'a Arc<Patience>,
     /// What is sealed is asked over too, but for what is erased.
     sealed: Option<&'a BySegment>,
+    /// Which segments lack which terms.
+    filters: &'a FiltersBySegment,
     /// Inside a restriction.
     is_hidden: bool,
     /// The filter that is being lowered, as one would write it, if it runs over a dictionary.
@@ -97,6 +101,19 @@ impl Lower<'_> {
         let written = if self.is_hidden { HIDDEN.to_owned() } else { filter.to_string() };
         self.patience.suspect(&written);
         Lower { filter: written.into(), ..*self }.lowered(filter)
+    }
+
+    fn term(&self, field: Field, value: &str) -> Box<dyn Query> {
+        self.with(Term::from_field_text(field, value))
+    }
+
+    fn facet<'a>(&self, field: Field, path: impl IntoIterator<Item = &'a str>) -> Box<dyn Query> {
+        self.with(Term::from_facet(field, &Facet::from_path(path)))
+    }
+
+    fn with(&self, term: Term) -> Box<dyn Query> {
+        let query = TermQuery::new(term.clone(), IndexRecordOption::Basic);
+        Box::new(IfThere::new(query, [&term], self.filters))
     }
 
     fn watch(&self) -> Watch {
@@ -157,7 +174,7 @@ impl Lower<'_> {
                 }
                 // The facet of no name is the root, which every entry with a target type has.
                 (Pattern::Exact(kind), None) if kind.is_empty() => Box::new(EmptyQuery),
-                (Pattern::Exact(kind), None) => facet(fields.target_type, [kind.as_str()]),
+                (Pattern::Exact(kind), None) => self.facet(fields.target_type, [kind.as_str()]),
                 (Pattern::Wildcard(_) | Pattern::Regex(_), None) => Box::new(EmptyQuery),
             }),
             Filter::Time(range) => Ok(Box::new(TimeRange { from_ms: range.from_ms, to_ms: range.to_ms })),
@@ -172,7 +189,7 @@ impl Lower<'_> {
             Filter::Ip(Ip::Network(network)) => self.over(fields.ip, |field| Ok(ip_network(field, network))),
             Filter::Change(change) => self.over(fields.change, |field| self.change(field, change)),
             Filter::Detail(detail) => self.over(fields.detail, |field| self.detail(field, detail)),
-            Filter::Has(has) => self.over(fields.has, |field| Ok(term(field, has.0.as_str()))),
+            Filter::Has(has) => self.over(fields.has, |field| Ok(self.term(field, has.0.as_str()))),
         }
     }
 
@@ -180,9 +197,10 @@ impl Lower<'_> {
         match words {
             Words::Word { tokens, .. } | Words::Phrase { tokens, .. } => Ok(match tokens.as_slice() {
                 [] => Box::new(EmptyQuery),
-                [token] => term(field, token),
+                [token] => self.term(field, token),
                 tokens => {
-                    Box::new(PhraseQuery::new(tokens.iter().map(|token| Term::from_field_text(field, token)).collect()))
+                    let terms: Vec<Term> = tokens.iter().map(|token| Term::from_field_text(field, token)).collect();
+                    Box::new(IfThere::new(PhraseQuery::new(terms.clone()), &terms, self.filters))
                 }
             }),
             Words::Wildcard(pattern) => Ok(self.accepted(field, pattern.automaton())),
@@ -196,7 +214,7 @@ impl Lower<'_> {
 
     fn pattern(&self, field: Field, pattern: &Pattern) -> Lowered {
         Ok(match (pattern, pattern.automaton()) {
-            (Pattern::Exact(value), _) => term(field, value),
+            (Pattern::Exact(value), _) => self.term(field, value),
             (_, Some(automaton)) => self.accepted(field, automaton),
             (Pattern::Wildcard(_) | Pattern::Regex(_), None) => Box::new(EmptyQuery),
         })
@@ -209,7 +227,7 @@ impl Lower<'_> {
             return Ok(by_id);
         };
         let by_type = match id {
-            Pattern::Exact(id) => facet(fields.actor, [kind.as_str(), id.as_str()]),
+            Pattern::Exact(id) => self.facet(fields.actor, [kind.as_str(), id.as_str()]),
             Pattern::Wildcard(_) | Pattern::Regex(_) => {
                 self.regex(fields.actor, &format!("{}\0{}", escape(kind), source(id)))?
             }
@@ -219,8 +237,8 @@ impl Lower<'_> {
 
     fn action(&self, action: &Action) -> Lowered {
         let field = self.schema.fields.action;
-        let of_noun = |noun: &str| facet(field, [noun]);
-        let whole = |action: &str| facet(field, [noun(action), action]);
+        let of_noun = |noun: &str| self.facet(field, [noun]);
+        let whole = |action: &str| self.facet(field, [noun(action), action]);
         Ok(match action {
             Action::Category { nouns, .. } => any_of(nouns.iter().map(|noun| of_noun(noun)).collect()),
             Action::Noun(noun) | Action::NounOnly(noun) => of_noun(noun),
@@ -245,7 +263,7 @@ impl Lower<'_> {
             (None, Some(after)) => terms::change_after(&changed, &part(after)),
             (Some(before), Some(after)) => terms::change_both(&changed, &part(before), &part(after)),
         };
-        if is_exact { Ok(term(field, &wanted)) } else { self.regex(field, &wanted) }
+        if is_exact { Ok(self.term(field, &wanted)) } else { self.regex(field, &wanted) }
     }
 
     fn detail(&self, field: Field, detail: &Detail) -> Lowered {
@@ -260,8 +278,8 @@ impl Lower<'_> {
                     .into(),
             )),
             Condition::Is { pattern: Pattern::Exact(value), number } => {
-                let as_text = term(field, &terms::detail_text(path, value));
-                let as_number = number.as_ref().map(|key| term(field, &terms::detail_number(path, key)));
+                let as_text = self.term(field, &terms::detail_text(path, value));
+                let as_number = number.as_ref().map(|key| self.term(field, &terms::detail_number(path, key)));
                 Ok(any_of(std::iter::once(as_text).chain(as_number).collect()))
             }
             Condition::Is { pattern, number: _ } => {
@@ -283,14 +301,6 @@ impl Lower<'_> {
         let behind = format!("{prefix}g");
         Box::new(TermScan::between(field, bound(&range.from, &prefix), bound(&range.to, &behind), self.watch()))
     }
-}
-
-fn term(field: Field, value: &str) -> Box<dyn Query> {
-    Box::new(TermQuery::new(Term::from_field_text(field, value), IndexRecordOption::Basic))
-}
-
-fn facet<'a>(field: Field, path: impl IntoIterator<Item = &'a str>) -> Box<dyn Query> {
-    Box::new(TermQuery::new(Term::from_facet(field, &Facet::from_path(path)), IndexRecordOption::Basic))
 }
 
 fn any_of(mut members: Vec<Box<dyn Query>>) -> Box<dyn Query> {

@@ -15,6 +15,7 @@ pub mod schema;
 mod segment;
 pub mod span;
 mod stoppable;
+pub mod term_filter;
 mod term_scan;
 mod terms;
 pub mod view;

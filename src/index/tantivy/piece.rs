@@ -10,6 +10,7 @@ use ::tantivy::{DateTime, DocId, SegmentReader};
 
 use crate::index::tantivy::erased::ErasedDocs;
 use crate::index::tantivy::hits::{SeqBitmaps, SeqBlocks};
+use crate::index::tantivy::term_filter::TermFilters;
 use crate::index::{EngineError, Hit, Order, Patience, Within};
 use crate::seq::Seq;
 
@@ -80,6 +81,8 @@ pub struct Piece {
     pub is_exact: bool,
     /// What of it is erased and still indexed in it.
     pub erased: Option<Arc<ErasedDocs>>,
+    /// Which terms it does not have. A hot index cannot tell.
+    pub filters: Option<Arc<TermFilters>>,
     /// What matches certain queries, by seq.
     pub seq_bitmaps: SeqBitmaps,
     seq_blocks: OnceLock<SeqBlocks>,
@@ -107,7 +110,18 @@ impl Piece {
         let id = next_id();
         let is_exact = docs <= EXACT_CHECK_DOCUMENTS_MAX && columns.is_exactly_ordered();
         let (seq_bitmaps, seq_blocks) = (SeqBitmaps::default(), OnceLock::new());
-        Ok(Some(Piece { id, reader, columns, time_ms, seq, is_exact, erased: None, seq_bitmaps, seq_blocks }))
+        Ok(Some(Piece {
+            id,
+            reader,
+            columns,
+            time_ms,
+            seq,
+            is_exact,
+            erased: None,
+            filters: None,
+            seq_bitmaps,
+            seq_blocks,
+        }))
     }
 
     /// The same in which this does not count any more. What was computed over the other one is not taken for what is so here.
@@ -121,6 +135,7 @@ impl Piece {
             seq: *seq,
             is_exact: *is_exact,
             erased: Some(erased),
+            filters: self.filters.clone(),
             seq_bitmaps: SeqBitmaps::default(),
             seq_blocks: OnceLock::new(),
         }

@@ -27,6 +27,7 @@ use crate::index::tantivy::ids::{self, IdFile};
 use crate::index::tantivy::merge::{self, Part};
 use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::stoppable::Stoppable;
+use crate::index::tantivy::term_filter::TermFilters;
 use crate::index::tantivy::{schema, segment};
 use crate::index::{EngineError, Within};
 use crate::seq::Seq;
@@ -477,6 +478,8 @@ pub fn open(dir: &Path) -> Result<Span, SpanError> {
     }
     let mut piece = Piece::open(segment.clone())?.expect("a span has at least one document");
     piece.is_exact = summary.is_exact;
+    let filters = TermFilters::open(searcher.index().directory()).map_err(|e| unusable(e.to_string()))?;
+    piece.filters = Some(Arc::new(filters));
     Ok(Span { summary, piece: Arc::new(piece), ids, dir: dir.to_owned() })
 }
 
@@ -511,9 +514,9 @@ pub fn damage(
         Ok(index) => index,
         Err(error) => return Ok(Some(error.to_string())),
     };
-    // Names without a dot in front that begin with the segment's id; the others have no checksum and were read above.
-    let is_tantivys = |name: &str| name != SUMMARY && name != IDS && name != "meta.json" && !name.starts_with('.');
-    for (name, bytes) in files.iter().filter(|(name, _)| is_tantivys(name)) {
+    // All that was written through Tantivy's directory ends in a checksum; the others were read above.
+    let has_checksum = |name: &str| name != SUMMARY && name != IDS && name != "meta.json" && !name.starts_with('.');
+    for (name, bytes) in files.iter().filter(|(name, _)| has_checksum(name)) {
         match index.directory().validate_checksum(Path::new(name)) {
             Ok(true) => {}
             Ok(false) => return Ok(Some(format!("{name}: its checksum does not match"))),

@@ -15,6 +15,7 @@ use crate::index::tantivy::hits::{PieceHits, Question};
 use crate::index::tantivy::lower::lower;
 use crate::index::tantivy::piece::Piece;
 use crate::index::tantivy::schema;
+use crate::index::tantivy::term_filter::FiltersBySegment;
 use crate::index::{Counts, Engine, EngineError, FacetValue, Hit, Hits, Order, Patience, Within};
 use crate::query::{FacetField, Query};
 use crate::seq::Seq;
@@ -30,10 +31,16 @@ const PERSONAL: char = '\u{1}';
 pub struct View {
     source: Source,
     pieces: Arc<[Arc<Piece>]>,
+    filters: FiltersBySegment,
     gaps: Arc<[Within]>,
     searchable: Seq,
     patience: Arc<Patience>,
     cache: Arc<CountCache>,
+}
+
+fn filters_of(pieces: &[Arc<Piece>]) -> FiltersBySegment {
+    let filters = |piece: &Arc<Piece>| Some((piece.reader.segment_id(), piece.filters.clone()?));
+    Arc::new(pieces.iter().filter_map(filters).collect())
 }
 
 impl View {
@@ -41,7 +48,8 @@ impl View {
     pub fn new(source: Source, pieces: Vec<Arc<Piece>>, gaps: Vec<Within>, searchable: Seq) -> View {
         let patience = Arc::new(Patience::endless());
         let cache = Arc::new(CountCache::new(CountLimits::default()));
-        View { source, pieces: pieces.into(), gaps: gaps.into(), searchable, patience, cache }
+        let filters = filters_of(&pieces);
+        View { source, pieces: pieces.into(), filters, gaps: gaps.into(), searchable, patience, cache }
     }
 
     /// The same view with what was counted over its pieces before, and room for what will be.
@@ -51,9 +59,9 @@ impl View {
 
     /// The same view for one question whose time is limited.
     pub fn patient(&self, patience: Arc<Patience>) -> View {
-        let View { source, pieces, gaps, searchable, patience: _, cache } = self;
-        let (source, cache) = (source.clone(), cache.clone());
-        View { source, pieces: pieces.clone(), gaps: gaps.clone(), searchable: *searchable, patience, cache }
+        let View { source, pieces, filters, gaps, searchable, patience: _, cache } = self;
+        let (source, cache, filters) = (source.clone(), cache.clone(), filters.clone());
+        View { source, pieces: pieces.clone(), filters, gaps: gaps.clone(), searchable: *searchable, patience, cache }
     }
 
     /// The same view for those who may see what is sealed, or may not.
@@ -81,7 +89,8 @@ impl View {
 
     /// The same view with other pieces over the same entries.
     pub fn with_pieces(&self, pieces: Vec<Arc<Piece>>) -> View {
-        View { pieces: pieces.into(), ..self.patient(self.patience.clone()) }
+        let filters = filters_of(&pieces);
+        View { pieces: pieces.into(), filters, ..self.patient(self.patience.clone()) }
     }
 
     /// Its pieces.
@@ -106,7 +115,7 @@ impl View {
     pub(super) fn weight(&self, query: &Query) -> Result<Arc<dyn Weight>, EngineError> {
         let schema = schema::current();
         let received_at = |ms| self.source.first_received_at(ms, self.searchable);
-        let lowered = lower(&query.root, schema, &received_at, &self.patience, self.sealed())?;
+        let lowered = lower(&query.root, schema, &received_at, &self.patience, self.sealed(), &self.filters)?;
         Ok(Arc::from(lowered.weight(EnableScoring::disabled_from_schema(&schema.schema))?))
     }
 

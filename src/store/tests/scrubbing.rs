@@ -141,7 +141,7 @@ fn a_damaged_span_is_built_again_and_answers_stay_what_they_were() {
     drop(store);
     let index = dir.path().join("index");
     let spans = || fs::read_dir(&index).unwrap().map(|item| item.unwrap().path()).collect::<Vec<_>>();
-    for name in ["idx", "pos", "fast", "ids", "term"] {
+    for name in ["idx", "pos", "fast", "ids", "term", "filter"] {
         forget_if_there(&dir);
         let store = open_scrubbing(&dir, FAST);
         let world = World { dir, store };

@@ -71,7 +71,7 @@ fn ask(
     let query = parse(query, &Env { now_ms: 0, catalogue: Catalogue::builtin() }).unwrap();
     let patience = Arc::new(patience);
     let schema = schema::current();
-    let lowered = lower(&query.root, schema, &|_| Ok(Seq::ZERO), &patience, None)?;
+    let lowered = lower(&query.root, schema, &|_| Ok(Seq::ZERO), &patience, None, &Arc::default())?;
     let weight = lowered.weight(EnableScoring::disabled_from_schema(&schema.schema))?;
     let question = Question::new(&query, query.to_string(), Arc::from(weight), order, after, within, patience);
     PieceHits::open(piece.clone(), Arc::new(question))?.take(limit).collect()

@@ -18,6 +18,7 @@ use ::tantivy::{DocId, DocSet, Segment, SegmentReader, TERMINATED, TantivyError}
 use super::places::{NOWHERE, OfPart, Places};
 use super::{MergeLimits, Part};
 use crate::index::tantivy::inverted::{DOC_FREQ_FOR_RANKING, extend_with_deltas, has_positions};
+use crate::index::tantivy::term_filter::FilterWriter;
 
 /// A list of fewer documents is plain numbers; from here on it is in blocks (Tantivy's `COMPRESSION_BLOCK_SIZE`).
 const BLOCK_DOCS: u32 = 128;
@@ -34,6 +35,7 @@ const NO_BLOCKS: u8 = 0x80;
 /// When a part cannot be read, or what the directory says.
 pub fn write(parts: &[Part], places: &Places, segment: &Segment, limits: MergeLimits) -> Result<(), TantivyError> {
     let mut serializer = InvertedIndexSerializer::open(segment)?;
+    let mut filters = FilterWriter::create(segment)?;
     for (field, entry) in segment.schema().fields().filter(|(_, entry)| entry.is_indexed()) {
         let source = |(part, places)| Source::open(part, field, places);
         let sources = parts.iter().zip(places.parts()).map(source).collect::<Result<Vec<_>, _>>()?;
@@ -42,10 +44,14 @@ pub fn write(parts: &[Part], places: &Places, segment: &Segment, limits: MergeLi
         }
         let occurrences = sources.iter().map(|source| source.inverted.total_num_tokens()).sum();
         let into = serializer.new_field(field, occurrences, None)?;
-        Merge { into, has_positions: has_positions(entry), limits, list: List::default() }.run(&sources)?;
+        // A term of several is counted several times: the filter is the better for it.
+        filters.begin_field(sources.iter().map(|source| source.inverted.terms().num_terms()).sum());
+        let filter = &mut filters;
+        Merge { into, filter, has_positions: has_positions(entry), limits, list: List::default() }.run(&sources)?;
+        filters.end_field(field)?;
     }
     serializer.close()?;
-    Ok(())
+    Ok(filters.close()?)
 }
 
 /// Where a segment's lists are.
@@ -100,6 +106,7 @@ impl<'a> Source<'a> {
 
 struct Merge<'a> {
     into: FieldSerializer<'a>,
+    filter: &'a mut FilterWriter,
     has_positions: bool,
     limits: MergeLimits,
     list: List,
@@ -140,6 +147,7 @@ impl Merge<'_> {
         if !postings.is_sorted_by_key(|posting| posting.doc) {
             postings.sort_unstable_by_key(|posting| posting.doc);
         }
+        self.filter.add(term);
         self.into.new_term(term, DOC_FREQ_FOR_RANKING, self.has_positions)?;
         for posting in postings {
             self.into.write_doc(posting.doc, posting.count, &deltas[posting.deltas()]);
@@ -159,6 +167,7 @@ impl Merge<'_> {
         if cursors.is_empty() {
             return Ok(());
         }
+        self.filter.add(term);
         self.into.new_term(term, DOC_FREQ_FOR_RANKING, self.has_positions)?;
         let List { deltas, absolute, .. } = &mut self.list;
         deltas.clear();
