@@ -50,7 +50,7 @@ fn hash(term: &[u8]) -> u64 {
 
 /// The block of a filter of so many that a term is in.
 fn block_of(hash: u64, blocks: usize) -> usize {
-    ((hash >> 32) * blocks as u64 >> 32) as usize
+    (((hash >> 32) * blocks as u64) >> 32) as usize
 }
 
 /// Its bits there. Multiplied by an odd number, the half that chose the block has no say in the upper bits of these.
