@@ -129,7 +129,7 @@ pub(super) fn finish(members: Vec<Node>) -> Result<Query, ParseError> {
     let query = Query { root: Node::and(members) };
     let depth = query.root.depth();
     if depth > DEPTH_MAX {
-        return Err(too_deep(0));
+        return Err(too_deep(0, format!("expected at most {DEPTH_MAX} levels of AND, OR and NOT")));
     }
     // Escapes and resolved times make the printed form longer; it has to be readable again.
     let printed = query.to_string().len();
@@ -145,13 +145,8 @@ fn too_long(at: usize, bytes: usize, when: &str) -> ParseError {
     )
 }
 
-fn too_deep(at: usize) -> ParseError {
-    ParseError::new(
-        code::QUERY_TOO_DEEP,
-        at,
-        "query nested too deeply",
-        format!("expected at most {DEPTH_MAX} levels of AND, OR and NOT"),
-    )
+fn too_deep(at: usize, expected: String) -> ParseError {
+    ParseError::new(code::QUERY_TOO_DEEP, at, "query nested too deeply", expected)
 }
 
 /// A name before a colon.
@@ -413,7 +408,7 @@ impl Parser<'_> {
     ) -> Result<Node, ParseError> {
         self.open += 1;
         if self.open > NESTING_MAX {
-            return Err(too_deep(at));
+            return Err(too_deep(at, format!("expected at most {NESTING_MAX} parentheses and negations open at once")));
         }
         let node = inner(self);
         self.open -= 1;
@@ -627,6 +622,8 @@ mod tests {
             ("ip:2001:DB8:0:0::1", "ip:2001:db8::1"),
             ("ip:2001:db8::/32", "ip:2001:db8::/32"),
             ("ip:\"AWS Internal\"", "ip:\"aws internal\""),
+            ("ip:\"AWS/Internal\"", "ip:\"aws/internal\""),
+            ("ip:\"10.0.0.7/8\"", "ip:10.0.0.0/8"),
             ("ip:203.0.*", "ip:203.0.*"),
             ("seq:100..200", "seq:100..200"),
             ("seq:[100 TO 200}", "seq:100..199"),
@@ -743,6 +740,8 @@ mod tests {
             ("seq:<0", 4, code::EMPTY_RANGE, "smaller number first"),
             ("seq:x", 4, code::BAD_VALUE, "expected a number"),
             ("ip:10.0.0.0/33", 3, code::BAD_VALUE, "network"),
+            ("ip:\"10.0.0.0/33\"", 3, code::BAD_VALUE, "network"),
+            ("ip:AWS/Internal", 3, code::BAD_VALUE, "network"),
             ("change:=x", 7, code::BAD_VALUE, "nothing here"),
             ("change:role=", 12, code::BAD_VALUE, "nothing here"),
             ("detail.n:>abc", 10, code::BAD_VALUE, "expected a number"),
@@ -804,6 +803,9 @@ mod tests {
         ] {
             assert_eq!(parsed(&text).expect_err(&text).code, expected, "{}", &text[..40]);
         }
+        let told = |text: &str| parsed(text).expect_err(text).to_string();
+        assert!(told(&deep(20)).contains("32 levels"));
+        assert!(told(&"(".repeat(65)).contains("64 parentheses"));
         assert!(parsed(&deep(16)).is_ok());
         assert!(parsed(&many(FILTERS_MAX)).is_ok());
     }

@@ -222,44 +222,45 @@ impl RegexPattern {
         let source: String = written.nfc().collect();
         // Values are folded, so letters match in either case; a dot matches a line break too, because it is the whole
         // value that has to match.
-        let automaton = Compiled::new(format!("(?is){}", with_small_words(&source)), raw.at, reading)?;
+        let automaton = Compiled::new(format!("(?is){}", for_folded(&source)), raw.at, reading)?;
         Ok(RegexPattern { source, automaton })
     }
 }
 
-/// `\w` as a set of a few ranges: beyond ASCII every character counts as part of a word.
+/// With a `\w` that is a set of a few ranges, where beyond ASCII every character counts as part of a word, and with the
+/// two characters that an İ folds to, the only letter that two are made of.
 ///
 /// The exact set has 700 ranges; an automaton with two of them would exceed what can be built.
-fn with_small_words(source: &str) -> String {
-    let mut words = SmallWords(Vec::new());
+fn for_folded(source: &str) -> String {
+    let mut replaced = Replaced(Vec::new());
     if let Ok(ast) = ast::parse::Parser::new().parse(source) {
         // Visiting for the spans alone fails for nothing.
-        let _: Result<(), std::convert::Infallible> = ast::visit(&ast, &mut words);
+        let _: Result<(), std::convert::Infallible> = ast::visit(&ast, &mut replaced);
     }
-    let mut small = String::new();
+    let mut folded = String::new();
     let mut copied = 0;
-    for class in words.0 {
-        let (start, end) = (class.span.start.offset, class.span.end.offset);
-        small.push_str(&source[copied..start]);
-        small.push_str(if class.negated { "[^0-9a-z_\\x{80}-\\x{10FFFF}]" } else { "[0-9a-z_\\x{80}-\\x{10FFFF}]" });
-        copied = end;
+    for (span, by) in replaced.0 {
+        folded.push_str(&source[copied..span.start.offset]);
+        folded.push_str(by);
+        copied = span.end.offset;
     }
-    small.push_str(&source[copied..]);
-    small
+    folded.push_str(&source[copied..]);
+    folded
 }
 
-/// Where a `\w` or `\W` stands, from left to right.
-struct SmallWords(Vec<ast::ClassPerl>);
+/// What is written otherwise, from left to right.
+struct Replaced(Vec<(ast::Span, &'static str)>);
 
-impl SmallWords {
+impl Replaced {
     fn note(&mut self, class: &ast::ClassPerl) {
         if class.kind == ast::ClassPerlKind::Word {
-            self.0.push(class.clone());
+            let by = if class.negated { "[^0-9a-z_\\x{80}-\\x{10FFFF}]" } else { "[0-9a-z_\\x{80}-\\x{10FFFF}]" };
+            self.0.push((class.span, by));
         }
     }
 }
 
-impl ast::Visitor for &mut SmallWords {
+impl ast::Visitor for &mut Replaced {
     type Output = ();
     type Err = std::convert::Infallible;
 
@@ -268,8 +269,10 @@ impl ast::Visitor for &mut SmallWords {
     }
 
     fn visit_pre(&mut self, ast: &Ast) -> Result<(), Self::Err> {
-        if let Ast::ClassPerl(class) = ast {
-            self.note(class);
+        match ast {
+            Ast::ClassPerl(class) => self.note(class),
+            Ast::Literal(literal) if literal.c == 'İ' => self.0.push((literal.span, "(?:i\u{307})")),
+            _ => {}
         }
         Ok(())
     }
@@ -527,6 +530,8 @@ mod tests {
             ("/\\d{3}/", "123", true),
             ("/e\u{301}t\u{e9}/", "été", true),
             ("/a\\/b/", "a/b", true),
+            ("/(İ|e)+zmir İ.*/", "i\u{307}zmir i\u{307}l", true),
+            ("/I\u{307}/", "i", false),
             ("/a\\\\b/", "a\\b", true),
         ] {
             let pattern = pattern(written);

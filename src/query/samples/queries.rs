@@ -228,7 +228,9 @@ fn ip(dice: &mut Dice, entry: &Entry) -> String {
         return dice.text_of(&["ip:0.0.0.0/0", "ip:::/0", "ip:*", "ip:203.0.113.0/24"]).to_string();
     };
     let Some(address) = values::ip_address(&entry.event) else {
-        return format!("ip:{}", pattern(dice, if sent.contains('/') { "x" } else { sent }));
+        // With a slash it is read as a network unless it is quoted.
+        let value = if sent.contains('/') { quoted(&other_case(dice, sent)) } else { pattern(dice, sent) };
+        return format!("ip:{value}");
     };
     match (dice.below(4), address.to_ipv4_mapped()) {
         (0, _) => format!("ip:{}", wildcard(dice, sent)),
