@@ -228,7 +228,7 @@ impl RegexPattern {
 }
 
 /// With a `\w` that is a set of a few ranges, where beyond ASCII every character counts as part of a word, and with the
-/// two characters that an İ folds to, the only letter that two are made of.
+/// two characters that an İ folds to, unless it stands in a class, which is of single ones.
 ///
 /// The exact set has 700 ranges; an automaton with two of them would exceed what can be built.
 fn for_folded(source: &str) -> String {

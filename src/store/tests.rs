@@ -24,6 +24,8 @@ use proptest::test_runner::{RngSeed, TestCaseResult};
 use super::*;
 use crate::durable::os::OsDisk;
 use crate::event::{Catalogue, DEFAULT_ID, Entry, validate};
+use crate::index::tantivy::piece::Piece;
+use crate::index::tantivy::term_filter;
 use crate::index::{Engine, EngineError, FacetCounts, FacetValue, Hit, Order, Patience, choice, facet_value};
 use crate::query::filter::TimeRange;
 use crate::query::samples::events::{self, Dice};
@@ -830,6 +832,32 @@ fn whatever_happens_to_a_span_no_answer_changes() {
             damages.iter().zip(spans).for_each(|(damage, span)| damage.strike(&span));
         });
         check_unharmed(&world, &events, &queries, &format!("{damages:?}"));
+    }
+    world.store.close();
+}
+
+#[test]
+fn a_term_is_looked_up_only_where_a_spans_filters_let_it_through() {
+    let world = World::new(SPAN_EVENTS);
+    world.append(&(0..4 * SPAN_EVENTS).collect::<Vec<u64>>());
+    world.await_spans();
+    let view = world.store.view();
+    assert!(view.pieces().len() > 1 && view.pieces().iter().all(|piece| piece.filters.is_some()));
+    let blind = |piece: &Arc<Piece>| {
+        let mut piece = Piece::open(piece.reader.clone()).unwrap().unwrap();
+        piece.filters = Some(term_filter::tests::of_nothing());
+        Arc::new(piece)
+    };
+    let blind = view.with_pieces(view.pieces().iter().map(blind).collect());
+    let entries = world.entries();
+    let word = entries[0].event.action.split(['.', ':', '*']).find(|word| !word.is_empty()).unwrap();
+    let env = Env { now_ms: 0, catalogue: Catalogue::builtin() };
+    let all = Within::below(world.store.marks().durable);
+    for text in ["outcome:success", "actor:*", "has:target", &format!("\"{word}\"")] {
+        let query = parse(text, &env).unwrap();
+        let (seen, unseen) = (view.total(&query, all).unwrap(), blind.total(&query, all).unwrap());
+        // What runs over a dictionary asks no filter.
+        assert!(seen > 0 && unseen == if text.contains('*') { seen } else { 0 }, "{text}: {seen}, {unseen}");
     }
     world.store.close();
 }

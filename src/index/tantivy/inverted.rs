@@ -24,7 +24,7 @@ const GAP: u32 = 1;
 /// Stands between the levels of a facet's path.
 const BETWEEN_LEVELS: u8 = 0;
 
-/// The files that are written here.
+/// Tantivy's files that are written here.
 pub const FILES: [SegmentComponent; 3] =
     [SegmentComponent::Terms, SegmentComponent::Postings, SegmentComponent::Positions];
 
@@ -198,7 +198,7 @@ impl<S: BuildHasher> Inverted<S> {
         self.fresh += 1;
     }
 
-    /// Writes [`FILES`] of the segment, which are not there yet. `places` says for each document, in the order in which they
+    /// Writes [`FILES`] of the segment and its filters, which are not there yet. `places` says for each document, in the order in which they
     /// came, where it stands in the segment.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use ::tantivy::error::DataCorruption;
 use ::tantivy::index::SegmentId;
 use ::tantivy::query::{EmptyScorer, EnableScoring, Explanation, Query, Scorer, Weight};
 use ::tantivy::schema::Field;
-use ::tantivy::{Directory, DocId, Score, Segment, SegmentReader, TantivyError, Term};
+use ::tantivy::{Directory, DocId, Score, SeekDangerResult, Segment, SegmentReader, TERMINATED, TantivyError, Term};
 
 use crate::index::tantivy::docset::explain;
 
@@ -217,11 +217,31 @@ struct IfThereWeight {
     filters: FiltersBySegment,
 }
 
+impl IfThereWeight {
+    fn may_match(&self, reader: &SegmentReader) -> bool {
+        let filters = self.filters.get(&reader.segment_id());
+        filters.is_none_or(|filters| self.terms.iter().all(|term| filters.may_have(term)))
+    }
+}
+
 impl Weight for IfThereWeight {
     fn scorer(&self, reader: &SegmentReader, boost: Score) -> ::tantivy::Result<Box<dyn Scorer>> {
-        match self.filters.get(&reader.segment_id()) {
-            Some(filters) if !self.terms.iter().all(|term| filters.may_have(term)) => Ok(Box::new(EmptyScorer)),
-            _ => self.weight.scorer(reader, boost),
+        match self.may_match(reader) {
+            true => self.weight.scorer(reader, boost),
+            false => Ok(Box::new(EmptyScorer)),
+        }
+    }
+
+    // A phrase beside other conditions is looked for from where they are, not from the segment's first document on.
+    fn scorer_danger(
+        &self,
+        reader: &SegmentReader,
+        target: DocId,
+        boost: Score,
+    ) -> ::tantivy::Result<(SeekDangerResult, Box<dyn Scorer>)> {
+        match self.may_match(reader) {
+            true => self.weight.scorer_danger(reader, target, boost),
+            false => Ok((SeekDangerResult::SeekLowerBound(TERMINATED), Box::new(EmptyScorer))),
         }
     }
 
@@ -231,25 +251,32 @@ impl Weight for IfThereWeight {
 }
 
 #[cfg(test)]
-pub(in crate::index) mod tests {
+pub(crate) mod tests {
     use ::tantivy::Index;
     use proptest::prelude::*;
 
     use super::*;
     use crate::index::tantivy::schema;
 
-    /// Whether the filters of a segment let each of its terms through.
-    pub fn lets_all_through(segment: &Segment) -> bool {
+    /// Filters that let nothing through.
+    pub fn of_nothing() -> Arc<TermFilters> {
+        Arc::new(filters(&[], 0).1)
+    }
+
+    /// Whether the filters of a segment let each of its terms through and hardly anything else.
+    pub fn are_apt(segment: &Segment) -> bool {
         let filters = TermFilters::open(segment.index().directory()).unwrap();
         let reader = SegmentReader::open(segment).unwrap();
         segment.schema().fields().filter(|(_, entry)| entry.is_indexed()).all(|(field, _)| {
+            let lets_through = |term: &[u8]| filters.may_have(&HashedTerm { field, hash: hash(term) });
             let inverted = reader.inverted_index(field).unwrap();
             let mut terms = inverted.terms().stream().unwrap();
             let mut all = true;
             while let Some((term, _)) = terms.next() {
-                all &= filters.may_have(&HashedTerm { field, hash: hash(term) });
+                all &= lets_through(term);
             }
-            all
+            let strangers = (0..1_000).filter(|n| lets_through(format!("no term {n}").as_bytes())).count();
+            all && strangers < 300
         })
     }
 

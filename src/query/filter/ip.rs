@@ -12,7 +12,6 @@ use crate::query::error::ParseError;
 use crate::query::lex::{Raw, Shape};
 use crate::query::parse::Reading;
 use crate::query::pattern::Pattern;
-use crate::query::print;
 use crate::query::shown;
 use crate::query::values;
 use crate::query::view::View;
@@ -41,7 +40,7 @@ impl Ip {
         let plain = raw.shape == Shape::Quoted || (raw.shape == Shape::Bare && !raw.has_wildcard());
         let ip = match text.parse::<IpAddr>() {
             Ok(address) if plain => Ip::Network(Cidr::new(values::mapped(address), 128)),
-            _ if plain && is_meant_as_network(&text, raw.shape) => Ip::Network(network(&text).ok_or_else(|| {
+            _ if plain && is_meant_as_network(&text) => Ip::Network(network(&text).ok_or_else(|| {
                 ParseError::value(raw.at, format!("\"{text}\""), "expected a network such as 203.0.113.0/24")
             })?),
             _ => Ip::Text(Pattern::read(raw, reading)?),
@@ -62,9 +61,9 @@ impl Ip {
     }
 }
 
-/// Between quotes other texts may have a slash too.
-fn is_meant_as_network(text: &str, shape: Shape) -> bool {
-    text.split_once('/').is_some_and(|(address, _)| shape == Shape::Bare || address.parse::<IpAddr>().is_ok())
+/// What has only characters of an address before a slash; other texts may have a slash too.
+fn is_meant_as_network(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(address, _)| address.chars().all(|c| c.is_ascii_hexdigit() || ".:".contains(c)))
 }
 
 fn network(text: &str) -> Option<Cidr> {
@@ -112,10 +111,6 @@ fn host_bits(prefix: u8) -> u128 {
 impl Display for Ip {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Ip::Text(Pattern::Exact(text)) if text.contains('/') => {
-                f.write_str("ip:")?;
-                print::quoted(text, f)
-            }
             Ip::Text(pattern) => write!(f, "ip:{pattern}"),
             Ip::Network(network) => write!(f, "ip:{network}"),
         }

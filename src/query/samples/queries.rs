@@ -160,10 +160,7 @@ fn action(dice: &mut Dice, entry: &Entry) -> String {
             "action:{}",
             dice.text_of(&["contacts", "auth", "team", "dids", "other", "contact", "user", "nothing"])
         ),
-        3 => match entry.event.noun() {
-            "" => "action:other".to_owned(),
-            noun => format!("action:{}", bare(noun)),
-        },
+        3 => format!("action:{}", bare(entry.event.noun())),
         4 => format!("action:{}*", bare(entry.event.noun())),
         _ => format!("action:{}", quoted(action)),
     }
@@ -228,9 +225,7 @@ fn ip(dice: &mut Dice, entry: &Entry) -> String {
         return dice.text_of(&["ip:0.0.0.0/0", "ip:::/0", "ip:*", "ip:203.0.113.0/24"]).to_string();
     };
     let Some(address) = values::ip_address(&entry.event) else {
-        // With a slash it is read as a network unless it is quoted.
-        let value = if sent.contains('/') { quoted(&other_case(dice, sent)) } else { pattern(dice, sent) };
-        return format!("ip:{value}");
+        return format!("ip:{}", pattern(dice, sent));
     };
     match (dice.below(4), address.to_ipv4_mapped()) {
         (0, _) => format!("ip:{}", wildcard(dice, sent)),

@@ -1,5 +1,5 @@
-//! Several segments as one. What documents are found by comes out as if all of them had been collected anew, byte for byte if none is left
-//! out, but it is copied, list by list, and no document is read again. Columns are merged by Tantivy.
+//! Several segments as one. Terms and lists come out as if all documents had been collected anew, byte for byte if none is left
+//! out, but they are copied, list by list, and no document is read again. Columns are merged by Tantivy.
 //!
 //! Tantivy's own merge of lists opens a cursor of a few KiB for each, and nearly every list has one document. Here such a list is a
 //! few bytes that are read as they lie there.
