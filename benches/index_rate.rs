@@ -38,7 +38,7 @@ fn main() {
         "with all that follows until spans are merged: {:.1} CPU s per 1 M events",
         (server.cpu_seconds() - cpu_before) * 1e6 / durable as f64,
     );
-    println!("memory: RssAnon {:.0} MiB, peak {:.0} MiB", server.memory_mib("RssAnon"), server.memory_mib("VmHWM"),);
+    println!("memory: RssAnon {:.0} MiB, peak {:.0} MiB", server.memory_mib("RssAnon"), server.memory_mib("VmHWM"));
 }
 
 fn wait_searchable(server: &Server, event: &str) {

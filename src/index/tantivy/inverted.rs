@@ -198,8 +198,8 @@ impl<S: BuildHasher> Inverted<S> {
         self.fresh += 1;
     }
 
-    /// Writes [`FILES`] of the segment and its filters, which are not there yet. `places` says for each document, in the order in which they
-    /// came, where it stands in the segment.
+    /// Writes [`FILES`] of the segment and its filters, which are not there yet. `places` says for each document, in the
+    /// order in which they came, where it stands in the segment.
     ///
     /// # Errors
     /// What the directory says.

@@ -31,16 +31,10 @@ const PERSONAL: char = '\u{1}';
 pub struct View {
     source: Source,
     pieces: Arc<[Arc<Piece>]>,
-    filters: FiltersBySegment,
     gaps: Arc<[Within]>,
     searchable: Seq,
     patience: Arc<Patience>,
     cache: Arc<CountCache>,
-}
-
-fn filters_of(pieces: &[Arc<Piece>]) -> FiltersBySegment {
-    let filters = |piece: &Arc<Piece>| Some((piece.reader.segment_id(), piece.filters.clone()?));
-    Arc::new(pieces.iter().filter_map(filters).collect())
 }
 
 impl View {
@@ -48,8 +42,7 @@ impl View {
     pub fn new(source: Source, pieces: Vec<Arc<Piece>>, gaps: Vec<Within>, searchable: Seq) -> View {
         let patience = Arc::new(Patience::endless());
         let cache = Arc::new(CountCache::new(CountLimits::default()));
-        let filters = filters_of(&pieces);
-        View { source, pieces: pieces.into(), filters, gaps: gaps.into(), searchable, patience, cache }
+        View { source, pieces: pieces.into(), gaps: gaps.into(), searchable, patience, cache }
     }
 
     /// The same view with what was counted over its pieces before, and room for what will be.
@@ -59,9 +52,9 @@ impl View {
 
     /// The same view for one question whose time is limited.
     pub fn patient(&self, patience: Arc<Patience>) -> View {
-        let View { source, pieces, filters, gaps, searchable, patience: _, cache } = self;
-        let (source, cache, filters) = (source.clone(), cache.clone(), filters.clone());
-        View { source, pieces: pieces.clone(), filters, gaps: gaps.clone(), searchable: *searchable, patience, cache }
+        let View { source, pieces, gaps, searchable, patience: _, cache } = self;
+        let (source, cache) = (source.clone(), cache.clone());
+        View { source, pieces: pieces.clone(), gaps: gaps.clone(), searchable: *searchable, patience, cache }
     }
 
     /// The same view for those who may see what is sealed, or may not.
@@ -89,8 +82,7 @@ impl View {
 
     /// The same view with other pieces over the same entries.
     pub fn with_pieces(&self, pieces: Vec<Arc<Piece>>) -> View {
-        let filters = filters_of(&pieces);
-        View { pieces: pieces.into(), filters, ..self.patient(self.patience.clone()) }
+        View { pieces: pieces.into(), ..self.patient(self.patience.clone()) }
     }
 
     /// Its pieces.
@@ -115,8 +107,14 @@ impl View {
     pub(super) fn weight(&self, query: &Query) -> Result<Arc<dyn Weight>, EngineError> {
         let schema = schema::current();
         let received_at = |ms| self.source.first_received_at(ms, self.searchable);
-        let lowered = lower(&query.root, schema, &received_at, &self.patience, self.sealed(), &self.filters)?;
+        let lowered = lower(&query.root, schema, &received_at, &self.patience, self.sealed(), &self.filters())?;
         Ok(Arc::from(lowered.weight(EnableScoring::disabled_from_schema(&schema.schema))?))
+    }
+
+    /// Which terms the pieces lack, of those that can tell.
+    fn filters(&self) -> FiltersBySegment {
+        let filters = |piece: &Arc<Piece>| Some((piece.reader.segment_id(), piece.filters.clone()?));
+        Arc::new(self.pieces.iter().filter_map(filters).collect())
     }
 
     /// For those who may see what is sealed: what of it is erased and still in a piece.
