@@ -13,8 +13,9 @@ DEMO_DIR ?= data/demo
 # Events that `make bench` loads.
 ANNALS_BENCH_EVENTS ?= 1000000
 export ANNALS_BENCH_EVENTS
-# Random tests are the same in each run of `make test`; `make soak` asks for others.
+# Random tests are the same in each run of `make test`, and others in each of `make soak`, which tells its seed.
 test: export PROPTEST_RNG_SEED ?= 7
+soak: export PROPTEST_RNG_SEED := $(or $(PROPTEST_RNG_SEED),$(shell date +%s))
 
 # Verifiers that are not ours, for the tests of what an auditor gets. They ask for a newer Python than they need.
 INTEROP := target/interop
@@ -62,6 +63,7 @@ bench: ## figures on a release build: one line each (ANNALS_BENCH_EVENTS=1000000
 	@if $(BROWSER)/install; then $(CARGO) build --release --locked && node $(BROWSER)/bench.mjs; else $(NO_BROWSER); fi
 
 soak: tools ## the long versions: 200 kills, 20 power cuts and full disks, hostile inputs, more random cases
+	@echo "PROPTEST_RNG_SEED=$$PROPTEST_RNG_SEED"
 	ANNALS_SOAK=1 PROPTEST_CASES=500 $(CARGO) test --locked --profile release
 	# A release does not die on demand.
 	ANNALS_SOAK=1 $(CARGO) test --locked --test it dying_between

@@ -1,7 +1,8 @@
 //! Holds the index against `scan`: random events in a real store, random queries, and every answer of the fast engine
 //! compared with what the log itself says, in every state an index can be in.
 //!
-//! The default run is the same each time. `PROPTEST_CASES` makes it longer, `PROPTEST_RNG_SEED` makes it another one.
+//! The default run is the same each time. `ANNALS_SOAK` makes it twenty times as long, `PROPTEST_CASES` asks for that many cases
+//! of each test, `PROPTEST_RNG_SEED` makes it another one.
 
 mod erasing;
 mod merging;
@@ -177,10 +178,16 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// How many times as many cases a soak runs of a test of `config`. A case here is a whole store that is asked a thousand
+/// things; by its own number each of these tests takes a few minutes then, the longest a quarter of an hour.
+const SOAK_TIMES: u32 = 20;
+
 /// The same cases on every run, unless the environment asks for others.
 fn config(cases: u32) -> ProptestConfig {
     let mut config = ProptestConfig { failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
+    if std::env::var_os("ANNALS_SOAK").is_some() {
+        config.cases = cases * SOAK_TIMES;
+    } else if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = cases;
     }
     if config.rng_seed == RngSeed::Random {
