@@ -320,7 +320,6 @@ fn source(pattern: &Pattern) -> String {
 }
 
 fn ip_network(field: Field, network: &Cidr) -> Box<dyn Query> {
-    let (first, last) = network.ends();
     let at = |address| Bound::Included(Term::from_field_ip_addr(field, address));
-    Box::new(RangeQuery::new(at(first), at(last)))
+    any_of(network.ranges().map(|(first, last)| Box::new(RangeQuery::new(at(first), at(last))) as _).collect())
 }

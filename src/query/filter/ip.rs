@@ -61,6 +61,11 @@ impl Ip {
     }
 }
 
+/// `::ffff:0.0.0.0`, the first of the addresses that are IPv4 (RFC 4291, 2.5.5.2).
+const MAPPED_FIRST: u128 = 0xffff_0000_0000;
+/// `::ffff:255.255.255.255`, the last.
+const MAPPED_LAST: u128 = 0xffff_ffff_ffff;
+
 /// What has only characters of an address before a slash; other texts may have a slash too.
 fn is_meant_as_network(text: &str) -> bool {
     text.split_once('/').is_some_and(|(address, _)| address.chars().all(|c| c.is_ascii_hexdigit() || ".:".contains(c)))
@@ -84,17 +89,24 @@ impl Cidr {
         }
     }
 
-    /// First and last address, IPv4 as IPv4-mapped IPv6.
-    pub fn ends(&self) -> (Ipv6Addr, Ipv6Addr) {
-        let prefix = if self.address.is_ipv4() { self.prefix + 96 } else { self.prefix };
-        let first = values::mapped(self.address);
-        (first, Ipv6Addr::from_bits(first.to_bits() | host_bits(prefix)))
+    /// First and last of the addresses that lie in it, IPv4 as IPv4-mapped IPv6. They are two ranges where a network of
+    /// IPv6 goes around all of IPv4, which does not lie in it: `::/0` is IPv6 only.
+    pub fn ranges(&self) -> impl Iterator<Item = (Ipv6Addr, Ipv6Addr)> {
+        let first = values::mapped(self.address).to_bits();
+        let ranges = match self.address {
+            IpAddr::V4(_) => [Some((first, first | host_bits(self.prefix + 96))), None],
+            IpAddr::V6(_) => {
+                let last = first | host_bits(self.prefix);
+                [(first, last.min(MAPPED_FIRST - 1)), (first.max(MAPPED_LAST + 1), last)].map(Some)
+            }
+        };
+        let is_some = |(first, last): &(u128, u128)| first <= last;
+        ranges.into_iter().flatten().filter(is_some).map(|(first, last)| (first.into(), last.into()))
     }
 
     /// Whether `address`, IPv4 as IPv4-mapped IPv6, lies in it.
     pub fn contains(&self, address: Ipv6Addr) -> bool {
-        let (first, last) = self.ends();
-        first <= address && address <= last
+        self.ranges().any(|(first, last)| first <= address && address <= last)
     }
 
     /// Whether it holds one address only.
@@ -122,6 +134,31 @@ impl Display for Cidr {
         match self.is_single() {
             true => self.address.fmt(f),
             false => write!(f, "{}/{}", self.address, self.prefix),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_what_shares_its_first_bits_and_is_of_its_kind() {
+        let addresses = ["::", "::1", "::7fff:0:0", "::fffe:ffff:ffff", "::ffff:0.0.0.0", "::ffff:10.1.2.3"]
+            .into_iter()
+            .chain(["::ffff:255.255.255.255", "::1:0:0:0", "64:ff9b::a01:203", "2001:db8::7", "8000::", "ffff::"])
+            .map(|text| text.parse::<Ipv6Addr>().unwrap());
+        let addresses: Vec<Ipv6Addr> = addresses.collect();
+        for of in &addresses {
+            for prefix in 0..=128 {
+                let network = Cidr::new(*of, prefix);
+                for address in &addresses {
+                    let is_v4 = address.to_ipv4_mapped().is_some();
+                    let differing = address.to_bits() ^ of.to_bits();
+                    let expected = differing.leading_zeros() >= u32::from(prefix) && network.address.is_ipv4() == is_v4;
+                    assert_eq!(network.contains(*address), expected, "{address} in {network}, of {of}/{prefix}");
+                }
+            }
         }
     }
 }
