@@ -213,10 +213,10 @@ impl Catalogue {
     }
 
     /// What becomes of a member of an event of `action`. A dotted name counts with each of its segments, since a
-    /// dot in a key reads like nesting everywhere else.
+    /// dot in a key reads like nesting everywhere else; but a domain in front of it says who named it, not what it is.
     pub(super) fn fate(&self, action: &str, key: &str) -> Fate {
         if key.contains('.') {
-            let fates = key.split('.').map(|segment| self.segment_fate(action, segment));
+            let fates = behind_domain(key).split('.').map(|segment| self.segment_fate(action, segment));
             return fates.fold(self.segment_fate(action, key), Fate::graver);
         }
         self.segment_fate(action, key)
@@ -364,6 +364,18 @@ impl Fate {
     }
 }
 
+/// A name without the domain that qualifies it as in Kubernetes: `decision` of `authorization.k8s.io/decision`. Such a prefix
+/// is labels of small letters, digits and `-`, a dot between them (Kubernetes, Labels and Selectors, Syntax).
+fn behind_domain(key: &str) -> &str {
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    match key.split_once('/') {
+        Some((domain, name)) if domain.contains('.') && domain.split('.').all(is_label) => name,
+        _ => key,
+    }
+}
+
 /// The name of a payload member as the catalogue compares it: lower case, without `_` and `-`.
 pub fn fold_name(key: &str) -> String {
     key.chars().filter(|char| !matches!(char, '_' | '-')).flat_map(char::to_lowercase).collect()
@@ -445,6 +457,12 @@ mod tests {
             ("secret.transcript", Fate::Refused),
             ("passwordUpdated", Fate::Kept),
             ("tokenId", Fate::Kept),
+            ("authorization.k8s.io/decision", Fate::Kept),
+            ("authorization.k8s.io/a.token", Fate::Redacted),
+            ("example.com/api-key", Fate::Redacted),
+            ("authorization/k8s.io", Fate::Kept),
+            ("authorization./x", Fate::Redacted),
+            ("user.Pass_Word.a/b", Fate::Redacted),
             ("", Fate::Kept),
             ("__", Fate::Kept),
         ] {
