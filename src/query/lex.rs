@@ -48,6 +48,15 @@ pub(super) fn text_of(chars: &[Char]) -> String {
     chars.iter().map(|char| char.c).collect()
 }
 
+/// Whether these are `>`, `>=`, `<` or `<=`.
+fn is_comparison(chars: &[Char]) -> bool {
+    match chars {
+        [first] => is(first, '>') || is(first, '<'),
+        [first, second] => is_comparison(std::slice::from_ref(first)) && is(second, '='),
+        _ => false,
+    }
+}
+
 /// Whether this character is the unprotected operator `c`.
 pub(super) fn is(char: &Char, c: char) -> bool {
     !char.literal && char.c == c
@@ -257,7 +266,8 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// The value of a field: quoted, `/regex/`, `[range]` or bare; inside a bare value quotes protect a part if `parts`.
+    /// The value of a field: quoted, `/regex/`, `[range]` or bare; inside a bare value quotes protect a part if `parts`, and
+    /// else what is behind a `>` or its kin.
     pub fn value(&mut self, parts: bool) -> Result<Raw, ParseError> {
         let start = self.at;
         let raw = match self.peek() {
@@ -269,7 +279,7 @@ impl<'a> Cursor<'a> {
                 let mut empty_parts = Vec::new();
                 while let Some(c) = self.peek() {
                     match c {
-                        '"' if parts => {
+                        '"' if parts || is_comparison(&chars) => {
                             let before = chars.len();
                             self.quoted_into(&mut chars)?;
                             if chars.len() == before {

@@ -28,7 +28,7 @@ fn entries() -> Vec<Entry> {
         r#"{"id":"e4","time":"2026-11-04T00:00:00.000Z","tenant":"acme","actor":{"type":"user","id":"u_4","name":"東京支店"},"action":"did.assigned","outcome":"success","target":{"type":"did","id":"d_1"}}"#,
         r#"{"id":"e5","time":"2026-11-05T00:00:00.000Z","tenant":"acme","actor":{"type":"user","id":"u_5","name":"مايا حداد"},"action":"did.released","outcome":"denied"}"#,
         r#"{"id":"e6","time":"2026-11-06T00:00:00.000Z","tenant":"acme","actor":{"type":"user","id":"u_6","name":"माया शर्मा"},"action":"auth.sign_in","outcome":"success","context":{"ip":"2001:db8::7"}}"#,
-        r#"{"id":"e7","time":"2026-11-07T00:00:00.000Z","tenant":"acme","actor":{"type":"role","id":"user/u_81"},"action":"iam:CreateUser","outcome":"unknown","target":{"name":"*"},"changes":[{"field":"Role","before":"agent","after":"viewer"}],"context":{"ip":"AWS Internal"},"detail":{"amount":"400","n":9007199254740993,"path":"line one\nroot line"}}"#,
+        r#"{"id":"e7","time":"2026-11-07T00:00:00.000Z","tenant":"acme","actor":{"type":"role","id":"user/u_81"},"action":"iam:CreateUser","outcome":"unknown","target":{"name":"*"},"changes":[{"field":"Role","before":"agent","after":"viewer"}],"context":{"ip":"AWS Internal"},"detail":{"amount":"400","n":9007199254740993,"path":"line one\nroot line","at":"2023-07-10T12:00:00Z","from":"10.8.3.4"}}"#,
     ]
     .iter()
     .enumerate()
@@ -169,9 +169,23 @@ fn a_query_finds_what_it_says() {
         ("change:limits>admin", &[]),
         // Detail.
         ("detail.amount:400", &[0, 7]),
-        ("detail.amount:>=400", &[0]),
+        ("detail.amount:>=400", &[0, 7]),
         ("detail.amount:[1 TO 399]", &[]),
         ("detail.userIdentity.arn:*root*", &[0]),
+        // Texts in their order.
+        ("detail.at:[\"2023-07-10T12:00:00Z\" TO \"2023-07-10T12:10:00Z\"]", &[7]),
+        ("detail.at:{\"2023-07-10t12:00:00z\" TO *]", &[]),
+        ("detail.at:>=\"2023-07-10\" detail.at:<\"2023-07-11\"", &[7]),
+        ("detail.plan:>\"PRO\"", &[]),
+        ("detail.plan:<=\"PRO\"", &[0]),
+        ("detail.ticket:[\"4\" TO \"5\"]", &[0]),
+        // Addresses.
+        ("detail.from:10.8.0.0/16", &[7]),
+        ("detail.from:10.8.0.0\\/16", &[7]),
+        ("detail.from:10.9.0.0/16", &[]),
+        ("detail.from:::/0", &[]),
+        ("detail.from:::ffff:10.8.3.4/128", &[7]),
+        ("detail.from:\"10.8.0.0/16\"", &[]),
         ("detail.list:*", &[0]),
         ("detail.n:9007199254740992", &[]),
         ("detail.path:/.*root.*/", &[7]),
@@ -182,8 +196,10 @@ fn a_query_finds_what_it_says() {
         ("detail.li:*", &[]),
         ("detail.n:[9007199254740993 TO *]", &[7]),
         ("detail.amount:{400 TO *}", &[]),
-        ("detail.amount:{* TO 400]", &[0]),
-        ("detail.amount:(>=1 AND <500)", &[0]),
+        ("detail.amount:{* TO 400]", &[0, 7]),
+        ("detail.amount:(>=1 AND <500)", &[0, 7]),
+        // A text that is a number is one for ranges, and not for equality.
+        ("detail.amount:400.0", &[0]),
         ("detail.ok:true", &[0]),
         ("detail.plan:(free OR pro)", &[0]),
         ("detail.url:\"https://x.org/a?b=c\"", &[0]),

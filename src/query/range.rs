@@ -9,6 +9,8 @@ use super::lex::{Char, Raw, Shape, is, text_of};
 pub(super) struct Side {
     pub at: usize,
     pub text: String,
+    /// Nothing in it can be an operator.
+    pub is_quoted: bool,
 }
 
 /// A value that may be a range.
@@ -50,8 +52,9 @@ pub(super) fn is_open(raw: &Raw) -> bool {
     raw.shape == Shape::Bracket && matches!(bracket(raw), Ok(Written::Bracket { from: None, to: None, .. }))
 }
 
-fn side(at: usize, chars: &[Char]) -> Side {
-    Side { at: chars.first().map_or(at, |char| char.at), text: text_of(chars) }
+pub(super) fn side(at: usize, chars: &[Char]) -> Side {
+    let is_quoted = !chars.is_empty() && chars.iter().all(|char| char.literal);
+    Side { at: chars.first().map_or(at, |char| char.at), text: text_of(chars), is_quoted }
 }
 
 fn bare(raw: &Raw) -> Written {
@@ -82,10 +85,10 @@ fn bracket(raw: &Raw) -> Result<Written, ParseError> {
     let (Some(from), Some(to_word), Some(to), None) = (words.next(), words.next(), words.next(), words.next()) else {
         return Err(malformed(raw));
     };
-    if to_word.text != "TO" {
+    if to_word.text != "TO" || to_word.is_quoted {
         return Err(malformed(raw));
     }
-    let open_ended = |side: Side| (side.text != "*").then_some(side);
+    let open_ended = |side: Side| (side.text != "*" || side.is_quoted).then_some(side);
     Ok(Written::Bracket {
         from: open_ended(from),
         from_included: is(open, '['),

@@ -9,6 +9,6 @@ mod unfold;
 
 pub use flatten::{Leaf, flatten};
 pub use fold::{VALUE_BYTES_MAX, fold, fold_value};
-pub use number::number_key;
+pub use number::{decimal_key, number_key};
 pub use tokens::{TOKEN_BYTES_MAX, Token, is_unspaced, placed_tokens, query_tokens, tokens};
 pub use unfold::Unfolding;

@@ -22,6 +22,15 @@ pub fn number_key(token: &str) -> Option<[u8; 10]> {
     Some(key)
 }
 
+/// The key of a text that is a decimal number: `443`, `-0.5`. Other texts that could be read as numbers are rather ids: `007`,
+/// `12e4567`.
+pub fn decimal_key(text: &str) -> Option<[u8; 10]> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
+    if is_decimal && !is_padded { number_key(text) } else { None }
+}
+
 /// What `nearest` missed of the integer `token`; 0 for fractions and beyond 64 bits. At most half the distance of
 /// two f64 below 2^64, which is 1,024.
 fn missed(token: &str, nearest: f64) -> i32 {
@@ -122,6 +131,19 @@ mod tests {
     fn what_is_no_finite_json_number_has_no_key() {
         for token in ["1e400", "-1e400", "", "-", "inf", "nan", "NaN", "-inf", "1.", ".5", "+1", "0x1", "abc", "1 2"] {
             assert_eq!(number_key(token), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_a_decimal_number_only_as_one_writes_it() {
+        for text in ["0", "443", "-0.5", "0.25", "18446744073709551615", "1.50"] {
+            assert_eq!(decimal_key(text), number_key(text), "{text}");
+            assert!(decimal_key(text).is_some(), "{text}");
+        }
+        for text in
+            ["", "-", ".", "007", "-00.5", "1e5", "12e4567", "1.", ".5", "+1", "1.2.3", "10.0.0.7", "--1", "1-2", "٣"]
+        {
+            assert_eq!(decimal_key(text), None, "{text}");
         }
     }
 

@@ -1,15 +1,15 @@
 //! The JSON of `/v1/query/parse`: a query as a tree of groups and typed filters, each with its own text, its place in
 //! the request, and what the query would be without it. A page makes its chips and their remove links of this.
 
-use std::ops::Range;
+use std::ops::{Bound, Range};
 use std::slice;
 
 use super::{array, optional, put};
 use crate::clock::rfc3339_ms;
 use crate::json::write_string;
 use crate::query::filter::{
-    Action, Actor, Bound, Change, Condition, Detail, Filter, Has, Ip, NumberRange, SeqRange, TargetType, TimeRange,
-    Value, Words,
+    Action, Actor, Change, Condition, Detail, End, Filter, Has, Ip, SeqRange, TargetType, TimeRange, Value, ValueRange,
+    Words,
 };
 use crate::query::{Node, Pattern, Query};
 
@@ -141,9 +141,11 @@ fn condition(out: &mut String, filter: &Filter) {
         }
         Filter::Change(changed) => change(out, changed),
         Filter::Detail(Detail { path: _, condition }) => match condition {
-            Condition::Is { pattern, number: _ } => compared(out, pattern),
+            Condition::Is { pattern: Pattern::Exact(text), network: Some(_), .. } => op(out, "network", text),
+            Condition::Is { pattern, .. } => compared(out, pattern),
             Condition::Exists => out.push_str(",\"op\":\"exists\""),
-            Condition::Number(NumberRange { from, to }) => range(out, number_end(from), number_end(to)),
+            Condition::Number(ends) => detail_range(out, "range", ends, |number| &number.token),
+            Condition::Text(ends) => detail_range(out, "text_range", ends, |text| &text.0),
         },
         Filter::Has(_) => out.push_str(",\"op\":\"exists\""),
     }
@@ -194,18 +196,27 @@ fn change(out: &mut String, change: &Change) {
     }
 }
 
-fn number_end(bound: &Bound) -> Option<(String, bool)> {
-    let quoted = |token: &str| format!("\"{token}\"");
-    match bound {
-        Bound::None => None,
-        Bound::Included(number) => Some((quoted(&number.token), true)),
-        Bound::Excluded(number) => Some((quoted(&number.token), false)),
-    }
+fn detail_range<E: End>(out: &mut String, op: &str, range: &ValueRange<E>, value: fn(&E) -> &str) {
+    let json = |end: &E| {
+        let mut json = String::new();
+        write_string(value(end), &mut json);
+        json
+    };
+    let end = |bound: &Bound<E>| match bound {
+        Bound::Unbounded => None,
+        Bound::Included(end) => Some((json(end), true)),
+        Bound::Excluded(end) => Some((json(end), false)),
+    };
+    ends(out, op, end(&range.from), end(&range.to));
+}
+
+fn range(out: &mut String, from: Option<(String, bool)>, to: Option<(String, bool)>) {
+    ends(out, "range", from, to);
 }
 
 /// Each end as ready JSON, and whether it belongs to the range.
-fn range(out: &mut String, from: Option<(String, bool)>, to: Option<(String, bool)>) {
-    out.push_str(",\"op\":\"range\"");
+fn ends(out: &mut String, op: &str, from: Option<(String, bool)>, to: Option<(String, bool)>) {
+    put(out, format_args!(",\"op\":\"{op}\""));
     for (name, end) in [("from", from), ("to", to)] {
         match end {
             None => optional(out, name, None),
@@ -306,6 +317,11 @@ mod tests {
                 "detail.Code:[400 TO 499}",
                 r#""field":"detail.code","op":"range","from":{"value":"400","included":true},"to":{"value":"499","included":false},"is_pattern":true"#,
             ),
+            (
+                "detail.at:{\"a \\\"B\\\"\" TO *]",
+                r#""field":"detail.at","op":"text_range","from":{"value":"a \"b\"","included":false},"to":null,"is_pattern":true"#,
+            ),
+            ("detail.a:10.0.0.1/8", r#""field":"detail.a","op":"network","value":"10.0.0.1/8","is_pattern":true"#),
             ("detail.a:*", r#""field":"detail.a","op":"exists","is_pattern":true"#),
             ("reason:*", r#""field":"reason","op":"exists","is_pattern":false"#),
             ("ip:10.0.0.1/8", r#""field":"ip","op":"network","value":"10.0.0.0/8","is_pattern":false"#),

@@ -62,7 +62,7 @@ class Event:
         if isinstance(value, dict):
             for key, member in value.items():
                 in_detail = keys[:1] == ("detail",)
-                if in_detail and member is not None and any(same_name(part) in secrets for part in key.split(".")):
+                if in_detail and member is not None and any(same_name(part) in secrets for part in parts_of(key)):
                     member = "[redacted]"
                 self.collect(member, (*keys, fold(key)), secrets)
         elif isinstance(value, list):
@@ -84,6 +84,12 @@ class Event:
         """Folded values of what a search for words looks at."""
         within = tuple(path + "." for path in FREE_TEXT)
         return [fold(v) for path, found in self.leaves.items() if (path + ".").startswith(within) for v in found]
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def parts_of(key):
+    """The names in a dotted key. In front of a slash a domain says only whose name it is."""
+    return re.sub(r"^[a-z0-9-]+(\.[a-z0-9-]+)+/", "", key).split(".")
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -16,12 +16,13 @@ use crate::event::noun;
 use crate::index::tantivy::docset::{Excluded, SeqRange, TimeRange};
 use crate::index::tantivy::erased::{BySegment, IsErased};
 use crate::index::tantivy::schema::{IndexSchema, value_fields};
+use crate::index::tantivy::short_text::ShortText;
 use crate::index::tantivy::term_filter::{FiltersBySegment, IfThere};
-use crate::index::tantivy::term_scan::{TermScan, Watch};
+use crate::index::tantivy::term_scan::{self, TermScan, Watch};
 use crate::index::tantivy::terms;
 use crate::index::{EngineError, Patience};
 use crate::query::filter::{
-    Action, Actor, Bound as NumberBound, Change, Cidr, Condition, Detail, Filter, Ip, Number, NumberRange, Words,
+    Action, Actor, Change, Cidr, Condition, Detail, End, Filter, Ip, Number, Text, ValueRange, Words,
 };
 use crate::query::{Node, Pattern};
 use crate::seq::Seq;
@@ -277,29 +278,57 @@ impl Lower<'_> {
                     })
                     .into(),
             )),
-            Condition::Is { pattern: Pattern::Exact(value), number } => {
+            Condition::Is { pattern: Pattern::Exact(value), number, network } => {
                 let as_text = self.term(field, &terms::detail_text(path, value));
                 let as_number = number.as_ref().map(|key| self.term(field, &terms::detail_number(path, key)));
-                Ok(any_of(std::iter::once(as_text).chain(as_number).collect()))
+                let as_network = network.map(|network| self.addresses(field, path, network));
+                Ok(any_of(std::iter::once(as_text).chain(as_number).chain(as_network).collect()))
             }
-            Condition::Is { pattern, number: _ } => {
-                self.regex(field, &terms::detail_text(&escape(path), &source(pattern)))
+            Condition::Is { pattern, .. } => self.regex(field, &terms::detail_text(&escape(path), &source(pattern))),
+            Condition::Number(range) => {
+                let at = |term: fn(&str, &[u8; 10]) -> String| move |number: &Number| term(path, &number.key);
+                let numbers = self.range(field, range, &terms::detail_number_prefix(path), at(terms::detail_number));
+                let decimals = self.range(field, range, &terms::detail_decimal_prefix(path), at(terms::detail_decimal));
+                Ok(any_of(vec![numbers, decimals]))
             }
-            Condition::Number(range) => Ok(self.number_range(field, path, range)),
+            Condition::Text(range) => {
+                let at = |text: &Text| terms::detail_text(path, &text.0);
+                Ok(self.range(field, range, &terms::detail_text(path, ""), at))
+            }
         }
     }
 
-    fn number_range(&self, field: Field, path: &str, range: &NumberRange) -> Box<dyn Query> {
-        let at = |number: &Number| terms::detail_number(path, &number.key).into_bytes();
-        let bound = |bound: &NumberBound, open: &str| match bound {
-            NumberBound::Included(number) => Bound::Included(at(number)),
-            NumberBound::Excluded(number) => Bound::Excluded(at(number)),
-            NumberBound::None => Bound::Excluded(open.as_bytes().to_owned()),
+    /// The terms that begin with `prefix` and lie between what the ends of `range` would be as terms.
+    fn range<E: End>(
+        &self,
+        field: Field,
+        range: &ValueRange<E>,
+        prefix: &str,
+        term: impl Fn(&E) -> String,
+    ) -> Box<dyn Query> {
+        let at = |end: &E| term(end).into_bytes();
+        let prefix = prefix.as_bytes();
+        let from = match &range.from {
+            Bound::Included(end) => Bound::Included(at(end)),
+            Bound::Excluded(end) => Bound::Excluded(at(end)),
+            Bound::Unbounded => Bound::Included(prefix.to_owned()),
         };
-        let prefix = terms::detail_number_prefix(path);
-        // Behind every number of this path, since numbers are hex digits.
-        let behind = format!("{prefix}g");
-        Box::new(TermScan::between(field, bound(&range.from, &prefix), bound(&range.to, &behind), self.watch()))
+        let to = match &range.to {
+            Bound::Included(end) => Bound::Included(at(end)),
+            Bound::Excluded(end) => Bound::Excluded(at(end)),
+            Bound::Unbounded => term_scan::behind(prefix),
+        };
+        Box::new(TermScan::between(field, from, to, self.watch()))
+    }
+
+    /// The texts at this path that are addresses in `network`.
+    fn addresses(&self, field: Field, path: &str, network: Cidr) -> Box<dyn Query> {
+        let texts = ShortText {
+            beginning: terms::detail_text(path, "").into_bytes(),
+            may_have: |byte| byte.is_ascii_hexdigit() || byte == b'.' || byte == b':',
+            fits: move |text: &str| network.contains_text(text),
+        };
+        Box::new(TermScan::accepted(field, Arc::new(texts), self.watch()))
     }
 }
 

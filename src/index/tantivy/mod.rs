@@ -13,6 +13,7 @@ mod merge;
 pub mod piece;
 pub mod schema;
 mod segment;
+mod short_text;
 pub mod span;
 mod stoppable;
 pub mod term_filter;

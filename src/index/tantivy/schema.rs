@@ -1,4 +1,4 @@
-//! `index-schema/v3.toml` as a Tantivy schema, and an entry as one of its documents.
+//! `index-schema/v4.toml` as a Tantivy schema, and an entry as one of its documents.
 //!
 //! Which values an event has for a field is said once, in `query::values`; here they only become terms.
 //! No document store: rows come from the log.
@@ -23,7 +23,7 @@ use crate::query::FacetField;
 use crate::query::values::{self, Member, ValueField};
 use crate::text;
 
-const FILE: &str = include_str!("../../../index-schema/v3.toml");
+const FILE: &str = include_str!("../../../index-schema/v4.toml");
 const WORDS: &str = "annals";
 const RAW: &str = "raw";
 
@@ -67,8 +67,8 @@ pub struct IndexSchema {
     pub fields: Fields,
 }
 
-/// A handle for every field of `v3.toml`.
-#[expect(missing_docs, reason = "each is named and explained in index-schema/v3.toml")]
+/// A handle for every field of `v4.toml`.
+#[expect(missing_docs, reason = "each is named and explained in index-schema/v4.toml")]
 pub struct Fields {
     pub actor: Field,
     pub action: Field,
@@ -158,13 +158,13 @@ pub fn tokenizers() -> TokenizerManager {
 }
 
 fn load() -> IndexSchema {
-    let file: SchemaFile = toml::from_str(FILE).expect("index-schema/v3.toml is compiled in and read by the tests");
+    let file: SchemaFile = toml::from_str(FILE).expect("index-schema/v4.toml is compiled in and read by the tests");
     let mut builder = Schema::builder();
     for line in &file.field {
         add(&mut builder, line);
     }
     let schema = builder.build();
-    let field = |name: &str| schema.get_field(name).expect("every field used here is named in index-schema/v3.toml");
+    let field = |name: &str| schema.get_field(name).expect("every field used here is named in index-schema/v4.toml");
     let fields = Fields {
         actor: field("actor"),
         action: field("action"),
@@ -450,9 +450,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_compiled_in_schema_loads_and_is_version_3() {
+    fn the_compiled_in_schema_loads_and_is_version_4() {
         let schema = current();
-        assert_eq!(schema.version, 3);
+        assert_eq!(schema.version, 4);
         assert!(schema.schema.get_field_entry(schema.fields.seq).is_fast());
         assert!(schema.schema.get_field_entry(schema.fields.time).is_fast());
     }

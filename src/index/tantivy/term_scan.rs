@@ -208,7 +208,7 @@ impl<A: Automaton> Automaton for Watched<'_, A> {
 }
 
 /// Where the terms end that begin with `prefix`.
-fn behind(prefix: &[u8]) -> Bound<Vec<u8>> {
+pub fn behind(prefix: &[u8]) -> Bound<Vec<u8>> {
     let Some(last) = prefix.iter().rposition(|byte| *byte < u8::MAX) else {
         return Bound::Unbounded;
     };

@@ -65,10 +65,14 @@ pub fn detail_terms(event: &Event, each: &mut dyn FnMut(&str)) {
             return;
         }
         each(&detail_text(path, &text::fold_value(values::leaf_text(&leaf))));
-        if let Leaf::Number(token) = leaf
-            && let Some(key) = text::number_key(token)
-        {
-            each(&detail_number(path, &key));
+        match leaf {
+            Leaf::Number(token) => {
+                text::number_key(token).iter().for_each(|key| each(&detail_number(path, key)));
+            }
+            Leaf::Text(text) => {
+                text::decimal_key(text).iter().for_each(|key| each(&detail_decimal(path, key)));
+            }
+            Leaf::Bool(_) => {}
         }
     });
 }
@@ -78,9 +82,18 @@ pub fn detail_text(path: &str, value: &str) -> String {
     [path, "\0s", value].concat()
 }
 
-/// "This number stands at this path": hex keeps the order of the key.
+/// "This number stands at this path."
 pub fn detail_number(path: &str, key: &[u8; 10]) -> String {
-    let mut term = detail_number_prefix(path);
+    with_key(detail_number_prefix(path), key)
+}
+
+/// "A text that is this decimal number stands at this path." Ranges find it, equality does not.
+pub fn detail_decimal(path: &str, key: &[u8; 10]) -> String {
+    with_key(detail_decimal_prefix(path), key)
+}
+
+/// Hex keeps the order of the key.
+fn with_key(mut term: String, key: &[u8; 10]) -> String {
     for byte in key {
         term.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
         term.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
@@ -91,6 +104,11 @@ pub fn detail_number(path: &str, key: &[u8; 10]) -> String {
 /// What every number at this path begins with.
 pub fn detail_number_prefix(path: &str) -> String {
     [path, "\0n"].concat()
+}
+
+/// What every text that is a decimal number at this path begins with.
+pub fn detail_decimal_prefix(path: &str) -> String {
+    [path, "\0d"].concat()
 }
 
 fn cut(path: &str) -> &str {

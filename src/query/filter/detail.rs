@@ -1,17 +1,20 @@
-//! `detail.plan:pro`, `detail.amount:>100`, `detail.code:[400 TO 499]`, `detail.ticket:*`: a value inside the payload.
+//! `detail.plan:pro`, `detail.amount:>100`, `detail.source:10.8.0.0/16`, `detail.ticket:*`: a value inside the payload.
 //!
 //! A path names what is under it as `flatten` says: a dot in a key equals nesting, an array adds each of its elements.
+
+mod range;
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::ops::ControlFlow;
 
-use super::{EachMatch, Filter, Match};
-use crate::query::error::{ParseError, code};
-use crate::query::lex::{Raw, Shape, is};
+pub use range::{End, Number, Text, ValueRange};
+
+use super::{Cidr, EachMatch, Filter, Match};
+use crate::query::error::ParseError;
+use crate::query::lex::{Raw, Shape};
 use crate::query::parse::Reading;
 use crate::query::pattern::Pattern;
 use crate::query::print;
-use crate::query::range::{Side, Written};
 use crate::query::shown::Shown;
 use crate::query::values;
 use crate::query::view::View;
@@ -29,46 +32,21 @@ pub struct Detail {
 /// What a scalar inside `detail` has to be.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Condition {
-    /// Its text, folded, matches; or it is a number equal to `number`.
+    /// Its text, folded, matches; or it is a number equal to `number`; or a text that is an address in `network`.
     Is {
         /// Compared with the whole text.
         pattern: Pattern,
         /// The key of the number that an exact pattern spells, see [`text::number_key`].
         number: Option<[u8; 10]>,
+        /// What an exact pattern spells that was written as a network, not between quotes.
+        network: Option<Cidr>,
     },
     /// Any scalar, at the path or below it.
     Exists,
-    /// A number in the range.
-    Number(NumberRange),
-}
-
-/// A range of numbers; at least one side is bounded, and some number may lie in it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NumberRange {
-    /// The smaller end.
-    pub from: Bound,
-    /// The larger end.
-    pub to: Bound,
-}
-
-/// One end of a [`NumberRange`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Bound {
-    /// Open.
-    None,
-    /// The number belongs to the range.
-    Included(Number),
-    /// The number does not.
-    Excluded(Number),
-}
-
-/// A number as it was written, and its place among all numbers.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Number {
-    /// As written.
-    pub token: String,
-    /// Its key, see [`text::number_key`].
-    pub key: [u8; 10],
+    /// A number in the range, or a text that is one (see [`text::decimal_key`]).
+    Number(ValueRange<Number>),
+    /// Its text, folded, lies in the range.
+    Text(ValueRange<Text>),
 }
 
 impl Detail {
@@ -77,16 +55,19 @@ impl Detail {
     }
 
     pub(in crate::query) fn parse(path: &str, raw: &Raw, reading: &Reading<'_>) -> Result<Filter, ParseError> {
-        let condition = match range(raw)? {
-            Some(range) => Condition::Number(range),
-            None => Condition::is(Pattern::read(raw, reading)?),
+        let condition = match range::read(raw)? {
+            Some(condition) => condition,
+            None => {
+                let network = if raw.shape == Shape::Bare { Cidr::read(&raw.text()) } else { None };
+                Condition::is(Pattern::read(raw, reading)?, network)
+            }
         };
         Ok(Filter::Detail(Detail { path: path.to_owned(), condition }))
     }
 
     /// The same with everything but wildcards taken literally: how parameters are read.
     pub(in crate::query) fn parse_value(path: &str, raw: &Raw, reading: &Reading<'_>) -> Result<Filter, ParseError> {
-        let condition = Condition::is(Pattern::read(raw, reading)?);
+        let condition = Condition::is(Pattern::read(raw, reading)?, None);
         Ok(Filter::Detail(Detail { path: path.to_owned(), condition }))
     }
 
@@ -96,7 +77,7 @@ impl Detail {
             if flow.is_continue() && self.covers(path) && self.condition.holds(&leaf) {
                 flow = match self.condition {
                     Condition::Exists => each(Match::Unmarked),
-                    Condition::Is { .. } | Condition::Number(_) => {
+                    Condition::Is { .. } | Condition::Number(_) | Condition::Text(_) => {
                         each(Match::Values(&[Shown { at, text: values::leaf_text(&leaf) }]))
                     }
                 };
@@ -115,22 +96,27 @@ impl Detail {
 }
 
 impl Condition {
-    fn is(pattern: Pattern) -> Condition {
+    fn is(pattern: Pattern, network: Option<Cidr>) -> Condition {
         let number = match &pattern {
             Pattern::Exact(text) => text::number_key(text),
             Pattern::Wildcard(_) | Pattern::Regex(_) => None,
         };
-        Condition::Is { pattern, number }
+        Condition::Is { pattern, number, network }
     }
 
     fn holds(&self, leaf: &Leaf<'_>) -> bool {
         match self {
             Condition::Exists => true,
-            Condition::Is { pattern, number } => {
-                pattern.is_match(&text::fold_value(values::leaf_text(leaf)))
+            Condition::Is { pattern, number, network } => {
+                let text = text::fold_value(values::leaf_text(leaf));
+                pattern.is_match(&text)
                     || number.is_some_and(|number| number_of(leaf) == Some(number))
+                    || network.is_some_and(|network| network.contains_text(&text))
             }
-            Condition::Number(range) => number_of(leaf).is_some_and(|key| range.contains(&key)),
+            Condition::Number(range) => {
+                number_of(leaf).or_else(|| decimal_of(leaf)).is_some_and(|key| range.contains(&key))
+            }
+            Condition::Text(range) => range.contains(text::fold_value(values::leaf_text(leaf)).as_bytes()),
         }
     }
 }
@@ -142,87 +128,10 @@ fn number_of(leaf: &Leaf<'_>) -> Option<[u8; 10]> {
     }
 }
 
-impl NumberRange {
-    /// Whether the number with this key lies in it.
-    pub fn contains(&self, key: &[u8; 10]) -> bool {
-        let above = match &self.from {
-            Bound::None => true,
-            Bound::Included(number) => number.key <= *key,
-            Bound::Excluded(number) => number.key < *key,
-        };
-        let below = match &self.to {
-            Bound::None => true,
-            Bound::Included(number) => *key <= number.key,
-            Bound::Excluded(number) => *key < number.key,
-        };
-        above && below
-    }
-
-    fn is_empty(&self) -> bool {
-        match (&self.from, &self.to) {
-            (Bound::None, _) | (_, Bound::None) => false,
-            (Bound::Included(from), Bound::Included(to)) => from.key > to.key,
-            (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
-                from.key >= to.key
-            }
-        }
-    }
-}
-
-/// The range that `raw` is, if it is one. `1..b` and the like are texts; behind `>` there must be a number.
-fn range(raw: &Raw) -> Result<Option<NumberRange>, ParseError> {
-    if raw.shape == Shape::Regex || raw.shape == Shape::Quoted {
-        return Ok(None);
-    }
-    let is_comparison = raw.chars.first().is_some_and(|char| is(char, '>') || is(char, '<'));
-    if raw.shape == Shape::Bare && raw.has_wildcard() && !is_comparison {
-        return Ok(None);
-    }
-    let bound = |side: Option<Side>, included: bool| match side {
-        None => Ok(Bound::None),
-        Some(side) if included => number(side).map(Bound::Included),
-        Some(side) => number(side).map(Bound::Excluded),
-    };
-    let (from, to) = match Written::read(raw)? {
-        Written::One(_) => return Ok(None),
-        Written::From(side) => (bound(Some(side), true)?, Bound::None),
-        Written::Above(side) => (bound(Some(side), false)?, Bound::None),
-        Written::UpTo(side) => (Bound::None, bound(Some(side), true)?),
-        Written::Below(side) => (Bound::None, bound(Some(side), false)?),
-        Written::Dots(from, to) => match (bound(from, true), bound(to, true)) {
-            (Ok(from), Ok(to)) => (from, to),
-            _ => return Ok(None),
-        },
-        Written::Bracket { from, from_included, to, to_included } => {
-            (bound(from, from_included)?, bound(to, to_included)?)
-        }
-    };
-    let range = NumberRange { from, to };
-    match range {
-        NumberRange { from: Bound::None, to: Bound::None } if raw.shape == Shape::Bare => Ok(None),
-        NumberRange { from: Bound::None, to: Bound::None } => Err(ParseError::value(
-            raw.at,
-            format!("range \"{}\"", raw.text()),
-            "expected a number on at least one side",
-        )),
-        range if range.is_empty() => Err(ParseError::new(
-            code::EMPTY_RANGE,
-            raw.at,
-            format!("empty range \"{}\"", raw.text()),
-            "expected the smaller number first",
-        )),
-        range => Ok(Some(range)),
-    }
-}
-
-fn number(side: Side) -> Result<Number, ParseError> {
-    match text::number_key(&side.text) {
-        Some(key) => Ok(Number { token: side.text, key }),
-        None => Err(ParseError::value(
-            side.at,
-            format!("\"{}\"", side.text),
-            "expected a number; quote a value that is not a range",
-        )),
+fn decimal_of(leaf: &Leaf<'_>) -> Option<[u8; 10]> {
+    match leaf {
+        Leaf::Text(text) => text::decimal_key(text),
+        Leaf::Number(_) | Leaf::Bool(_) => None,
     }
 }
 
@@ -235,33 +144,12 @@ impl Display for Detail {
             Condition::Exists => f.write_str("*"),
             // Without quotes it would ask for the absence of a value.
             Condition::Is { pattern: Pattern::Exact(text), .. } if text == "null" => print::quoted(text, f),
+            // Digits, dots, colons and a slash: nothing that needs protection.
+            Condition::Is { pattern: Pattern::Exact(text), network: Some(_), .. } => f.write_str(text),
+            Condition::Is { pattern: Pattern::Exact(text), .. } if Cidr::read(text).is_some() => print::quoted(text, f),
             Condition::Is { pattern, .. } => pattern.fmt(f),
             Condition::Number(range) => range.fmt(f),
-        }
-    }
-}
-
-impl Display for NumberRange {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match (&self.from, &self.to) {
-            (Bound::Included(from), Bound::None) => write!(f, ">={}", from.token),
-            (Bound::Excluded(from), Bound::None) => write!(f, ">{}", from.token),
-            (Bound::None, Bound::Included(to)) => write!(f, "<={}", to.token),
-            (Bound::None, Bound::Excluded(to)) => write!(f, "<{}", to.token),
-            (from, to) => {
-                f.write_char(if matches!(from, Bound::Excluded(_)) { '{' } else { '[' })?;
-                write!(f, "{} TO {}", from.token(), to.token())?;
-                f.write_char(if matches!(to, Bound::Excluded(_)) { '}' } else { ']' })
-            }
-        }
-    }
-}
-
-impl Bound {
-    fn token(&self) -> &str {
-        match self {
-            Bound::None => "*",
-            Bound::Included(number) | Bound::Excluded(number) => &number.token,
+            Condition::Text(range) => range.fmt(f),
         }
     }
 }

@@ -40,7 +40,7 @@ impl Ip {
         let plain = raw.shape == Shape::Quoted || (raw.shape == Shape::Bare && !raw.has_wildcard());
         let ip = match text.parse::<IpAddr>() {
             Ok(address) if plain => Ip::Network(Cidr::new(values::mapped(address), 128)),
-            _ if plain && is_meant_as_network(&text) => Ip::Network(network(&text).ok_or_else(|| {
+            _ if plain && is_meant_as_network(&text) => Ip::Network(Cidr::read(&text).ok_or_else(|| {
                 ParseError::value(raw.at, format!("\"{text}\""), "expected a network such as 203.0.113.0/24")
             })?),
             _ => Ip::Text(Pattern::read(raw, reading)?),
@@ -71,15 +71,16 @@ fn is_meant_as_network(text: &str) -> bool {
     text.split_once('/').is_some_and(|(address, _)| address.chars().all(|c| c.is_ascii_hexdigit() || ".:".contains(c)))
 }
 
-fn network(text: &str) -> Option<Cidr> {
-    let (address, prefix) = text.split_once('/')?;
-    let address: IpAddr = address.parse().ok()?;
-    let prefix: u8 = Some(prefix).filter(|p| p.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()?;
-    let width = if address.is_ipv4() { 32 } else { 128 };
-    (prefix <= width).then(|| Cidr::new(values::mapped(address), prefix + (128 - width)))
-}
-
 impl Cidr {
+    /// The network that `text` spells: address, slash, and how many of its bits count.
+    pub(in crate::query) fn read(text: &str) -> Option<Cidr> {
+        let (address, prefix) = text.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let prefix: u8 = Some(prefix).filter(|p| p.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()?;
+        let width = if address.is_ipv4() { 32 } else { 128 };
+        (prefix <= width).then(|| Cidr::new(values::mapped(address), prefix + (128 - width)))
+    }
+
     /// The network of `address`, of which `prefix` of 128 bits count.
     fn new(address: Ipv6Addr, prefix: u8) -> Cidr {
         let first = Ipv6Addr::from_bits(address.to_bits() & !host_bits(prefix));
@@ -107,6 +108,11 @@ impl Cidr {
     /// Whether `address`, IPv4 as IPv4-mapped IPv6, lies in it.
     pub fn contains(&self, address: Ipv6Addr) -> bool {
         self.ranges().any(|(first, last)| first <= address && address <= last)
+    }
+
+    /// Whether `text` is an address that lies in it.
+    pub fn contains_text(&self, text: &str) -> bool {
+        text.parse().is_ok_and(|address| self.contains(values::mapped(address)))
     }
 
     /// Whether it holds one address only.

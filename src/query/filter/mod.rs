@@ -18,7 +18,7 @@ mod words;
 pub use action::Action;
 pub use actor::Actor;
 pub use change::Change;
-pub use detail::{Bound, Condition, Detail, Number, NumberRange};
+pub use detail::{Condition, Detail, End, Number, Text, ValueRange};
 pub use has::Has;
 pub use ip::{Cidr, Ip};
 pub use seq::SeqRange;
@@ -77,8 +77,8 @@ impl Filter {
                 [Some(&change.field), change.before.as_ref(), change.after.as_ref()].into_iter().flatten().any(dear)
             }
             Filter::Detail(detail) => match &detail.condition {
-                Condition::Is { pattern, .. } => dear(pattern),
-                Condition::Exists | Condition::Number(_) => true,
+                Condition::Is { pattern, network, .. } => dear(pattern) || network.is_some(),
+                Condition::Exists | Condition::Number(_) | Condition::Text(_) => true,
             },
             Filter::Time(_) | Filter::Received(_) | Filter::Seq(_) | Filter::Ip(Ip::Network(_)) | Filter::Has(_) => {
                 false

@@ -12,7 +12,7 @@ use crate::clock::rfc3339_ms;
 use crate::query::Env;
 use crate::query::error::{ParseError, code};
 use crate::query::lex::Raw;
-use crate::query::range::{Side, Written};
+use crate::query::range::{self, Side, Written};
 
 /// A span of time; at least one side is bounded, and it is not empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ impl Moment {
 }
 
 fn side(raw: &Raw) -> Side {
-    Side { at: raw.at, text: raw.text() }
+    range::side(raw.at, &raw.chars)
 }
 
 /// A side of a comparison: a moment, or `24h` for the moment that long ago.

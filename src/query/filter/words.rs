@@ -75,6 +75,7 @@ impl Words {
             Shape::Regex => Words::Regex(RegexPattern::read(raw, reading)?),
             Shape::Bare | Shape::Bracket if raw.has_wildcard() => match unspaced(raw) {
                 Some(text) => word(&text, raw)?,
+                None if raw.chars.iter().any(|char| char.c.is_whitespace()) => return Err(spaced(raw)),
                 None => Words::Wildcard(WildPattern::read(raw, reading)?),
             },
             Shape::Bare | Shape::Bracket => match fuzzy(raw)? {
@@ -112,6 +113,14 @@ fn unspaced(raw: &Raw) -> Option<String> {
     let has_wildcard = inner.iter().any(|char| is(char, '*') || is(char, '?'));
     let text = text_of(inner);
     (!has_wildcard && inner.len() > 1 && text::is_unspaced(&text)).then_some(text)
+}
+
+/// A token has no spaces, so that a pattern with some would never find anything.
+fn spaced(raw: &Raw) -> ParseError {
+    let words: String = raw.chars.iter().filter(|char| !is(char, '*') && !is(char, '?')).map(|char| char.c).collect();
+    let advice =
+        format!("a wildcard stands in one word; expected words that stand together in quotes: \"{}\"", words.trim());
+    ParseError::value(raw.at, format!("\"{}\" with a space", raw.text()), advice)
 }
 
 fn word(text: &str, raw: &Raw) -> Result<Words, ParseError> {

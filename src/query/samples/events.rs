@@ -359,12 +359,13 @@ fn context(dice: &mut Dice) -> String {
 
 /// Any JSON value.
 fn value(dice: &mut Dice, depth: usize) -> String {
-    match dice.below(if depth == 0 { 7 } else { 10 }) {
+    match dice.below(if depth == 0 { 8 } else { 11 }) {
         0..=2 => string(&text(dice)),
         3 | 4 => dice.text_of(&NUMBERS).to_string(),
         5 => dice.text_of(&["true", "false"]).to_string(),
         6 => dice.text_of(&["null", "\"\"", "\"1\"", "\"1.0\"", "\"true\""]).to_string(),
-        7 | 8 => members_of(dice, depth - 1),
+        7 => string(if dice.percent(50) { dice.text_of(&NUMBERS) } else { dice.text_of(&IPS) }),
+        8 | 9 => members_of(dice, depth - 1),
         _ => {
             let items: Vec<String> = (0..dice.below(4)).map(|_| value(dice, depth - 1)).collect();
             array(&items)

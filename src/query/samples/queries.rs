@@ -1,6 +1,8 @@
 //! Random queries about given events: their values become words, phrases, wildcards, fuzzy words, regexes, ranges and
 //! networks, often spelt otherwise, so that most queries match something and many miss by little.
 
+use std::net::IpAddr;
+
 use super::events::Dice;
 use crate::clock;
 use crate::event::Entry;
@@ -274,7 +276,8 @@ fn detail(dice: &mut Dice, entry: &Entry) -> String {
     if leaves.is_empty() {
         return dice.text_of(&["detail.a:*", "detail.n:>0", "detail.a.b:/.*/", "detail.plan:*a*"]).to_string();
     }
-    let (path, text, number) = dice.pick(&leaves);
+    let (path, text, number) = dice.pick(&leaves).clone();
+    let (path, text) = (path.as_str(), text.as_str());
     // The path itself, one above it, or one that only begins alike.
     let named = match dice.below(8) {
         0 => path.split('.').next().filter(|first| !first.is_empty()).unwrap_or(path),
@@ -283,8 +286,11 @@ fn detail(dice: &mut Dice, entry: &Entry) -> String {
     };
     let field = format!("detail.{}", bare(if named.is_empty() { path } else { named }));
     let other = leaves.iter().find_map(|(_, _, number)| number.clone()).unwrap_or("2".to_owned());
-    match (number, dice.below(8)) {
+    let number = number.or_else(|| text::decimal_key(text).map(|_| text.to_owned()));
+    match (number, dice.below(10)) {
         (_, 0) => format!("{field}:*"),
+        (_, 8) => format!("{field}:{}", text_range(dice, text)),
+        (_, 9) if text.parse::<IpAddr>().is_ok() => format!("{field}:{text}/{}", dice.below(33)),
         (Some(number), 1) => format!("{field}:>{number}"),
         (Some(number), 2) => format!("{field}:<={number}"),
         (Some(number), 3) => format!("{field}:[{number} TO *]"),
@@ -292,6 +298,21 @@ fn detail(dice: &mut Dice, entry: &Entry) -> String {
         (Some(number), 5) => format!("{field}:[{other} TO {number}}}"),
         (Some(number), 6) => format!("{field}:{number}"),
         _ => format!("{field}:{}", pattern(dice, text)),
+    }
+}
+
+/// A range of texts that ends at `text`, or at some beginning of it.
+fn text_range(dice: &mut Dice, text: &str) -> String {
+    let length = if dice.percent(50) { 40 } else { 1 + dice.below(3) };
+    let end: String = text.chars().take(length).collect();
+    let end = quoted(if end.is_empty() { "a" } else { &end });
+    match dice.below(6) {
+        0 => format!(">{end}"),
+        1 => format!(">={end}"),
+        2 => format!("<{end}"),
+        3 => format!("<={end}"),
+        4 => format!("{{{end} TO *]"),
+        _ => format!("[* TO {end}}}"),
     }
 }
 
