@@ -68,7 +68,7 @@ mod tests {
         let of = ShortText {
             beginning: b"a\0s".to_vec(),
             may_have: |byte| byte.is_ascii_digit(),
-            fits: |text: &str| text.len() % 2 == 0,
+            fits: |text: &str| text.len().is_multiple_of(2),
         };
         let state = term.bytes().fold(of.start(), |state, byte| of.accept(&state, byte));
         of.can_match(&state) && of.is_match(&state)
