@@ -74,7 +74,12 @@ impl<E: End> ValueRange<E> {
         let range = ValueRange { from: each(from, end)?, to: each(to, end)? };
         if range.is_empty() {
             let found = format!("empty range \"{}\"", raw.text());
-            return Err(ParseError::new(code::EMPTY_RANGE, raw.at, found, "expected the smaller end first"));
+            return Err(ParseError::new(
+                code::EMPTY_RANGE,
+                raw.at,
+                found,
+                "expected the smaller end first and something in between",
+            ));
         }
         Ok(range)
     }
