@@ -213,7 +213,8 @@ impl Catalogue {
     }
 
     /// What becomes of a member of an event of `action`. A dotted name counts with each of its segments, since a
-    /// dot in a key reads like nesting everywhere else; but a domain in front of it says who named it, not what it is.
+    /// dot in a key reads like nesting everywhere else; but a domain of Kubernetes in front of it says who named it,
+    /// not what it is.
     pub(super) fn fate(&self, action: &str, key: &str) -> Fate {
         if key.contains('.') {
             let fates = behind_domain(key).split('.').map(|segment| self.segment_fate(action, segment));
@@ -364,14 +365,14 @@ impl Fate {
     }
 }
 
-/// A name without the domain that qualifies it as in Kubernetes: `decision` of `authorization.k8s.io/decision`. Such a prefix
-/// is labels of small letters, digits and `-`, a dot between them (Kubernetes, Labels and Selectors, Syntax).
+/// A name without the domain of Kubernetes that qualifies it: `decision` of `authorization.k8s.io/decision`. Not of other domains:
+/// `token.github.com/acme` may be a path of keys, joined.
 fn behind_domain(key: &str) -> &str {
-    let is_label = |label: &str| {
-        !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
+    let is_within =
+        |domain: &str, of: &str| domain.strip_suffix(of).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let is_kubernetes = |domain: &str| is_within(domain, "k8s.io") || is_within(domain, "kubernetes.io");
     match key.split_once('/') {
-        Some((domain, name)) if domain.contains('.') && domain.split('.').all(is_label) => name,
+        Some((domain, name)) if is_kubernetes(domain) && !name.is_empty() => name,
         _ => key,
     }
 }
@@ -459,9 +460,11 @@ mod tests {
             ("tokenId", Fate::Kept),
             ("authorization.k8s.io/decision", Fate::Kept),
             ("authorization.k8s.io/a.token", Fate::Redacted),
-            ("example.com/api-key", Fate::Redacted),
+            ("k8s.io/api-key", Fate::Redacted),
+            ("a.k8s.io/api-key", Fate::Redacted),
             ("authorization/k8s.io", Fate::Kept),
-            ("authorization./x", Fate::Redacted),
+            ("authorization.k8s.io/", Fate::Redacted),
+            ("token.github.com/acme", Fate::Redacted),
             ("user.Pass_Word.a/b", Fate::Redacted),
             ("", Fate::Kept),
             ("__", Fate::Kept),

@@ -28,6 +28,17 @@ pub(super) enum Shape {
     Bracket,
 }
 
+/// Where in the value of a field quotes may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quotes {
+    /// Around all of it.
+    Whole,
+    /// Also behind a `>` or its kin, as in `detail.at:>"2026-11"`.
+    Ends,
+    /// Around any part, as in `change:role="on hold">admin`.
+    Parts,
+}
+
 /// A word or a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Raw {
@@ -266,20 +277,19 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// The value of a field: quoted, `/regex/`, `[range]` or bare; inside a bare value quotes protect a part if `parts`, and
-    /// else what is behind a `>` or its kin.
-    pub fn value(&mut self, parts: bool) -> Result<Raw, ParseError> {
+    /// The value of a field: quoted, `/regex/`, `[range]` or bare.
+    pub fn value(&mut self, quotes: Quotes) -> Result<Raw, ParseError> {
         let start = self.at;
         let raw = match self.peek() {
             Some('/') => return self.regex(),
             Some('[' | '{') => self.bracket()?,
-            Some('"') if !parts => self.quoted()?,
+            Some('"') if quotes != Quotes::Parts => self.quoted()?,
             _ => {
                 let mut chars = Vec::new();
                 let mut empty_parts = Vec::new();
                 while let Some(c) = self.peek() {
                     match c {
-                        '"' if parts || is_comparison(&chars) => {
+                        '"' if quotes == Quotes::Parts || (quotes == Quotes::Ends && is_comparison(&chars)) => {
                             let before = chars.len();
                             self.quoted_into(&mut chars)?;
                             if chars.len() == before {

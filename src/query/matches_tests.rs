@@ -178,7 +178,8 @@ fn a_query_finds_what_it_says() {
         ("detail.at:>=\"2023-07-10\" detail.at:<\"2023-07-11\"", &[7]),
         ("detail.plan:>\"PRO\"", &[]),
         ("detail.plan:<=\"PRO\"", &[0]),
-        ("detail.ticket:[\"4\" TO \"5\"]", &[0]),
+        ("detail.ticket:>=\"4\" detail.ticket:<\"5\"", &[0]),
+        ("detail.amount:[\"399\" TO \"401\"]", &[0, 7]),
         // Addresses.
         ("detail.from:10.8.0.0/16", &[7]),
         ("detail.from:10.8.0.0\\/16", &[7]),

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 
 use super::error::{ParseError, code};
 use super::filter::{Action, Actor, Change, Detail, Filter, Has, Ip, SeqRange, TargetType, TimeRange, Value, Words};
-use super::lex::{Cursor, Raw, Shape, is};
+use super::lex::{Cursor, Quotes, Raw, Shape, is};
 use super::limits::{DEPTH_MAX, FILTERS_MAX, NESTING_MAX, QUERY_BYTES_MAX, QUERY_INSTRUCTIONS_MAX, QUERY_STATES_MAX};
 use super::origin::Origin;
 use super::range;
@@ -238,9 +238,13 @@ impl Field {
         }
     }
 
-    /// Whether quotes protect only a part of the value, as in `change:role="on hold">admin`.
-    fn has_parts(&self) -> bool {
-        *self == Field::Change
+    /// Where in a value quotes may stand.
+    fn quotes(&self) -> Quotes {
+        match self {
+            Field::Change => Quotes::Parts,
+            Field::Detail(_) | Field::Time | Field::Received | Field::Seq => Quotes::Ends,
+            _ => Quotes::Whole,
+        }
     }
 
     /// `field:raw`. Ranges of numbers and `null` are looked for in `detail` only if `ranges`.
@@ -385,7 +389,7 @@ impl Parser<'_> {
 
     /// The value that comes next, of a filter that was begun at `start`.
     fn value_of(&mut self, field: &Field, start: usize) -> Result<Node, ParseError> {
-        let raw = self.cursor.value(field.has_parts())?;
+        let raw = self.cursor.value(field.quotes())?;
         let node = field.read(&raw, true, self.reading)?;
         self.reading.note(&node, start..self.cursor.at);
         Ok(node)
@@ -658,6 +662,9 @@ mod tests {
             ("detail.x:*", "detail.x:*"),
             ("detail.at:>\"B c\"", "detail.at:>\"b c\""),
             ("detail.at:<=\"7\"", "detail.at:<=\"7\""),
+            // As a rule writes numbers.
+            ("detail.at:[\"400\" TO \"499\"]", "detail.at:[400 TO 499]"),
+            ("detail.at:[\"400\" TO \"b\"]", "detail.at:[\"400\" TO \"b\"]"),
             ("detail.at:[\"!\" TO \"*\"}", "detail.at:[\"!\" TO \"*\"}"),
             ("detail.at:{\"A \\\"]\" TO *]", "detail.at:>\"a \\\"]\""),
             ("detail.from:10.8.3.4\\/16", "detail.from:10.8.3.4/16"),
@@ -754,11 +761,13 @@ mod tests {
             ("change:role=", 12, code::BAD_VALUE, "nothing here"),
             ("detail.n:>abc", 10, code::BAD_VALUE, "expected a number"),
             ("detail.n:[5 TO 1]", 9, code::EMPTY_RANGE, "smaller end first"),
+            ("target:>=\"a b\"", 9, code::SYNTAX, "right behind"),
+            ("detail.n:>\"\"", 10, code::BAD_VALUE, "not an empty one"),
             ("detail.n:[\"b\" TO \"a\"]", 9, code::EMPTY_RANGE, "smaller end first"),
             ("detail.n:[1 TO \"a\"]", 10, code::BAD_VALUE, "a text in quotes, as the other end"),
             ("detail.n:[a TO b]", 10, code::BAD_VALUE, "or a text in quotes"),
             ("detail.n:>\"a\"b", 11, code::BAD_VALUE, "or a text in quotes"),
-            ("*access\\ denied*", 0, code::BAD_VALUE, "words that stand together in quotes: \"access denied\""),
+            ("*access\\ denied*", 0, code::BAD_VALUE, "words that stand together in quotes, such as \"access denied\""),
             ("target:[a TO b]", 7, code::BAD_VALUE, "takes no ranges"),
             ("target:/^a/", 8, code::BAD_REGEX, "anchor at the start"),
             ("/ab$/", 3, code::BAD_REGEX, "anchor at the end"),

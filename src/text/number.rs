@@ -26,7 +26,7 @@ pub fn number_key(token: &str) -> Option<[u8; 10]> {
 /// `12e4567`.
 pub fn decimal_key(text: &str) -> Option<[u8; 10]> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !digits.starts_with('.');
     let is_padded = digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0.");
     if is_decimal && !is_padded { number_key(text) } else { None }
 }
@@ -140,9 +140,10 @@ mod tests {
             assert_eq!(decimal_key(text), number_key(text), "{text}");
             assert!(decimal_key(text).is_some(), "{text}");
         }
-        for text in
-            ["", "-", ".", "007", "-00.5", "1e5", "12e4567", "1.", ".5", "+1", "1.2.3", "10.0.0.7", "--1", "1-2", "٣"]
-        {
+        for text in [
+            "", "-", ".", "007", "-00.5", "-.5", "1e5", "12e4567", "1.", ".5", "+1", "1.2.3", "10.0.0.7", "--1", "1-2",
+            "٣",
+        ] {
             assert_eq!(decimal_key(text), None, "{text}");
         }
     }

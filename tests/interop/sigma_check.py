@@ -88,8 +88,8 @@ class Event:
 
 @functools.lru_cache(maxsize=1 << 14)
 def parts_of(key):
-    """The names in a dotted key. In front of a slash a domain says only whose name it is."""
-    return re.sub(r"^[a-z0-9-]+(\.[a-z0-9-]+)+/", "", key).split(".")
+    """The names in a dotted key. In front of a slash a domain of Kubernetes says only whose name it is."""
+    return re.sub(r"^([^/]*\.)?(k8s|kubernetes)\.io/(?=.)", "", key).split(".")
 
 
 @functools.lru_cache(maxsize=1 << 14)

@@ -117,9 +117,8 @@ fn unspaced(raw: &Raw) -> Option<String> {
 
 /// A token has no spaces, so that a pattern with some would never find anything.
 fn spaced(raw: &Raw) -> ParseError {
-    let words: String = raw.chars.iter().filter(|char| !is(char, '*') && !is(char, '?')).map(|char| char.c).collect();
     let advice =
-        format!("a wildcard stands in one word; expected words that stand together in quotes: \"{}\"", words.trim());
+        "a wildcard stands in one word; expected words that stand together in quotes, such as \"access denied\"";
     ParseError::value(raw.at, format!("\"{}\" with a space", raw.text()), advice)
 }
 

@@ -117,9 +117,14 @@ pub(super) fn read(raw: &Raw) -> Result<Option<Condition>, ParseError> {
         }
     };
     if raw.shape == Shape::Bracket || is_comparison {
-        let is_quoted =
-            |end: &Bound<Side>| matches!(end, Bound::Included(side) | Bound::Excluded(side) if side.is_quoted);
-        if is_quoted(&from) || is_quoted(&to) {
+        // In brackets a number is one also between quotes, which is how rules write it.
+        let is_text = |end: &Bound<Side>| match end {
+            Bound::Unbounded => false,
+            Bound::Included(side) | Bound::Excluded(side) => {
+                side.is_quoted && (is_comparison || text::number_key(&side.text).is_none())
+            }
+        };
+        if is_text(&from) || is_text(&to) {
             return ValueRange::read(from, to, raw, text_end).map(Condition::Text).map(Some);
         }
     }
@@ -148,7 +153,7 @@ fn number_end(side: Side) -> Result<Number, ParseError> {
         None => Err(ParseError::value(
             side.at,
             format!("\"{}\"", side.text),
-            "expected a number, or a text in quotes; a value that is not a range is quoted as a whole",
+            "expected a number, or a text in quotes, not an empty one; a value that is not a range is quoted as a whole",
         )),
     }
 }
