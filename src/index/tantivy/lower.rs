@@ -308,15 +308,13 @@ impl Lower<'_> {
     ) -> Box<dyn Query> {
         let at = |end: &E| term(end).into_bytes();
         let prefix = prefix.as_bytes();
-        let from = match &range.from {
-            Bound::Included(end) => Bound::Included(at(end)),
-            Bound::Excluded(end) => Bound::Excluded(at(end)),
+        let from = match range.from.as_ref().map(at) {
             Bound::Unbounded => Bound::Included(prefix.to_owned()),
+            given => given,
         };
-        let to = match &range.to {
-            Bound::Included(end) => Bound::Included(at(end)),
-            Bound::Excluded(end) => Bound::Excluded(at(end)),
+        let to = match range.to.as_ref().map(at) {
             Bound::Unbounded => term_scan::behind(prefix),
+            given => given,
         };
         Box::new(TermScan::between(field, from, to, self.watch()))
     }

@@ -2,7 +2,7 @@
 //! quoted, between two texts.
 
 use std::fmt::{self, Display, Formatter, Write};
-use std::ops::Bound;
+use std::ops::{Bound, RangeBounds};
 
 use super::Condition;
 use crate::query::error::{ParseError, code};
@@ -42,17 +42,8 @@ pub struct Text(pub String);
 impl<E: End> ValueRange<E> {
     /// Whether what has this place lies in it.
     pub fn contains(&self, place: &[u8]) -> bool {
-        let above = match &self.from {
-            Bound::Unbounded => true,
-            Bound::Included(end) => end.place() <= place,
-            Bound::Excluded(end) => end.place() < place,
-        };
-        let below = match &self.to {
-            Bound::Unbounded => true,
-            Bound::Included(end) => place <= end.place(),
-            Bound::Excluded(end) => place < end.place(),
-        };
-        above && below
+        let ends = (self.from.as_ref().map(E::place), self.to.as_ref().map(E::place));
+        RangeBounds::<[u8]>::contains(&ends, place)
     }
 
     fn is_empty(&self) -> bool {
@@ -101,9 +92,9 @@ pub(super) fn read(raw: &Raw) -> Result<Option<Condition>, ParseError> {
         Written::UpTo(side) => (Bound::Unbounded, Bound::Included(side)),
         Written::Below(side) => (Bound::Unbounded, Bound::Excluded(side)),
         Written::Dots(from, to) => {
-            let sides = [&from, &to].into_iter().flatten();
-            if (from.is_none() && to.is_none()) || sides.into_iter().any(|side| text::number_key(&side.text).is_none())
-            {
+            let is_number = |side: &Side| text::number_key(&side.text).is_some();
+            let is_range = from.is_some() || to.is_some();
+            if !is_range || !from.iter().chain(&to).all(is_number) {
                 return Ok(None);
             }
             (bound(from, true), bound(to, true))
@@ -116,17 +107,15 @@ pub(super) fn read(raw: &Raw) -> Result<Option<Condition>, ParseError> {
             (bound(from, from_included), bound(to, to_included))
         }
     };
-    if raw.shape == Shape::Bracket || is_comparison {
-        // In brackets a number is one also between quotes, which is how rules write it.
-        let is_text = |end: &Bound<Side>| match end {
-            Bound::Unbounded => false,
-            Bound::Included(side) | Bound::Excluded(side) => {
-                side.is_quoted && (is_comparison || text::number_key(&side.text).is_none())
-            }
-        };
-        if is_text(&from) || is_text(&to) {
-            return ValueRange::read(from, to, raw, text_end).map(Condition::Text).map(Some);
+    // In brackets a number is one also between quotes, which is how rules write it.
+    let is_text = |end: &Bound<Side>| match end {
+        Bound::Unbounded => false,
+        Bound::Included(side) | Bound::Excluded(side) => {
+            side.is_quoted && (is_comparison || text::number_key(&side.text).is_none())
         }
+    };
+    if is_text(&from) || is_text(&to) {
+        return ValueRange::read(from, to, raw, text_end).map(Condition::Text).map(Some);
     }
     ValueRange::read(from, to, raw, number_end).map(Condition::Number).map(Some)
 }
