@@ -1,7 +1,7 @@
 //! Holds the index against `scan`: random events in a real store, random queries, and every answer of the fast engine
 //! compared with what the log itself says, in every state an index can be in.
 //!
-//! The default run is the same each time. `ANNALS_SOAK` makes it five times as long, `PROPTEST_CASES` asks for that many cases
+//! The default run is the same each time. `ANNALS_SOAK` makes it twice as long, `PROPTEST_CASES` asks for that many cases
 //! of each test, `PROPTEST_RNG_SEED` makes it another one.
 
 mod erasing;
@@ -179,8 +179,8 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// How many times as many cases a soak runs of a test of `config`. A case here is a whole store that is asked a thousand
-/// things; by its own number each of these tests takes a few minutes then, the longest a quarter of an hour.
-const SOAK_TIMES: u32 = 5;
+/// things, a minute or more of work for the largest tests; and each soak has other cases, by its seed.
+const SOAK_TIMES: u32 = 2;
 
 /// The same cases on every run, unless the environment asks for others.
 fn config(cases: u32) -> ProptestConfig {

@@ -15,7 +15,7 @@ use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use crate::access::{Holder, make, wanted};
-use crate::world::{World, is_soak, wait_for};
+use crate::world::{World, is_soak, tell, wait_for};
 
 /// In every value that is about a contact, and in nothing else.
 const CANARY: &str = "zqcanary";
@@ -345,6 +345,7 @@ fn killed_at_any_moment_of_an_erasure_it_is_done_once_and_nothing_comes_back() {
     let mut dice = StdRng::seed_from_u64(11);
     let mut entered: BTreeMap<String, usize> = BTreeMap::new();
     for round in 0..rounds {
+        tell("kills during an erasure", round, rounds);
         let first = round * 100;
         let lines: String = (first..first + 100).map(event).collect();
         world.load(lines.lines());
@@ -423,6 +424,7 @@ fn dying_between_any_two_steps_of_an_erasure_it_is_done_exactly_once() {
     let mut world = guarded(&[("ANNALS_PURGE_AFTER_S", "0"), ("ANNALS_SPAN_EVENTS", "32")]);
     let mut next = 0;
     for (round, step) in (0..rounds).flat_map(|round| STEPS.map(|step| (round, step))) {
+        tell(step, round, rounds);
         let first = next;
         next += 40;
         let lines: String = (first..first + 40).map(event).collect();

@@ -13,7 +13,7 @@ use tantivy::Index;
 
 use crate::bundle::{export, judge, signed};
 use crate::erasure::{copy, files, holds};
-use crate::world::{Output, World, is_soak};
+use crate::world::{Output, World, is_soak, tell};
 
 const EVENTS: usize = 700;
 /// In sealed segments, at their ends, in the newest one; two in one block.
@@ -332,6 +332,7 @@ fn killed_at_any_moment_of_an_excision_the_next_start_finishes_it() {
             break;
         }
         assert!(round < 10 * rounds, "no kill came in between");
+        tell("kills during an excision", round, rounds);
         let dir = copy(&whole, &format!("round-{round}"));
         let mut child = start(&dir);
         std::thread::sleep(took.mul_f64(random.random_range(0.0..1.0)));

@@ -280,6 +280,7 @@ fn a_disk_that_is_filled_and_freed_again_and_again_keeps_what_was_acked_and_noth
     };
     let rounds = if world::is_soak() { 20 } else { 2 };
     for round in 0..rounds {
+        world::tell("full disks", round, rounds);
         let refused = (0..500).find(|_| {
             // What a segment gives back when it ends, or is sealed, is taken by somebody else.
             fill(&ballast);

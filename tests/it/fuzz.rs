@@ -21,7 +21,7 @@ use annals::tree::{Checkpoint, Note, TileReader, TlogProof, VerifierKey, leaf_ha
 use annals::verify::{Growth, Nothing, Replay};
 
 use crate::forge;
-use crate::world::is_soak;
+use crate::world::{is_soak, tell};
 
 thread_local! {
     static LIVE: Cell<usize> = const { Cell::new(0) };
@@ -133,6 +133,9 @@ fn fuzz(
         target(input);
     }
     for case in 0..cases {
+        if case % 50_000 == 0 {
+            tell(name, case, cases);
+        }
         let mut dice = Dice(seed ^ (case << 20));
         let mut input = corpus[dice.below(corpus.len())].clone();
         mutate(&mut input, &mut dice);

@@ -24,14 +24,14 @@ struct Sent {
 #[test]
 fn nothing_acked_is_lost_and_nothing_is_there_twice_when_the_server_is_killed() {
     let mut world = World::start();
-    kill_again_and_again(&mut world, [5, 200], &mut Dice(42));
+    kill_again_and_again(&mut world, "kills under load", [5, 200], &mut Dice(42));
 }
 
 /// Spans of 64 events: while the clients append, spans are built and merged all the time, and most kills fall into that.
 #[test]
 fn nor_is_an_answer_wrong_or_a_span_left_behind_when_it_is_killed_while_spans_are_merged() {
     let mut world = World::start_with(&[("ANNALS_SPAN_EVENTS", "64")]);
-    kill_again_and_again(&mut world, [4, 50], &mut Dice(43));
+    kill_again_and_again(&mut world, "kills during merges", [4, 50], &mut Dice(43));
     // Spans are cut at 64 events or before; whatever is wider was merged.
     wait_for("a merge", || spans_on_disk(&world).filter(|runs| widest(runs) > Some(64)));
     assert!(world.terminate().success());
@@ -45,9 +45,10 @@ fn widest(runs: &[(u64, u64)]) -> Option<u64> {
 }
 
 /// `rounds`: by default, and with ANNALS_SOAK=1.
-fn kill_again_and_again(world: &mut World, [rounds, soak_rounds]: [u64; 2], dice: &mut Dice) {
+fn kill_again_and_again(world: &mut World, test: &str, [rounds, soak_rounds]: [u64; 2], dice: &mut Dice) {
     let rounds = if world::is_soak() { soak_rounds } else { rounds };
     for round in 0..rounds {
+        world::tell(test, round, rounds);
         let acks = 5 + dice.below(60);
         let mut sent = append_until_killed(world, round, acks, dice);
         let acked = sent.iter().filter(|sent| sent.receipts.is_some()).count();

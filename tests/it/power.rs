@@ -157,6 +157,7 @@ fn nothing_acked_is_lost_when_the_power_goes() {
     let mut acked: Vec<(u64, String)> = Vec::new();
     let rounds = if world::is_soak() { 20 } else { 2 };
     for round in 0..rounds {
+        world::tell("power cuts", round, rounds);
         acked.extend(append_until_cut(&mut world, &disk, round, 30 + 7 * round as usize).expect("the disk comes back"));
         world.restart();
         world.settle();

@@ -2,7 +2,7 @@
 //! A test says `world.post`, `world.search`, `world.kill`; how a process is started or a URL escaped is told once, here.
 //! Nothing here asserts times: where something takes a while, we wait for it, and give up after `PATIENCE`.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -587,6 +587,14 @@ pub fn without_watermarks(answer: &str) -> String {
 /// Whether the long versions are to be run.
 pub fn is_soak() -> bool {
     std::env::var("ANNALS_SOAK").is_ok_and(|soak| soak == "1")
+}
+
+/// Says how far a long test came, past the harness that keeps what tests print.
+pub fn tell(test: &str, round: impl Display, rounds: impl Display) {
+    if is_soak() {
+        let now = chrono::Utc::now().format("%H:%M:%S");
+        let _ = writeln!(std::io::stderr(), "{now} {test}: {round} of {rounds}");
+    }
 }
 
 /// The same that asks for keys, with these arguments.
