@@ -98,5 +98,9 @@ fn bracket(raw: &Raw) -> Result<Written, ParseError> {
 }
 
 fn malformed(raw: &Raw) -> ParseError {
-    ParseError::value(raw.at, format!("range \"{}\"", raw.text()), "expected [a TO b]; * leaves a side open")
+    ParseError::value(
+        raw.at,
+        format!("range \"{}\"", raw.text()),
+        "expected [a TO b], TO in capitals; * leaves a side open",
+    )
 }

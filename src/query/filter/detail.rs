@@ -57,10 +57,7 @@ impl Detail {
     pub(in crate::query) fn parse(path: &str, raw: &Raw, reading: &Reading<'_>) -> Result<Filter, ParseError> {
         let condition = match range::read(raw)? {
             Some(condition) => condition,
-            None => {
-                let network = if raw.shape == Shape::Bare { Cidr::read(&raw.text()) } else { None };
-                Condition::is(Pattern::read(raw, reading)?, network)
-            }
+            None => Condition::is(Pattern::read(raw, reading)?, network(raw)?),
         };
         Ok(Filter::Detail(Detail { path: path.to_owned(), condition }))
     }
@@ -121,6 +118,19 @@ impl Condition {
     }
 }
 
+/// The network that is spelled without quotes.
+fn network(raw: &Raw) -> Result<Option<Cidr>, ParseError> {
+    let text = raw.text();
+    if raw.shape != Shape::Bare || !Cidr::is_meant(&text) {
+        return Ok(None);
+    }
+    let misspelled = || {
+        let expected = "expected a network such as 203.0.113.0/24; quote it to find that text";
+        ParseError::value(raw.at, format!("\"{text}\""), expected)
+    };
+    Cidr::read(&text).ok_or_else(misspelled).map(Some)
+}
+
 fn number_of(leaf: &Leaf<'_>) -> Option<[u8; 10]> {
     match leaf {
         Leaf::Number(token) => text::number_key(token),
@@ -146,7 +156,7 @@ impl Display for Detail {
             Condition::Is { pattern: Pattern::Exact(text), .. } if text == "null" => print::quoted(text, f),
             // Digits, dots, colons and a slash: nothing that needs protection.
             Condition::Is { pattern: Pattern::Exact(text), network: Some(_), .. } => f.write_str(text),
-            Condition::Is { pattern: Pattern::Exact(text), .. } if Cidr::read(text).is_some() => print::quoted(text, f),
+            Condition::Is { pattern: Pattern::Exact(text), .. } if Cidr::is_meant(text) => print::quoted(text, f),
             Condition::Is { pattern, .. } => pattern.fmt(f),
             Condition::Number(range) => range.fmt(f),
             Condition::Text(range) => range.fmt(f),

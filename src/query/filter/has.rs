@@ -20,11 +20,12 @@ impl Has {
         let member = Member::ALL.into_iter().find(|member| plain && named(*member, &name));
         member.map(|member| Filter::Has(Has(member))).ok_or_else(|| {
             let names = Member::ALL.map(Member::as_str);
-            ParseError::value(
-                raw.at,
-                format!("unknown member \"{name}\""),
-                did_you_mean(&name, &names).unwrap_or_else(|| format!("expected one of {}", names.join(", "))),
-            )
+            let expected = if name.starts_with("detail.") {
+                format!("a value inside the payload is asked for by {name}:*")
+            } else {
+                did_you_mean(&name, &names).unwrap_or_else(|| format!("expected one of {}", names.join(", ")))
+            };
+            ParseError::value(raw.at, format!("unknown member \"{name}\""), expected)
         })
     }
 

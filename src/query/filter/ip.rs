@@ -81,6 +81,13 @@ impl Cidr {
         (prefix <= width).then(|| Cidr::new(values::mapped(address), prefix + (128 - width)))
     }
 
+    /// Whether `text` is an address, a slash and digits: a network, unless it has fewer bits than they say.
+    pub(in crate::query) fn is_meant(text: &str) -> bool {
+        text.split_once('/').is_some_and(|(address, prefix)| {
+            address.parse::<IpAddr>().is_ok() && prefix.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    }
+
     /// The network of `address`, of which `prefix` of 128 bits count.
     fn new(address: Ipv6Addr, prefix: u8) -> Cidr {
         let first = Ipv6Addr::from_bits(address.to_bits() & !host_bits(prefix));
