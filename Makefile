@@ -64,7 +64,7 @@ bench: ## figures on a release build: one line each (ANNALS_BENCH_EVENTS=1000000
 
 soak: tools ## the long versions: 200 kills, 20 power cuts and full disks, hostile inputs, more random cases
 	@echo "PROPTEST_RNG_SEED=$$PROPTEST_RNG_SEED"
-	ANNALS_SOAK=1 PROPTEST_CASES=500 $(CARGO) test --locked --profile release
+	ANNALS_SOAK=1 $(CARGO) test --locked --profile release
 	# A release does not die on demand.
 	ANNALS_SOAK=1 $(CARGO) test --locked --test it dying_between
 	@ANNALS_SOAK=1 $(MAKE) --no-print-directory browser

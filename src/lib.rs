@@ -11,6 +11,8 @@ pub mod durable;
 pub mod hash;
 pub mod json;
 pub mod seq;
+#[cfg(test)]
+mod soak;
 pub mod uniform;
 // floor 1
 pub mod event;

@@ -16,6 +16,7 @@ use super::*;
 use crate::durable::faulty::{Call, FaultyDisk};
 use crate::durable::{Disk, OsDisk};
 use crate::hash::Sha256;
+use crate::soak;
 
 type Root = [u8; 32];
 
@@ -544,7 +545,7 @@ fn crash_at(seed: u64, nth: u64) -> bool {
 #[test]
 fn a_crash_at_any_sync_loses_nothing_acknowledged_and_is_never_taken_for_corruption() {
     // The long run pulls the plug 20,000 times.
-    let seeds = if std::env::var_os("ANNALS_SOAK").is_some() { 700 } else { 25 };
+    let seeds = 25 * u64::from(soak::times(28));
     for seed in 1..seeds {
         let mut nth = 0;
         while !crash_at(seed * 7919, nth) {
@@ -555,7 +556,7 @@ fn a_crash_at_any_sync_loses_nothing_acknowledged_and_is_never_taken_for_corrupt
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(40 * soak::times(10)))]
     #[test]
     fn the_log_is_a_vec_whatever_is_done_to_it(steps in prop::collection::vec((0..10_u8, 1..12_usize, 0..900_usize), 1..40), seed: u64) {
         let disk = FaultyDisk::new(seed);

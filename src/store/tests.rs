@@ -1,8 +1,8 @@
 //! Holds the index against `scan`: random events in a real store, random queries, and every answer of the fast engine
 //! compared with what the log itself says, in every state an index can be in.
 //!
-//! The default run is the same each time. `ANNALS_SOAK` makes it twice as long, `PROPTEST_CASES` asks for that many cases
-//! of each test, `PROPTEST_RNG_SEED` makes it another one.
+//! The default run is the same each time. `ANNALS_SOAK` makes it ten times as long; proptest's own `PROPTEST_CASES` asks for that
+//! many cases of each test, `PROPTEST_RNG_SEED` makes it another one.
 
 mod erasing;
 mod merging;
@@ -32,6 +32,7 @@ use crate::query::filter::TimeRange;
 use crate::query::samples::events::{self, Dice};
 use crate::query::samples::queries;
 use crate::query::{Env, FacetField, Filter, Node, Query, actor_literal, from_params, parse};
+use crate::soak;
 
 /// A span's worth here, so that a few hundred events make several.
 const SPAN_EVENTS: u64 = 40;
@@ -178,22 +179,11 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// How many times as many cases a soak runs of a test of `config`. A case here is a whole store that is asked a thousand
-/// things, a minute or more of work for the largest tests; and each soak has other cases, by its seed.
-const SOAK_TIMES: u32 = 2;
-
-/// The same cases on every run, unless the environment asks for others.
+/// A case here is a whole store that is asked a thousand things: ten seconds of work, often.
 fn config(cases: u32) -> ProptestConfig {
-    let mut config = ProptestConfig { failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() };
-    if std::env::var_os("ANNALS_SOAK").is_some() {
-        config.cases = cases * SOAK_TIMES;
-    } else if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = cases;
-    }
-    if config.rng_seed == RngSeed::Random {
-        config.rng_seed = RngSeed::Fixed(20_261_120);
-    }
-    config
+    let rng_seed = RngSeed::Fixed(20_261_120);
+    let cases = cases * soak::times(10);
+    ProptestConfig { cases, rng_seed, failure_persistence: None, max_shrink_iters: 40, ..ProptestConfig::default() }
 }
 
 /// A number that only stands for itself: what is simpler than it is not smaller.

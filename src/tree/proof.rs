@@ -214,7 +214,7 @@ mod tests {
     /// What two libraries that are not ours say about the proof is what we say. All pairs run in `make soak`.
     #[test]
     fn proofs_are_those_of_foreign_libraries_for_all_sizes_and_indexes() {
-        let step = if std::env::var_os("ANNALS_SOAK").is_some() { 1 } else { 7 };
+        let step = if crate::soak::is_on() { 1 } else { 7 };
         let mut foreign = ct_merkle::mem_backed_tree::MemoryBackedTree::<sha2::Sha256, [u8; 8]>::new();
         let roots: Vec<Hash> = (0..=SIZES).map(|size| root(0..size)).collect();
         for size in 1..=SIZES {

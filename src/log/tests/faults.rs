@@ -77,7 +77,7 @@ fn settle(world: &mut World, in_flight: &[Vec<u8>], what: &str) -> Vec<Vec<u8>> 
 
 #[test]
 fn whatever_call_fails_and_however_nothing_acknowledged_is_lost_nor_taken_for_corruption() {
-    let is_long = std::env::var_os("ANNALS_SOAK").is_some();
+    let is_long = soak::is_on();
     for fault in Fault::ALL {
         let mut nth = 0;
         while fail_at(nth, fault) && (is_long || nth < CALLS) {

@@ -583,7 +583,7 @@ fn a_disk_that_is_full_leaves_the_log_and_is_tried_again() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(40 * soak::times(10)))]
     #[test]
     fn a_log_of_any_mixture_is_a_vec(
         steps in prop::collection::vec((0..12_u8, 1..12_usize, 0..900_usize), 1..40),

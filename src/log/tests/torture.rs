@@ -8,7 +8,7 @@ use crate::durable::DiskFile;
 
 /// Every which case runs by default. Odd, so that a slice meets every bit of a byte.
 fn stride(default: usize) -> usize {
-    if std::env::var_os("ANNALS_SOAK").is_some() { 1 } else { default }
+    if soak::is_on() { 1 } else { default }
 }
 
 /// A log in memory that fills 64 KiB, and where its batches begin.
