@@ -18,6 +18,8 @@ const LOADERS: usize = 2;
 const EVENTS_PER_SECOND_MAX: u64 = 200_000;
 /// How long single events are posted after the last merge.
 const QUIET: Duration = Duration::from_secs(10);
+/// Between two single events.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What was going on while single events were posted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,7 +85,8 @@ fn load(server: &Server, length: Duration) {
     });
 }
 
-/// Posts single events, one after the other. A post during which a merge began or ended counts for neither.
+/// Posts single events, with pauses: one after the other they would be a load themselves, and keep the index from its rest.
+/// A post during which a merge began or ended counts for neither.
 fn probe(server: &Server, is_loading: &AtomicBool, is_over: &AtomicBool) -> Vec<(State, Duration)> {
     let agent = common::new_agent();
     let state =
@@ -98,6 +101,7 @@ fn probe(server: &Server, is_loading: &AtomicBool, is_over: &AtomicBool) -> Vec<
             probes.push((before, took));
         }
         before = after;
+        thread::sleep(PAUSE);
     }
     probes
 }
