@@ -4,7 +4,7 @@
 use std::thread;
 
 use crate::data::{real_events, real_or_demo_events};
-use crate::world::{Params, World, assert_same_text, without_watermarks};
+use crate::world::{Params, World, assert_same_text, is_soak, without_watermarks};
 
 /// One of each kind of filter, and combinations of them, with many hits, with few and with none.
 const QUERIES: [&str; 40] = [
@@ -79,8 +79,7 @@ fn answers_without_the_index_are_the_same_as_before_and_as_scan_gives_them() {
         assert!(with_hits >= 3 * 30, "only {with_hits} of 120 answers hold an event: the queries test too little");
     }
 
-    let is_soak = std::env::var_os("ANNALS_SOAK").is_some();
-    let ways = if is_soak { &WAYS[..] } else { &SCAN_WAYS[..] };
+    let ways = if is_soak() { &WAYS[..] } else { &SCAN_WAYS[..] };
     let scanned = ask_all(&world, ways, &[("engine", "scan")]);
     for ((what, indexed), (_, scanned)) in ask_all(&world, ways, &[]).iter().zip(scanned) {
         assert_same_text(&format!("index (left) and scan (right), {what}"), indexed, &scanned);
