@@ -179,7 +179,7 @@ async fn answer(
         && let Some(last) = receipts.iter().map(|(_, receipt)| receipt.seq).max()
     {
         // The events are durable whatever becomes of the index: the watermarks say whether it came so far.
-        let _ = tokio::time::timeout(SEARCHABLE_TIME_MAX, app.store.watermarks().searchable(last.plus(1))).await;
+        let _ = tokio::time::timeout(SEARCHABLE_TIME_MAX, app.store.watermarks().searchable_soon(last.plus(1))).await;
     }
     let is_new = receipts.iter().any(|(_, receipt)| !receipt.duplicate);
     let refused = (options.on_error == OnError::Skip).then_some(refused);

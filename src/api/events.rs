@@ -111,7 +111,7 @@ pub async fn find(app: &App, name: &str, tenant: Option<&str>) -> Result<Seq, Ap
     let mut found = with_id(app, name, tenant).await?;
     if found.is_empty() && app.store.marks().searchable < durable {
         // It may be among the newest, which the index does not hold yet.
-        let fresh = tokio::time::timeout(FRESH, app.store.watermarks().searchable(durable)).await;
+        let fresh = tokio::time::timeout(FRESH, app.store.watermarks().searchable_soon(durable)).await;
         if fresh.is_ok() {
             found = with_id(app, name, tenant).await?;
         }

@@ -35,8 +35,11 @@ use crate::store::ids::Ids;
 use crate::store::watermarks::Watermarks;
 use crate::store::worker::step_back;
 
-/// The hot index is committed at most this often.
+/// The hot index is committed at most this often while it is behind.
 const TICK: Duration = Duration::from_millis(100);
+/// While it keeps up it is committed at most this often, unless somebody is held up by it. A commit is a Tantivy segment, even of
+/// one event: for events that come one by one, a thousand a second, commits cost more than a processor.
+const COMMITS_APART: Duration = Duration::from_millis(20);
 /// After a failure (a full disk, most likely) building a span is tried again this much later.
 const RETRY: Duration = Duration::from_secs(2);
 /// After a failure merging is tried again this much later: it may read and write gigabytes, and nobody waits for it.
@@ -601,6 +604,11 @@ impl Shared {
                 // as well.
                 let mut parts = self.parts.lock();
                 self.work.wait_for(&mut parts, TICK);
+                continue;
+            }
+            let is_early = next == durable && last_commit.elapsed() < COMMITS_APART;
+            if is_early && !is_stopping && !self.marks.is_hurried() {
+                self.marks.wait_unless_hurried(last_commit + COMMITS_APART);
                 continue;
             }
             if next == durable || last_commit.elapsed() >= TICK {

@@ -1,6 +1,7 @@
 //! How far each part of the store has come. Every number is exclusive: "all events below this".
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use serde::Serialize;
@@ -27,12 +28,28 @@ pub struct Watermarks {
     /// For threads, which cannot await: guards nothing, taken only to wait and to wake.
     waiting: Mutex<()>,
     raised: Condvar,
+    /// Answers that are held up until what is durable is found.
+    hurried: AtomicUsize,
+}
+
+/// An answer that is held up, until dropped.
+struct Hurry<'a>(&'a Watermarks);
+
+impl Drop for Hurry<'_> {
+    fn drop(&mut self) {
+        self.0.hurried.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Watermarks {
     /// At these marks.
     pub fn new(marks: Marks) -> Watermarks {
-        Watermarks { sender: watch::Sender::new(marks), waiting: Mutex::new(()), raised: Condvar::new() }
+        Watermarks {
+            sender: watch::Sender::new(marks),
+            waiting: Mutex::new(()),
+            raised: Condvar::new(),
+            hurried: AtomicUsize::new(0),
+        }
     }
 
     /// Now.
@@ -48,6 +65,11 @@ impl Watermarks {
             debug_assert!(before.durable <= marks.durable && before.searchable <= marks.searchable);
             before != *marks
         });
+        self.wake();
+    }
+
+    /// Whoever has looked at what changed, and found that it must wait, waits by now.
+    fn wake(&self) {
         drop(self.waiting.lock());
         self.raised.notify_all();
     }
@@ -60,9 +82,28 @@ impl Watermarks {
         }
     }
 
+    /// Whether an answer is held up until what is durable is found.
+    pub fn is_hurried(&self) -> bool {
+        self.hurried.load(Ordering::Acquire) > 0
+    }
+
+    /// Blocks until then, or until an answer is held up.
+    pub fn wait_unless_hurried(&self, end: Instant) {
+        let mut waiting = self.waiting.lock();
+        while !self.is_hurried() && !self.raised.wait_until(&mut waiting, end).timed_out() {}
+    }
+
     /// To wait for a change.
     pub fn subscribe(&self) -> watch::Receiver<Marks> {
         self.sender.subscribe()
+    }
+
+    /// As `searchable`, for events that are durable: whoever makes them searchable is told to make haste.
+    pub async fn searchable_soon(&self, seq: Seq) {
+        self.hurried.fetch_add(1, Ordering::AcqRel);
+        let _hurry = Hurry(self);
+        self.wake();
+        self.searchable(seq).await;
     }
 
     /// Returns once everything below `seq` is searchable.
@@ -75,5 +116,34 @@ impl Watermarks {
     pub async fn signed(&self, seq: Seq) {
         // As above.
         let _ = self.subscribe().wait_for(|marks| marks.signed >= seq).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_is_held_up_wakes_who_takes_its_time_and_is_forgotten_when_it_gives_up() {
+        let marks = Arc::new(Watermarks::new(Marks { durable: Seq(2), searchable: Seq(1), ..Marks::default() }));
+        let end = Instant::now() + Duration::from_secs(60);
+        let indexer = std::thread::spawn({
+            let marks = marks.clone();
+            move || {
+                marks.wait_unless_hurried(end);
+                assert!(marks.is_hurried() && Instant::now() < end, "it was woken");
+                marks.raise(|marks| marks.searchable = Seq(2));
+            }
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            marks.searchable_soon(Seq(2)).await;
+            indexer.join().unwrap();
+            assert!(!marks.is_hurried());
+            let given_up = tokio::time::timeout(Duration::ZERO, marks.searchable_soon(Seq(3))).await;
+            assert!(given_up.is_err() && !marks.is_hurried());
+        });
     }
 }
