@@ -39,7 +39,7 @@ use crate::store::worker::step_back;
 const TICK: Duration = Duration::from_millis(100);
 /// While it keeps up it is committed at most this often, unless somebody is held up by it. A commit is a Tantivy segment, even of
 /// one event: for events that come one by one, a thousand a second, commits cost more than a processor.
-const COMMITS_APART: Duration = Duration::from_millis(20);
+const COMMITS_APART: Duration = Duration::from_millis(50);
 /// After a failure (a full disk, most likely) building a span is tried again this much later.
 const RETRY: Duration = Duration::from_secs(2);
 /// After a failure merging is tried again this much later: it may read and write gigabytes, and nobody waits for it.
