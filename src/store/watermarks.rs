@@ -129,18 +129,24 @@ mod tests {
     fn an_answer_that_is_held_up_wakes_who_takes_its_time_and_is_forgotten_when_it_gives_up() {
         let marks = Arc::new(Watermarks::new(Marks { durable: Seq(2), searchable: Seq(1), ..Marks::default() }));
         let end = Instant::now() + Duration::from_secs(60);
+        let (began, has_begun) = std::sync::mpsc::channel();
         let indexer = std::thread::spawn({
             let marks = marks.clone();
             move || {
+                began.send(()).unwrap();
                 marks.wait_unless_hurried(end);
-                assert!(marks.is_hurried() && Instant::now() < end, "it was woken");
+                let was_woken = marks.is_hurried() && Instant::now() < end;
                 marks.raise(|marks| marks.searchable = Seq(2));
+                was_woken
             }
         });
+        has_begun.recv().unwrap();
+        // Most likely it waits by now.
+        std::thread::sleep(Duration::from_millis(20));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             marks.searchable_soon(Seq(2)).await;
-            indexer.join().unwrap();
+            assert!(indexer.join().unwrap());
             assert!(!marks.is_hurried());
             let given_up = tokio::time::timeout(Duration::ZERO, marks.searchable_soon(Seq(3))).await;
             assert!(given_up.is_err() && !marks.is_hurried());
